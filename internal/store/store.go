@@ -1,0 +1,200 @@
+// Package store is the system of record: SQLite in a file, or PostgreSQL. One
+// SQL text serves both. Writes go through two lanes: decisions first, then
+// intake in batches.
+package store
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"time"
+
+	_ "github.com/jackc/pgx/v5/stdlib"
+	_ "modernc.org/sqlite"
+
+	"bolwerk/internal/clock"
+)
+
+// Config says where the record is kept.
+type Config struct {
+	// URL is a file path (SQLite), or postgres://user@host/name without a password.
+	URL string `toml:"url"`
+	// PasswordFile holds the PostgreSQL password on its first line, mode 0600.
+	PasswordFile string `toml:"password_file"`
+}
+
+// Validate checks the configuration without opening anything.
+func (c Config) Validate() error {
+	if strings.HasPrefix(c.URL, "postgres://") {
+		if u, _, ok := strings.Cut(strings.TrimPrefix(c.URL, "postgres://"), "@"); ok && strings.Contains(u, ":") {
+			return errors.New("store.url: a password does not belong here; put it in a file and name it in store.password_file")
+		}
+	}
+	return nil
+}
+
+// DB is the open store. Write, Read and Close may be called from anywhere.
+type DB struct {
+	w, r  *sql.DB
+	pg    bool
+	clock clock.Clock
+	path  string // of the SQLite file
+
+	decisions chan *write
+	intake    chan *write
+	closing   chan struct{}
+	closed    sync.WaitGroup
+	once      sync.Once
+}
+
+// Open opens the store and starts its writer. Call Close to stop it.
+func Open(ctx context.Context, cfg Config, c clock.Clock) (*DB, error) {
+	if err := cfg.Validate(); err != nil {
+		return nil, err
+	}
+	db := &DB{clock: c, decisions: make(chan *write), intake: make(chan *write, batchRows), closing: make(chan struct{})}
+	var err error
+	if strings.HasPrefix(cfg.URL, "postgres://") {
+		err = db.openPostgres(ctx, cfg)
+	} else {
+		err = db.openSQLite(ctx, cfg.URL)
+	}
+	if err != nil {
+		return nil, err
+	}
+	db.closed.Go(db.loop)
+	return db, nil
+}
+
+func (db *DB) openPostgres(ctx context.Context, cfg Config) error {
+	url := cfg.URL
+	if cfg.PasswordFile != "" {
+		b, err := os.ReadFile(cfg.PasswordFile)
+		if err != nil {
+			return fmt.Errorf("store.password_file: %w", err)
+		}
+		pass, _, _ := strings.Cut(string(b), "\n")
+		user, rest, ok := strings.Cut(strings.TrimPrefix(url, "postgres://"), "@")
+		if !ok {
+			return errors.New("store.url: want postgres://user@host/name where a password file is given")
+		}
+		url = "postgres://" + user + ":" + urlEscape(pass) + "@" + rest
+	}
+	w, err := sql.Open("pgx", url)
+	if err != nil {
+		return errors.New("store.url: not a PostgreSQL address") // never print it: it may hold the password
+	}
+	w.SetMaxOpenConns(16)
+	w.SetMaxIdleConns(16)
+	if err := w.PingContext(ctx); err != nil {
+		w.Close()
+		return fmt.Errorf("reach PostgreSQL: %w", err)
+	}
+	db.w, db.r, db.pg = w, w, true
+	return nil
+}
+
+func (db *DB) openSQLite(ctx context.Context, path string) error {
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+		return err
+	}
+	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600)
+	if err != nil {
+		return fmt.Errorf("open the store: %w", err)
+	}
+	f.Close()
+	q := "file:" + path + "?_txlock=immediate&_pragma=busy_timeout(10000)&_pragma=journal_mode(WAL)&_pragma=synchronous(FULL)&_pragma=foreign_keys(1)&_pragma=secure_delete(1)&_pragma=cache_size(-65536)"
+	w, err := sql.Open("sqlite", q)
+	if err != nil {
+		return err
+	}
+	w.SetMaxOpenConns(1)
+	if err := w.PingContext(ctx); err != nil {
+		w.Close()
+		return fmt.Errorf("open the store %s: %w", path, err)
+	}
+	r, err := sql.Open("sqlite", strings.Replace(q, "_txlock=immediate", "_txlock=deferred", 1)+"&_pragma=query_only(1)")
+	if err != nil {
+		w.Close()
+		return err
+	}
+	r.SetMaxOpenConns(4)
+	db.w, db.r, db.path = w, r, path
+	return nil
+}
+
+// Postgres says which engine runs. Only this package and backup need to know.
+func (db *DB) Postgres() bool { return db.pg }
+
+// Path is the SQLite file; empty on PostgreSQL.
+func (db *DB) Path() string { return db.path }
+
+// Clock is the clock that stamps what is written.
+func (db *DB) Clock() clock.Clock { return db.clock }
+
+// Close finishes the writes that have begun and closes the store.
+func (db *DB) Close() error {
+	db.once.Do(func() { close(db.closing) })
+	db.closed.Wait()
+	err := db.w.Close()
+	if db.r != db.w {
+		err = errors.Join(err, db.r.Close())
+	}
+	return err
+}
+
+// Read runs fn on one consistent view. It does not wait for writers.
+func (db *DB) Read(ctx context.Context, fn func(*Tx) error) error {
+	opt := &sql.TxOptions{ReadOnly: true}
+	if db.pg {
+		opt.Isolation = sql.LevelRepeatableRead
+	}
+	tx, err := db.r.BeginTx(ctx, opt)
+	if err != nil {
+		return fmt.Errorf("read the store: %w", err)
+	}
+	defer tx.Rollback()
+	return fn(&Tx{ctx: ctx, tx: tx, db: db, now: db.clock.Now(), reading: true})
+}
+
+// VacuumInto writes a consistent copy of a SQLite store to path.
+func (db *DB) VacuumInto(ctx context.Context, path string) error {
+	_, err := db.r.ExecContext(ctx, `vacuum into `+quote(path))
+	return err
+}
+
+func quote(s string) string { return "'" + strings.ReplaceAll(s, "'", "''") + "'" }
+
+func urlEscape(s string) string {
+	var b strings.Builder
+	for i := range len(s) {
+		c := s[i]
+		if c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' {
+			b.WriteByte(c)
+		} else {
+			fmt.Fprintf(&b, "%%%02X", c)
+		}
+	}
+	return b.String()
+}
+
+// Micros is a time as the store keeps it; 0 is none.
+func Micros(t time.Time) int64 {
+	if t.IsZero() {
+		return 0
+	}
+	return t.UnixMicro()
+}
+
+// Time is what Micros wrote.
+func Time(us int64) time.Time {
+	if us == 0 {
+		return time.Time{}
+	}
+	return time.UnixMicro(us).UTC()
+}

@@ -1,0 +1,160 @@
+// Package vault holds the keys of sealed columns and blobs: one key a month,
+// in a folder outside the backup. Destroying a month's key destroys what was
+// sealed with it, in every copy and backup too.
+package vault
+
+import (
+	"crypto/aes"
+	"crypto/cipher"
+	"crypto/hkdf"
+	"crypto/hmac"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"time"
+
+	"bolwerk"
+	"bolwerk/internal/clock"
+	"bolwerk/internal/disk"
+)
+
+// Vault seals and opens with the month's key. It is safe for concurrent use.
+type Vault struct {
+	dir   string
+	clock clock.Clock
+	mu    sync.Mutex
+	keys  map[string][]byte // month -> 32 bytes
+}
+
+// Open uses the keys in dir, which is made when it is not there.
+func Open(dir string, c clock.Clock) (*Vault, error) {
+	if err := disk.MakeDir(dir); err != nil {
+		return nil, fmt.Errorf("keys of sealed columns: %w", err)
+	}
+	return &Vault{dir: dir, clock: c, keys: map[string][]byte{}}, nil
+}
+
+// Month is the name of the key that is in use at t, such as "2026-11".
+func Month(t time.Time) string { return t.UTC().Format("2006-01") }
+
+func (v *Vault) key(month string, make_ bool) ([]byte, error) {
+	if _, err := time.Parse("2006-01", month); err != nil {
+		return nil, bolwerk.Invalid("%q is not a month", month)
+	}
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if k := v.keys[month]; k != nil {
+		return k, nil
+	}
+	path := filepath.Join(v.dir, month+".key")
+	b, err := os.ReadFile(path)
+	if errors.Is(err, os.ErrNotExist) {
+		if !make_ {
+			return nil, bolwerk.NotFound("the key of %s is destroyed: its retention has ended", month)
+		}
+		b = make([]byte, 32)
+		rand.Read(b)
+		err = disk.Write(path, b, "vault.key")
+	}
+	if err != nil {
+		return nil, fmt.Errorf("key of %s: %w", month, err)
+	}
+	if len(b) != 32 {
+		return nil, fmt.Errorf("key of %s: %d bytes, want 32", month, len(b))
+	}
+	v.keys[month] = b
+	return b, nil
+}
+
+func (v *Vault) aead(month, purpose string, make_ bool) (cipher.AEAD, error) {
+	k, err := v.key(month, make_)
+	if err != nil {
+		return nil, err
+	}
+	sub, err := hkdf.Key(sha256.New, k, nil, "bolwerk column "+purpose, 32)
+	if err != nil {
+		return nil, err
+	}
+	block, err := aes.NewCipher(sub)
+	if err != nil {
+		return nil, err
+	}
+	return cipher.NewGCM(block)
+}
+
+// Seal encrypts plain with the key of this month for a purpose such as
+// "report.reporter". The result names its month in the clear.
+func (v *Vault) Seal(purpose string, plain []byte) ([]byte, error) {
+	month := Month(v.clock.Now())
+	a, err := v.aead(month, purpose, true)
+	if err != nil {
+		return nil, err
+	}
+	out := make([]byte, 7+a.NonceSize(), 7+a.NonceSize()+len(plain)+a.Overhead())
+	copy(out, month)
+	rand.Read(out[7:])
+	return a.Seal(out, out[7:], plain, []byte(month)), nil
+}
+
+// Open decrypts what Seal made for the same purpose. bolwerk.ErrNotFound says
+// that the month's key has been destroyed.
+func (v *Vault) Open(purpose string, sealed []byte) ([]byte, error) {
+	if len(sealed) < 7 {
+		return nil, bolwerk.Invalid("sealed value of %d bytes", len(sealed))
+	}
+	a, err := v.aead(string(sealed[:7]), purpose, false)
+	if err != nil {
+		return nil, err
+	}
+	if len(sealed) < 7+a.NonceSize() {
+		return nil, bolwerk.Invalid("sealed value of %d bytes", len(sealed))
+	}
+	nonce, box := sealed[7:7+a.NonceSize()], sealed[7+a.NonceSize():]
+	plain, err := a.Open(nil, nonce, box, sealed[:7])
+	if err != nil {
+		return nil, fmt.Errorf("open a sealed %s: %w", purpose, err)
+	}
+	return plain, nil
+}
+
+// Mark is a keyed hash of value under this month's key, in hex: enough to see
+// that two reports of a month are from one sender, and nothing afterwards.
+func (v *Vault) Mark(purpose, value string) (string, error) {
+	k, err := v.key(Month(v.clock.Now()), true)
+	if err != nil {
+		return "", err
+	}
+	m := hmac.New(sha256.New, k)
+	fmt.Fprintf(m, "mark %s\x00%s", purpose, value)
+	return hex.EncodeToString(m.Sum(nil)[:16]), nil
+}
+
+// Destroy removes the keys of all months before month and returns which.
+func (v *Vault) Destroy(before string) ([]string, error) {
+	names, err := os.ReadDir(v.dir)
+	if err != nil {
+		return nil, err
+	}
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	var gone []string
+	for _, n := range names {
+		month, ok := strings.CutSuffix(n.Name(), ".key")
+		if !ok || month >= before {
+			continue
+		}
+		if err := os.Remove(filepath.Join(v.dir, n.Name())); err != nil {
+			return gone, err
+		}
+		clear(v.keys[month])
+		delete(v.keys, month)
+		gone = append(gone, month)
+	}
+	return gone, disk.SyncDir(v.dir)
+}
