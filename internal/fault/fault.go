@@ -2,7 +2,10 @@
 // Without the build tag "fault" a Point is nothing and costs nothing.
 //
 // With the tag, BOLWERK_FAULT=name[:count]=kill|error|torn makes the count-th
-// passage of that point kill the process at once, or fail with ErrInjected.
+// passage of that point kill the process at once, fail with ErrInjected, or,
+// where bytes are being written, leave half of them behind and kill.
+// BOLWERK_FAULT_LOG=FILE appends the name of every point passed to FILE, so
+// that a test can enumerate them.
 package fault
 
 import "errors"

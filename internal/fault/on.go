@@ -11,6 +11,9 @@ import (
 	"syscall"
 )
 
+// On says that this build has faults in it.
+const On = true
+
 var (
 	once  sync.Once
 	mu    sync.Mutex
@@ -19,17 +22,52 @@ var (
 	what  string
 )
 
-// Point is a place where a test may stop the program. With BOLWERK_FAULT_LOG
-// set it appends its name to that file, so that a test can enumerate points.
+// Point is a place where a test may stop the program or make it fail.
 func Point(at string) error {
+	if !reached(at) {
+		return nil
+	}
+	if what == "error" {
+		return ErrInjected
+	}
+	Kill()
+	return nil
+}
+
+// Torn is a place where bytes are about to be written. True: the caller writes
+// half of them and calls Kill.
+func Torn(at string) bool {
+	if !reached(at) {
+		return false
+	}
+	if what != "torn" {
+		Kill()
+	}
+	return true
+}
+
+// Kill ends the process as kill -9 does: nothing is flushed, no defer runs.
+func Kill() {
+	syscall.Kill(syscall.Getpid(), syscall.SIGKILL)
+	select {}
+}
+
+// reached notes the passage and says whether it is the one that was asked for.
+func reached(at string) bool {
 	once.Do(func() {
-		spec, action, _ := strings.Cut(os.Getenv("BOLWERK_FAULT"), "=")
-		n, c, ok := strings.Cut(spec, ":")
-		name, count, what = n, 1, action
-		if ok {
+		// The action stands behind the last "=", the count behind the last ":".
+		spec := os.Getenv("BOLWERK_FAULT")
+		name, count = spec, 1
+		if i := strings.LastIndexByte(spec, '='); i >= 0 {
+			name, what = spec[:i], spec[i+1:]
+		}
+		if n, c, ok := strings.Cut(name, ":"); ok {
+			name = n
 			count, _ = strconv.Atoi(c)
 		}
 	})
+	mu.Lock()
+	defer mu.Unlock()
 	if f := os.Getenv("BOLWERK_FAULT_LOG"); f != "" {
 		if w, err := os.OpenFile(f, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600); err == nil {
 			fmt.Fprintln(w, at)
@@ -37,18 +75,8 @@ func Point(at string) error {
 		}
 	}
 	if at != name {
-		return nil
+		return false
 	}
-	mu.Lock()
 	count--
-	hit := count == 0
-	mu.Unlock()
-	if !hit {
-		return nil
-	}
-	if what == "error" {
-		return ErrInjected
-	}
-	syscall.Kill(syscall.Getpid(), syscall.SIGKILL)
-	select {}
+	return count == 0
 }
