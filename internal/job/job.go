@@ -1,0 +1,175 @@
+// Package job does what goes outside: mails, polls, webhooks. A job is a row
+// with a key, so that the same work is asked for once; it is tried with
+// back-off and given up loudly.
+package job
+
+import (
+	"context"
+	_ "embed"
+	"log/slog"
+	"time"
+
+	"bolwerk"
+	"bolwerk/internal/clock"
+	"bolwerk/internal/store"
+)
+
+//go:embed schema.sql
+var schema string
+
+// Schema is the table of this package.
+func Schema() store.Schema { return store.Schema{Name: "job", Steps: []string{schema}} }
+
+// Job is one piece of outside work. Ref says what it is about; what it needs to
+// know stands in the rows that Ref leads to.
+type Job struct {
+	ID    string
+	Kind  string
+	Ref   string
+	Tries int // how often it was tried before this time
+}
+
+// Add asks for work to be done at due or soon after. The same kind and key is
+// kept once; asking again changes nothing.
+func Add(tx *store.Tx, kind, key, ref string, due time.Time) error {
+	_, err := tx.Exec(`insert into job(id,kind,key,ref,due,tries,state,claimed_until,error,made_at) values($1,$2,$3,$4,$5,0,'waiting',0,'',$6) on conflict(kind,key) do nothing`,
+		bolwerk.NewID(tx.Now()), kind, key, ref, store.Micros(due), tx.NowMicros())
+	return err
+}
+
+// Runner does jobs of the kinds it knows.
+type Runner struct {
+	db    *store.DB
+	clock clock.Clock
+	log   *slog.Logger
+	kinds map[string]Handler
+}
+
+// Handler does one job. nil is done. An error is tried again later; one of kind
+// bolwerk.ErrInvalid or bolwerk.ErrForbidden is given up at once.
+type Handler func(ctx context.Context, j Job) error
+
+// New makes a runner without kinds.
+func New(db *store.DB, c clock.Clock, log *slog.Logger) *Runner {
+	return &Runner{db: db, clock: c, log: log, kinds: map[string]Handler{}}
+}
+
+// Handle says who does jobs of a kind; before Run.
+func (r *Runner) Handle(kind string, h Handler) { r.kinds[kind] = h }
+
+const (
+	maxTries = 12              // with the back-off below: about a day and a half
+	claim    = 2 * time.Minute // how long one try may take before another desk takes it over
+	perRound = 20
+)
+
+// backOff is the wait before the next try: 30 s doubling to at most 6 h.
+func backOff(tries int) time.Duration {
+	d := 30 * time.Second << min(tries, 10)
+	return min(d, 6*time.Hour)
+}
+
+// Run does due jobs until ctx ends.
+func (r *Runner) Run(ctx context.Context) error {
+	tick := time.NewTicker(250 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		for ctx.Err() == nil {
+			n, err := r.round(ctx)
+			if err != nil && ctx.Err() == nil {
+				r.log.Error("jobs not read", "err", err)
+			}
+			if err != nil || n < perRound {
+				break
+			}
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+		}
+	}
+}
+
+func (r *Runner) round(ctx context.Context) (int, error) {
+	now := r.clock.Now()
+	var due []Job
+	err := r.db.Read(ctx, func(tx *store.Tx) (err error) {
+		due, err = store.List(tx, func(scan func(...any) error) (j Job, err error) {
+			err = scan(&j.ID, &j.Kind, &j.Ref, &j.Tries)
+			return j, err
+		}, `select id,kind,ref,tries from job where state='waiting' and due<=$1 and claimed_until<$1 order by due limit $2`, store.Micros(now), perRound)
+		return err
+	})
+	if err != nil {
+		return 0, err
+	}
+	for _, j := range due {
+		if err := r.one(ctx, j); err != nil {
+			return 0, err
+		}
+	}
+	return len(due), nil
+}
+
+func (r *Runner) one(ctx context.Context, j Job) error {
+	h := r.kinds[j.Kind]
+	if h == nil {
+		return nil // another program's work
+	}
+	now := r.clock.Now()
+	mine := false
+	err := r.db.Write(ctx, store.Intake, func(tx *store.Tx) error {
+		n, err := tx.Exec(`update job set claimed_until=$1, tries=tries+1 where id=$2 and state='waiting' and claimed_until<$3`,
+			store.Micros(now.Add(claim)), j.ID, store.Micros(now))
+		mine = n == 1
+		return err
+	})
+	if err != nil || !mine {
+		return err
+	}
+	try, cancel := context.WithTimeout(ctx, claim-10*time.Second)
+	failed := h(try, j)
+	cancel()
+	if failed != nil && ctx.Err() != nil {
+		return nil // stopped in the middle: the claim runs out and it is tried again
+	}
+	return r.db.Write(ctx, store.Intake, func(tx *store.Tx) error {
+		switch {
+		case failed == nil:
+			_, err := tx.Exec(`update job set state='done', error='', done_at=$1 where id=$2`, tx.NowMicros(), j.ID)
+			return err
+		case j.Tries+1 >= maxTries || final(failed):
+			r.log.Error("job given up", "alarm", true, "kind", j.Kind, "job", j.ID, "ref", j.Ref, "tries", j.Tries+1, "err", failed)
+			_, err := tx.Exec(`update job set state='failed', error=$1, done_at=$2 where id=$3`, failed.Error(), tx.NowMicros(), j.ID)
+			return err
+		}
+		r.log.Warn("job tried", "kind", j.Kind, "job", j.ID, "tries", j.Tries+1, "err", failed)
+		_, err := tx.Exec(`update job set due=$1, claimed_until=0, error=$2 where id=$3`, store.Micros(tx.Now().Add(backOff(j.Tries))), failed.Error(), j.ID)
+		return err
+	})
+}
+
+// Park holds all waiting jobs back, after a restore: what was done meanwhile
+// is not known. Release lets them go.
+func Park(tx *store.Tx) (int64, error) {
+	return tx.Exec(`update job set state='parked' where state='waiting'`)
+}
+
+// Release lets parked jobs go.
+func Release(tx *store.Tx) (int64, error) {
+	return tx.Exec(`update job set state='waiting' where state='parked'`)
+}
+
+// Counts gives how many jobs stand in each state.
+func Counts(tx *store.Tx) (map[string]int64, error) {
+	out := map[string]int64{}
+	err := tx.Each(`select state, count(*) from job group by state`, nil, func(scan func(...any) error) error {
+		var s string
+		var n int64
+		err := scan(&s, &n)
+		out[s] = n
+		return err
+	})
+	return out, err
+}
