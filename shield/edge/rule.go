@@ -35,6 +35,9 @@ type Rule struct {
 	Until time.Time `json:"until,omitzero"`
 	// Compromised lets MX, TXT and NS of a hacked site's name pass at our edge.
 	Compromised bool `json:"compromised,omitempty"`
+	// FeedOnly is set on the passthru entries that undo a withdrawn block at
+	// resolvers that still hold an old zone. Our own edges skip such an entry.
+	FeedOnly bool `json:"feed_only,omitempty"`
 }
 
 // Action is what the resolver answers for a blocked name.
