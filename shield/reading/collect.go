@@ -1,0 +1,146 @@
+package reading
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"unicode/utf8"
+)
+
+// collector gathers URLs and warnings of one report.
+type collector struct {
+	urls     []URL
+	at       map[string]int // URL -> place in urls
+	wanted   int
+	noise    int
+	said     map[string]int // warning -> times
+	order    []string       // warnings in order
+	left     int            // URLs left out by the bounds
+	hostless int            // links whose host cannot exist
+}
+
+// add takes one raw link. It says whether it is an absolute URL at all.
+func (c *collector) add(raw string, role Role, via []string, text string) bool {
+	u, ok := Normalise(raw)
+	if !ok {
+		if webLike(raw) {
+			c.hostless++
+		}
+		return false
+	}
+	u.Role, u.Via, u.Text = role, via, shorten(text, MaxLinkText)
+	if namespaceHosts[u.Host] && strings.HasPrefix(u.URL, "http:") {
+		u.Role = Namespace
+	}
+	if i, ok := c.at[u.URL]; ok {
+		c.merge(&c.urls[i], u)
+		return true
+	}
+	count, limit := &c.wanted, MaxURLs
+	if u.Role.Noise() {
+		count, limit = &c.noise, MaxNoise
+	}
+	if *count >= limit {
+		c.left++
+		return true
+	}
+	*count++
+	if c.at == nil {
+		c.at = map[string]int{}
+	}
+	u.Via = slices.Clone(via)
+	c.at[u.URL] = len(c.urls)
+	c.urls = append(c.urls, u)
+	return true
+}
+
+// merge keeps the better role, the first text and all derivations.
+func (c *collector) merge(have *URL, u URL) {
+	if u.Role.rank() < have.Role.rank() {
+		if have.Role.Noise() && !u.Role.Noise() {
+			c.noise--
+			c.wanted++
+		}
+		have.Role = u.Role
+	}
+	if have.Text == "" {
+		have.Text = u.Text
+	}
+	for _, v := range u.Via {
+		if len(have.Via) < maxViaEntries && !slices.Contains(have.Via, v) {
+			have.Via = append(have.Via, v)
+		}
+	}
+	for _, n := range u.Notes {
+		have.note(n)
+	}
+}
+
+func (c *collector) warn(format string, a ...any) {
+	s := fmt.Sprintf(format, a...)
+	if c.said == nil {
+		c.said = map[string]int{}
+	}
+	if c.said[s]++; c.said[s] == 1 {
+		if len(c.order) >= MaxWarnings {
+			delete(c.said, s)
+			return
+		}
+		c.order = append(c.order, s)
+	}
+}
+
+// clip bounds a text.
+func (c *collector) clip(s string) string {
+	if len(s) <= MaxTextBytes {
+		return s
+	}
+	c.warn("text of %d bytes: the first %d are read", len(s), MaxTextBytes)
+	return shorten(s, MaxTextBytes)
+}
+
+// result completes r with what was gathered.
+func (c *collector) result(r Result) Result {
+	if c.left > 0 {
+		c.warn("%d more URLs: left out", c.left)
+	}
+	if c.hostless > 0 {
+		c.warn("%d links to hosts that cannot exist: left out", c.hostless)
+	}
+	// A mail whose only links say "unsubscribe" wants them followed.
+	if c.wanted == 0 {
+		for i := range c.urls {
+			if c.urls[i].Role == Unsubscribe && !slices.Contains(c.urls[i].Via, viaListUnsubscribe) {
+				c.urls[i].Role = Lure
+			}
+		}
+	}
+	r.URLs = c.urls
+	if r.URLs == nil {
+		r.URLs = []URL{}
+	}
+	r.Warnings = []string{}
+	for _, s := range c.order {
+		if n := c.said[s]; n > 1 {
+			s = fmt.Sprintf("%s (%d times)", s, n)
+		}
+		r.Warnings = append(r.Warnings, s)
+	}
+	return r
+}
+
+// shorten cuts at n bytes without splitting a character.
+func shorten(s string, n int) string {
+	if len(s) <= n {
+		return s
+	}
+	for n > 0 && !utf8.RuneStart(s[n]) {
+		n--
+	}
+	return s[:n]
+}
+
+func webLike(raw string) bool {
+	s := strings.ToLower(strings.TrimSpace(shorten(raw, 16)))
+	return strings.HasPrefix(s, "http:") || strings.HasPrefix(s, "https:")
+}
