@@ -1,0 +1,217 @@
+// Package dnsserve is a DNS server in front of resolvers: it asks a policy first,
+// then its small cache, then the resolvers behind it. The policy comes before the
+// cache, so that a new block and a withdrawal act on the next question.
+//
+// It knows DNS and nothing else; what is blocked and why is its asker's matter.
+// The path of a blocked or cached question is parsed by hand, takes one receiving
+// and one sending system call for up to 64 questions, and allocates nothing.
+package dnsserve
+
+import (
+	"context"
+	"log/slog"
+	"net"
+	"net/netip"
+	"runtime"
+	"sync"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"bolwerk"
+)
+
+// Policy answers a question itself (true) or leaves it to the cache and the
+// resolvers. It is called from several goroutines at once, for each question of
+// class IN, and must not keep anything that q or the answer points to.
+type Policy func(q *Question) (Answer, bool)
+
+// Answer is what a policy answers. AD is never set on it.
+type Answer struct {
+	Rcode uint8
+	// Addrs holds the addresses one behind the other, of 4 octets for a question
+	// of type A, of 16 for AAAA. Empty means no data: an SOA record is made up
+	// (RFC 2308 section 3).
+	Addrs []byte
+	TTL   uint32 // seconds, of the addresses and of the SOA
+	// Zone is the place in the question's name at which the SOA's owner begins.
+	Zone int
+	// EDE and Text are the extended DNS error (RFC 8914) for askers with EDNS.
+	// EDE 0 sends none. Text is left out where it does not fit.
+	EDE  uint16
+	Text []byte
+}
+
+// Config is what an operator sets.
+type Config struct {
+	// Upstream are the resolvers behind, address:port, in order of preference.
+	Upstream []string `toml:"upstream"`
+	// Allow are the prefixes whose hosts may ask. Everybody else is refused.
+	Allow []string `toml:"allow"`
+	// Workers is how many sockets share the load; 0 is one for each processor.
+	Workers int `toml:"workers"`
+	// CacheBytes bounds the cache; 0 is no cache.
+	CacheBytes int `toml:"cache_bytes"`
+	// MaxTTL and MaxNegativeTTL bound how long an answer stays in the cache.
+	MaxTTL         Duration `toml:"max_ttl"`
+	MaxNegativeTTL Duration `toml:"max_negative_ttl"`
+	// InFlight bounds the questions that wait for a resolver; beyond it the
+	// answer is SERVFAIL at once.
+	InFlight int `toml:"in_flight"`
+	// TryTimeout is how long one resolver may take, Timeout how long the asker
+	// waits in all before SERVFAIL.
+	TryTimeout Duration `toml:"try_timeout"`
+	Timeout    Duration `toml:"timeout"`
+	// TCPConns bounds the open TCP connections.
+	TCPConns int `toml:"tcp_connections"`
+	// SDEOption is the EDNS option code by which an asker says that it reads
+	// structured errors (draft-ietf-dnsop-structured-dns-error); 0 is none. A
+	// question with an EDE option, as earlier drafts had it, counts too.
+	SDEOption uint16 `toml:"sde_option"`
+}
+
+// Duration is a time.Duration that is written as text, such as "1.5s".
+type Duration time.Duration
+
+// MarshalText writes it as time.Duration does.
+func (d Duration) MarshalText() ([]byte, error) { return []byte(time.Duration(d).String()), nil }
+
+// UnmarshalText reads what time.ParseDuration reads.
+func (d *Duration) UnmarshalText(b []byte) error {
+	v, err := time.ParseDuration(string(b))
+	if err != nil {
+		return bolwerk.Invalid("duration %q: want a number with a unit, such as 1.5s", b)
+	}
+	*d = Duration(v)
+	return nil
+}
+
+// DefaultConfig serves loopback and private addresses (RFC 1918, RFC 4193, and
+// RFC 6598 for customers behind a carrier's NAT). It names no resolver.
+func DefaultConfig() Config {
+	return Config{
+		Allow: []string{"127.0.0.0/8", "::1/128", "10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16",
+			"100.64.0.0/10", "169.254.0.0/16", "fc00::/7", "fe80::/10"},
+		CacheBytes:     4 << 20,
+		MaxTTL:         Duration(time.Hour),
+		MaxNegativeTTL: Duration(5 * time.Minute),
+		InFlight:       2048,
+		TryTimeout:     Duration(1200 * time.Millisecond),
+		Timeout:        Duration(4 * time.Second),
+		TCPConns:       512,
+	}
+}
+
+// Validate tells the first thing that is wrong.
+func (c Config) Validate() error {
+	if len(c.Upstream) == 0 {
+		return bolwerk.Invalid("dns: no upstream: name at least one resolver, such as 192.0.2.53:53")
+	}
+	for _, u := range c.Upstream {
+		if _, err := netip.ParseAddrPort(u); err != nil {
+			return bolwerk.Invalid("dns: upstream %q: want address:port", u)
+		}
+	}
+	if _, err := newACL(c.Allow); err != nil {
+		return err
+	}
+	for _, v := range []struct {
+		key      string
+		n        int
+		min, max int
+	}{
+		{"workers", c.Workers, 0, 1024}, {"cache_bytes", c.CacheBytes, 0, 1 << 36},
+		{"in_flight", c.InFlight, 1, 1 << 20}, {"tcp_connections", c.TCPConns, 1, 1 << 20},
+	} {
+		if v.n < v.min || v.n > v.max {
+			return bolwerk.Invalid("dns: %s %d: want %d to %d", v.key, v.n, v.min, v.max)
+		}
+	}
+	if c.TryTimeout <= 0 || c.Timeout < c.TryTimeout {
+		return bolwerk.Invalid("dns: timeout %v and try_timeout %v: want timeout >= try_timeout > 0", time.Duration(c.Timeout), time.Duration(c.TryTimeout))
+	}
+	if c.MaxTTL < 0 || c.MaxNegativeTTL < 0 {
+		return bolwerk.Invalid("dns: max_ttl and max_negative_ttl: want no negative time")
+	}
+	return nil
+}
+
+// Dial opens a connection to a resolver; net.Dialer.DialContext is one.
+type Dial func(ctx context.Context, network, address string) (net.Conn, error)
+
+// Server answers DNS questions.
+type Server struct {
+	cfg    Config
+	policy Policy
+	acl    acl
+	cache  *cache
+	up     *upstream
+	log    *slog.Logger
+	start  time.Time
+	stats  stats
+	waits  sync.WaitGroup // questions under way at a resolver
+}
+
+// New remembers. A nil dial is the system's; a nil registerer counts for nobody.
+func New(cfg Config, policy Policy, dial Dial, reg prometheus.Registerer, log *slog.Logger) (*Server, error) {
+	if err := cfg.Validate(); err != nil {
+		return nil, err
+	}
+	if dial == nil {
+		dial = (&net.Dialer{}).DialContext
+	}
+	s := &Server{cfg: cfg, policy: policy, log: log, start: time.Now()}
+	s.acl, _ = newACL(cfg.Allow)
+	s.cache = newCache(cfg.CacheBytes)
+	s.up = newUpstream(cfg, dial)
+	if reg != nil {
+		if err := s.register(reg); err != nil {
+			return nil, err
+		}
+	}
+	return s, nil
+}
+
+// Workers is how many workers ask the policy: Question.Worker is below it.
+func (c Config) WorkerCount() int {
+	if c.Workers > 0 {
+		return c.Workers
+	}
+	return runtime.GOMAXPROCS(0)
+}
+
+// Run serves the sockets until ctx ends and closes them; it returns when every
+// goroutine has ended. A socket that breaks ends it with the error.
+func (s *Server) Run(ctx context.Context, socks ...*Sockets) error {
+	ctx, stop := context.WithCancelCause(ctx)
+	defer stop(nil)
+	var wg sync.WaitGroup
+	for _, k := range socks {
+		for i, c := range k.udp {
+			wg.Go(func() {
+				if err := s.serveUDP(ctx, c, i%s.cfg.WorkerCount(), k.wildcard); err != nil && ctx.Err() == nil {
+					stop(err)
+				}
+			})
+		}
+		wg.Go(func() {
+			if err := s.serveTCP(ctx, k.tcp); err != nil && ctx.Err() == nil {
+				stop(err)
+			}
+		})
+	}
+	<-ctx.Done()
+	for _, k := range socks {
+		k.Close()
+	}
+	wg.Wait()
+	s.waits.Wait()
+	if err := context.Cause(ctx); err != context.Canceled && err != context.DeadlineExceeded {
+		return err
+	}
+	return nil
+}
+
+// now is seconds since the server was made, on the monotonic clock: what the
+// cache counts in.
+func (s *Server) now() uint32 { return uint32(time.Since(s.start) / time.Second) }

@@ -1,0 +1,193 @@
+package dnsserve
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"io"
+	"net"
+	"net/netip"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// worker is what one goroutine needs to answer questions one after another.
+type worker struct {
+	s    *Server
+	q    Question
+	key  [260]byte
+	kept []byte
+	done [results]uint64
+}
+
+func (s *Server) worker(number int) *worker {
+	w := &worker{s: s, kept: make([]byte, 0, 4096)}
+	w.q.Worker = number
+	return w
+}
+
+// handle answers msg into out (n > 0), keeps silent (n == 0), or asks for a
+// resolver (forward): then w.q is the question. limit bounds the answer; 0 is
+// UDP's, by what the asker takes.
+func (w *worker) handle(out, msg []byte, allowed bool, limit int, now uint32) (n int, forward bool) {
+	q := &w.q
+	v := q.parse(msg, w.s.cfg.SDEOption)
+	if limit == 0 {
+		limit = q.size
+	}
+	switch {
+	case v == silence:
+		w.done[ignored]++
+		return 0, false
+	case v == malformed:
+		w.done[bad]++
+		q.end, q.EDNS = 0, false
+		return q.fault(out, formErr), false
+	case v == notImplemented:
+		w.done[bad]++
+		return q.fault(out, notImp), false
+	case v == wrongVersion:
+		w.done[bad]++
+		return q.fault(out, badVers), false
+	case v == refuse || !allowed:
+		w.done[refused]++
+		return q.fault(out, Refused), false
+	}
+	if a, ok := w.s.policy(q); ok {
+		w.done[byPolicy]++
+		return q.answer(out, limit, &a), false
+	}
+	if q.rd {
+		if kept, age, ok := w.s.cache.get(w.kept[:0], q.cacheKey(w.key[:0]), now); ok {
+			w.kept = kept
+			w.done[byCache]++
+			return q.reply(out, limit, kept, age), false
+		}
+	}
+	return 0, true
+}
+
+// count adds what was done since the last time.
+func (w *worker) count(to *[results]atomic.Uint64) {
+	for i, n := range w.done {
+		if n > 0 {
+			to[i].Add(n)
+			w.done[i] = 0
+		}
+	}
+}
+
+// slow gets the answer to w.q from a resolver.
+func (w *worker) slow(ctx context.Context, out []byte, limit int) int {
+	s, q := w.s, &w.q
+	if limit == 0 {
+		limit = q.size
+	}
+	if !s.up.enter() {
+		s.stats.full.Add(1)
+		w.done[failed]++
+		return q.fault(out, ServFail)
+	}
+	defer s.up.leave()
+	s.stats.inFlight.Add(1)
+	defer s.stats.inFlight.Add(-1)
+	kept, err := s.resolve(ctx, q, q.cacheKey(w.key[:0]))
+	if err != nil {
+		w.done[failed]++
+		return q.fault(out, ServFail)
+	}
+	w.done[byResolver]++
+	return q.reply(out, limit, kept, 0)
+}
+
+const (
+	tcpIdle  = 10 * time.Second // RFC 7766 section 6.2.3 asks for a few seconds at least
+	tcpWrite = 5 * time.Second
+)
+
+// serveTCP answers over TCP (RFC 7766): the questions of a connection one after
+// another.
+func (s *Server) serveTCP(ctx context.Context, l net.Listener) error {
+	var wg sync.WaitGroup
+	defer wg.Wait()
+	var mu sync.Mutex
+	open := map[net.Conn]struct{}{}
+	stop := context.AfterFunc(ctx, func() {
+		l.Close()
+		mu.Lock()
+		for c := range open {
+			c.Close()
+		}
+		mu.Unlock()
+	})
+	defer stop()
+	for {
+		c, err := l.Accept()
+		if err != nil {
+			if ctx.Err() != nil {
+				return nil
+			}
+			if errors.Is(err, net.ErrClosed) {
+				return err
+			}
+			time.Sleep(50 * time.Millisecond) // no file descriptors left: others will close theirs
+			continue
+		}
+		mu.Lock()
+		full := len(open) >= s.cfg.TCPConns || ctx.Err() != nil
+		if !full {
+			open[c] = struct{}{}
+		}
+		mu.Unlock()
+		if full {
+			c.Close()
+			continue
+		}
+		wg.Go(func() {
+			defer func() {
+				c.Close()
+				mu.Lock()
+				delete(open, c)
+				mu.Unlock()
+			}()
+			s.conversation(ctx, c)
+		})
+	}
+}
+
+func (s *Server) conversation(ctx context.Context, c net.Conn) {
+	from, err := netip.ParseAddrPort(c.RemoteAddr().String())
+	if err != nil {
+		return
+	}
+	allowed := s.acl.has(from.Addr().WithZone("").As16())
+	w := s.worker(-1)
+	in, out := make([]byte, 2+4096), make([]byte, 2+maxReply)
+	for {
+		c.SetReadDeadline(time.Now().Add(tcpIdle))
+		if _, err := io.ReadFull(c, in[:2]); err != nil {
+			return
+		}
+		n := int(binary.BigEndian.Uint16(in))
+		if n > len(in)-2 {
+			return // no question is that long
+		}
+		if _, err := io.ReadFull(c, in[2:2+n]); err != nil {
+			return
+		}
+		m, forward := w.handle(out[2:], in[2:2+n], allowed, maxReply, s.now())
+		if forward {
+			m = w.slow(ctx, out[2:], maxReply)
+		}
+		w.count(&s.stats.tcp)
+		if m == 0 {
+			return
+		}
+		binary.BigEndian.PutUint16(out, uint16(m))
+		c.SetWriteDeadline(time.Now().Add(tcpWrite))
+		if _, err := c.Write(out[:2+m]); err != nil || !allowed {
+			return
+		}
+	}
+}

@@ -1,0 +1,57 @@
+package dnsserve
+
+import (
+	"sync/atomic"
+
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+// result is how a question ended.
+type result uint8
+
+const (
+	byPolicy result = iota
+	byCache
+	byResolver
+	failed
+	refused
+	bad
+	ignored
+	results
+)
+
+var resultNames = [results]string{"policy", "cache", "resolver", "failed", "refused", "malformed", "ignored"}
+
+type stats struct {
+	udp, tcp [results]atomic.Uint64
+	tries    atomic.Uint64 // questions sent to resolvers
+	errors   atomic.Uint64 // without a good answer
+	full     atomic.Uint64 // not sent: too many under way
+	inFlight atomic.Int64
+}
+
+func (s *Server) register(reg prometheus.Registerer) error {
+	count := func(name, help string, labels prometheus.Labels, v *atomic.Uint64) prometheus.Collector {
+		return prometheus.NewCounterFunc(prometheus.CounterOpts{Name: name, Help: help, ConstLabels: labels},
+			func() float64 { return float64(v.Load()) })
+	}
+	var cs []prometheus.Collector
+	for i, r := range resultNames {
+		help := "DNS questions by how they ended."
+		cs = append(cs,
+			count("bolwerk_dns_queries_total", help, prometheus.Labels{"transport": "udp", "result": r}, &s.stats.udp[i]),
+			count("bolwerk_dns_queries_total", help, prometheus.Labels{"transport": "tcp", "result": r}, &s.stats.tcp[i]))
+	}
+	cs = append(cs,
+		count("bolwerk_dns_upstream_tries_total", "Questions sent to resolvers.", nil, &s.stats.tries),
+		count("bolwerk_dns_upstream_errors_total", "Questions to resolvers without a good answer.", nil, &s.stats.errors),
+		count("bolwerk_dns_upstream_full_total", "Questions not sent because too many were under way.", nil, &s.stats.full),
+		prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "bolwerk_dns_upstream_in_flight", Help: "Questions that wait for a resolver."},
+			func() float64 { return float64(s.stats.inFlight.Load()) }))
+	for _, c := range cs {
+		if err := reg.Register(c); err != nil {
+			return err
+		}
+	}
+	return nil
+}
