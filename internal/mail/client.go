@@ -119,6 +119,9 @@ func (c *Client) Submit(ctx context.Context, from Address, to []Address, raw []b
 	if !fresh && errors.Is(err, errStale) && ctx.Err() == nil {
 		reply, err = c.attempt(ctx, true, from, to, raw)
 	}
+	if ctx.Err() != nil && err != nil {
+		err = fmt.Errorf("%w: %w", ctx.Err(), ErrTemporary)
+	}
 	if err != nil {
 		return "", fmt.Errorf("send mail through %s: %w", c.target.Addr, err)
 	}
@@ -148,9 +151,6 @@ func (c *Client) attempt(ctx context.Context, fresh bool, from Address, to []Add
 		}
 	default:
 		c.drop()
-	}
-	if ctx.Err() != nil && err != nil {
-		err = fmt.Errorf("%w: %w", ctx.Err(), ErrTemporary)
 	}
 	return reply, err
 }

@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"fmt"
 	"io"
+	"mime/quotedprintable"
 	netmail "net/mail"
 	"strings"
 	"time"
@@ -13,7 +14,6 @@ import (
 	"unicode/utf8"
 
 	"github.com/emersion/go-message"
-	gomail "github.com/emersion/go-message/mail"
 
 	"bolwerk"
 )
@@ -43,43 +43,80 @@ type Message struct {
 }
 
 // Bytes is the mail as RFC 5322 text: UTF-8, quoted-printable, lines of at most
-// 76 octets that end in CRLF. The same Message gives the same bytes.
+// 76 octets that end in CRLF. A long address or id is not folded.
+// The same Message gives the same bytes.
 func (m Message) Bytes() ([]byte, error) {
 	if err := m.check(); err != nil {
 		return nil, err
 	}
-	var h gomail.Header
-	// The library writes the last one first.
-	h.Set("Content-Transfer-Encoding", "quoted-printable")
-	h.SetContentType("text/plain", map[string]string{"charset": "utf-8"})
-	if m.Lang != "" {
-		h.Set("Content-Language", string(m.Lang))
+	var out bytes.Buffer
+	field := func(name, value string) { fmt.Fprintf(&out, "%s: %s\r\n", name, value) }
+	from := m.From.String()
+	if m.FromName != "" {
+		from = encoded(m.FromName, len("From")) + "\r\n <" + from + ">"
+	}
+	field("From", from)
+	field("To", m.To.String())
+	field("Subject", encoded(m.Subject, len("Subject")))
+	field("Date", m.Date.UTC().Format(time.RFC1123Z))
+	field("Message-ID", "<"+m.ID+"@"+m.From.Domain().String()+">")
+	if answered := strings.TrimSpace(m.InReplyTo); messageID(answered) {
+		field("In-Reply-To", answered)
+		field("References", answered)
 	}
 	if m.Automatic {
-		h.Set("X-Auto-Response-Suppress", "All") // Exchange does not know RFC 3834
-		h.Set("Auto-Submitted", "auto-replied")
+		field("Auto-Submitted", "auto-replied")
+		field("X-Auto-Response-Suppress", "All") // Exchange does not know RFC 3834
 	}
-	if answered := strings.TrimSpace(m.InReplyTo); messageID(answered) {
-		h.Set("References", answered)
-		h.Set("In-Reply-To", answered)
+	field("MIME-Version", "1.0")
+	if m.Lang != "" {
+		field("Content-Language", string(m.Lang))
 	}
-	h.SetMessageID(m.ID + "@" + m.From.Domain().String())
-	h.SetDate(m.Date.UTC())
-	h.SetSubject(m.Subject)
-	h.SetAddressList("To", []*gomail.Address{{Address: m.To.String()}})
-	h.SetAddressList("From", []*gomail.Address{{Name: m.FromName, Address: m.From.String()}})
-	h.Set("MIME-Version", "1.0")
-
-	var out bytes.Buffer
-	w, err := gomail.CreateSingleInlineWriter(&out, h)
-	if err != nil {
-		return nil, fmt.Errorf("write mail %s: %w", m.ID, err)
-	}
-	io.WriteString(w, strings.ReplaceAll(m.Body, "\n", "\r\n"))
-	if err := w.Close(); err != nil {
-		return nil, fmt.Errorf("write mail %s: %w", m.ID, err)
-	}
+	field("Content-Type", "text/plain; charset=utf-8")
+	field("Content-Transfer-Encoding", "quoted-printable")
+	out.WriteString("\r\n")
+	w := quotedprintable.NewWriter(&out) // makes \r\n of \n
+	io.WriteString(w, m.Body)
+	w.Close()
 	return out.Bytes(), nil
+}
+
+// encoded is text as encoded-words (RFC 2047) in lines of at most 76 octets, the
+// first of which stands behind a field name of the given length. Short text of
+// letters, digits and spaces stays as it is.
+func encoded(text string, name int) string {
+	if name+2+len(text) <= 76 && strings.Trim(text, plainText) == "" {
+		return text
+	}
+	var lines []string
+	room, line := 76-name-2, ""
+	for rest := text; rest != ""; {
+		_, n := utf8.DecodeRuneInString(rest)
+		if line != "" && len(encodedWord(line+rest[:n])) > room {
+			lines, line, room = append(lines, encodedWord(line)), "", 75
+		}
+		line, rest = line+rest[:n], rest[n:]
+	}
+	return strings.Join(append(lines, encodedWord(line)), "\r\n ")
+}
+
+const plainText = " 0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+
+// encodedWord is text as one encoded-word of the Q encoding, fit for phrases
+// too (RFC 2047 section 5 (3)).
+func encodedWord(text string) string {
+	var b strings.Builder
+	for i := range len(text) {
+		switch c := text[i]; {
+		case c == ' ':
+			b.WriteByte('_')
+		case strings.IndexByte(plainText, c) > 0:
+			b.WriteByte(c)
+		default:
+			fmt.Fprintf(&b, "=%02X", c)
+		}
+	}
+	return "=?utf-8?q?" + b.String() + "?="
 }
 
 func (m Message) check() error {
