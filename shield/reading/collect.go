@@ -15,6 +15,7 @@ type collector struct {
 	noise    int
 	said     map[string]int // warning -> times
 	order    []string       // warnings in order
+	text     int            // bytes of text taken so far
 	left     int            // URLs left out by the bounds
 	hostless int            // links whose host cannot exist
 }
@@ -90,13 +91,26 @@ func (c *collector) warn(format string, a ...any) {
 	}
 }
 
-// clip bounds a text.
-func (c *collector) clip(s string) string {
-	if len(s) <= MaxTextBytes {
-		return s
+// clip takes a text's share of what one report may have, MaxTextBytes in all.
+func (c *collector) clip(b []byte) []byte {
+	if room := MaxTextBytes - c.text; len(b) > room {
+		c.warn("more than %d bytes of text: the rest is not read", MaxTextBytes)
+		b = b[:room]
 	}
-	c.warn("text of %d bytes: the first %d are read", len(s), MaxTextBytes)
-	return shorten(s, MaxTextBytes)
+	c.text += len(b)
+	return b
+}
+
+// promote makes lures of all URLs of one role, except those of a List-Unsubscribe
+// field: nobody sees these.
+func (c *collector) promote(from Role) {
+	for i := range c.urls {
+		if u := &c.urls[i]; u.Role == from && !slices.Contains(u.Via, viaListUnsubscribe) {
+			u.Role = Lure
+			c.wanted++
+			c.noise--
+		}
+	}
 }
 
 // result completes r with what was gathered.
@@ -109,11 +123,7 @@ func (c *collector) result(r Result) Result {
 	}
 	// A mail whose only links say "unsubscribe" wants them followed.
 	if c.wanted == 0 {
-		for i := range c.urls {
-			if c.urls[i].Role == Unsubscribe && !slices.Contains(c.urls[i].Via, viaListUnsubscribe) {
-				c.urls[i].Role = Lure
-			}
-		}
+		c.promote(Unsubscribe)
 	}
 	r.URLs = c.urls
 	if r.URLs == nil {

@@ -15,7 +15,7 @@ type evidence struct {
 	// forwards says to look for an inline forward; reply that the subject is an
 	// answer's, in which "original message" is no forward.
 	forwards, reply bool
-	found           bool
+	found, sure     bool
 	head            Head
 }
 
@@ -65,10 +65,7 @@ func (l *leaf) text(e *evidence) string {
 	if how != "" {
 		e.via = append(slices.Clone(e.via), how)
 	}
-	if len(b) > 2*MaxTextBytes {
-		e.c.warn("text of %d bytes: the first %d are read", len(b), 2*MaxTextBytes)
-		b = b[:2*MaxTextBytes]
-	}
+	b = e.c.clip(b)
 	label := l.charset
 	if label == "" && l.isHTML("") {
 		label = metaCharset(b)
@@ -91,7 +88,7 @@ func metaCharset(b []byte) string {
 }
 
 func (l *leaf) readText(e *evidence) string {
-	s := e.c.clip(clean(l.text(e)))
+	s := clean(l.text(e))
 	if !l.attached && pageInText(s) {
 		return l.readPage(s, e)
 	}
@@ -129,7 +126,6 @@ func (l *leaf) readPage(s string, e *evidence) string {
 		how = "attachment:html"
 	}
 	cut := e.cut(p.text)
-	added := 0
 	for _, k := range p.links {
 		role, via := k.role, append(slices.Clone(e.via), how+":"+k.how)
 		switch {
@@ -144,9 +140,7 @@ func (l *leaf) readPage(s string, e *evidence) string {
 		case e.found:
 			via = append(via, "inline-forward")
 		}
-		if e.c.add(k.raw, role, via, k.text) && !role.Noise() {
-			added++
-		}
+		e.c.add(k.raw, role, via, k.text)
 	}
 	via := append(slices.Clone(e.via), how)
 	before := len(e.c.urls)
@@ -158,10 +152,8 @@ func (l *leaf) readPage(s string, e *evidence) string {
 	e.c.scanText(hide(p, cut.body, len(p.text)), e.role, via)
 	// A page whose links no parser sees (an element that never ends, attributes
 	// run together): what looks like a URL in the source counts.
-	if added == 0 && len(e.c.urls) == before && e.role == Lure && !e.found {
-		if src := strings.ToLower(shorten(s, MaxTextBytes)); strings.Contains(src, "href") || p.text == "" {
-			e.c.scanSource(e.c.clip(s), append(slices.Clone(e.via), how+":source"))
-		}
+	if len(p.links) == 0 && len(e.c.urls) == before && e.role == Lure && !e.found {
+		e.c.scanSource(s, append(slices.Clone(e.via), how+":source"))
 	}
 	return p.text[cut.body:]
 }
@@ -192,7 +184,7 @@ func (e *evidence) cut(text string) forward {
 	if !ok || e.reply && !f.sure {
 		return forward{}
 	}
-	e.found, e.head = true, f.head
+	e.found, e.sure, e.head = true, f.sure, f.head
 	return f
 }
 

@@ -95,17 +95,17 @@ func walk(raw []byte, c *collector) mailbag {
 			m.bounce = true
 		}
 		if strings.HasPrefix(kind, "multipart/") && e.depth < MaxNesting {
-			parts := split(body, params["boundary"], MaxParts)
+			room := MaxParts - len(stack) - len(m.leaves)
+			parts := split(body, params["boundary"], room)
 			if len(parts) > 0 {
 				normal := "text/plain"
 				if kind == "multipart/digest" {
 					normal = "message/rfc822"
 				}
+				if len(parts) == room {
+					c.warn("more than %d parts: the rest is read as text", MaxParts)
+				}
 				for _, p := range slices.Backward(parts) {
-					if len(stack)+len(m.leaves) >= MaxParts {
-						c.warn("more than %d parts: the rest is not read", MaxParts)
-						break
-					}
 					stack = append(stack, todo{raw: p, mail: e.mail, depth: e.depth + 1, normal: normal, via: e.via})
 				}
 				continue
@@ -154,9 +154,10 @@ func firstOf(s ...string) string {
 }
 
 // split cuts a multipart body at its boundary lines (RFC 2046 section 5.1.1). A
-// missing closing line is forgiven. Preamble and epilogue are no parts.
+// missing closing line is forgiven. Preamble and epilogue are no parts. The last
+// of limit parts holds all that follows.
 func split(body []byte, boundary string, limit int) [][]byte {
-	if boundary == "" {
+	if boundary == "" || limit < 1 {
 		return nil
 	}
 	delimiter := []byte("--" + boundary)
@@ -179,13 +180,16 @@ func split(body []byte, boundary string, limit int) [][]byte {
 			continue // a longer boundary that begins like ours
 		}
 		if begin >= 0 {
+			if len(parts) == limit-1 {
+				break
+			}
 			parts = append(parts, bytes.TrimSuffix(bytes.TrimSuffix(body[begin:i], []byte("\n")), []byte("\r")))
 		}
 		begin = min(len(body), end+len(rest)+1)
 		if begin < len(body) && body[begin-1] == '\r' {
 			begin++
 		}
-		if closing || len(parts) > limit {
+		if closing {
 			return parts
 		}
 	}
@@ -251,6 +255,7 @@ func (m *mailbag) result(c *collector, opt Option) Result {
 		}
 	}
 	var texts []string
+	doubtful := false
 	for i := range m.leaves {
 		l := &m.leaves[i]
 		e := evidence{c: c, role: Lure, via: l.via}
@@ -263,7 +268,7 @@ func (m *mailbag) result(c *collector, opt Option) Result {
 		}
 		t := l.read(&e)
 		if e.found {
-			r.Kind = Inline
+			r.Kind, doubtful = Inline, doubtful || !e.sure
 			if r.Inner == nil || r.Inner.From == "" && e.head.From != "" {
 				r.Inner = &e.head
 			}
@@ -273,6 +278,10 @@ func (m *mailbag) result(c *collector, opt Option) Result {
 		}
 	}
 	m.listUnsubscribe(c, opt)
+	if doubtful && c.wanted == 0 {
+		// A thread that the sender made up, with his link above it.
+		c.promote(Reporter)
+	}
 	for _, t := range texts {
 		if len(strings.TrimSpace(t)) > len(strings.TrimSpace(r.Excerpt)) && len(r.Excerpt) < 80 {
 			r.Excerpt = excerpt(t)

@@ -1,7 +1,6 @@
 package reading
 
 import (
-	"regexp"
 	"slices"
 	"strings"
 	"unicode"
@@ -42,79 +41,6 @@ func invisible(r rune) bool {
 		return true
 	}
 	return false
-}
-
-// How people write links so that nobody follows them by accident.
-var (
-	fangHint   = regexp.MustCompile(`(?i)h(?:xx|\*\*|__|tt)ps?|[\[({](?:\.|dot|punt|point|punkt|:|://|/)[\])}]|\\\.`)
-	fangScheme = regexp.MustCompile(`(?i)\bh(?:xx|\*\*|__|XX)p(s?)(\s?(?:\[:\]|\(:\)|:|\[://\])|\b)`)
-	fangColon  = regexp.MustCompile(`(?i)\b(https?)\s?(?:\[:\]|\(:\)|\{:\})\s?(//|\[//\]|\[/\]\[/\]|\[/\]/)`)
-	fangSlash  = regexp.MustCompile(`(?i)\b(https?):?(?:\[://\]|\(://\)|\[:?//\]|:\[/\]\[/\])`)
-	fangDot    = regexp.MustCompile(`(?i)[ \t]?[\[({][ \t]?(?:\.|dot|punt|point|punkt)[ \t]?[\])}][ \t]?|\\\.`)
-)
-
-// refang undoes that. The second result holds the places in the new text where
-// something was changed, in order.
-func refang(s string) (string, []int) {
-	if !fangHint.MatchString(s) {
-		return s, nil
-	}
-	var places []int
-	apply := func(re *regexp.Regexp, with func(m []int) string) {
-		ms := re.FindAllStringSubmatchIndex(s, -1)
-		if ms == nil {
-			return
-		}
-		var b strings.Builder
-		last, k := 0, 0
-		var moved []int
-		shift := 0
-		for _, m := range ms {
-			for k < len(places) && places[k] < m[0] {
-				moved = append(moved, places[k]+shift)
-				k++
-			}
-			b.WriteString(s[last:m[0]])
-			if r := with(m); r != s[m[0]:m[1]] {
-				moved = append(moved, b.Len())
-				b.WriteString(r)
-				shift += len(r) - (m[1] - m[0])
-			} else {
-				b.WriteString(r)
-			}
-			last = m[1]
-		}
-		for ; k < len(places); k++ {
-			moved = append(moved, max(0, places[k]+shift))
-		}
-		b.WriteString(s[last:])
-		s, places = b.String(), moved
-		slices.Sort(places)
-	}
-	apply(fangScheme, func(m []int) string {
-		sep := s[m[4]:m[5]]
-		if sep == "[://]" {
-			return "http" + strings.ToLower(s[m[2]:m[3]]) + "://"
-		}
-		if sep != "" {
-			sep = ":"
-		}
-		return "http" + strings.ToLower(s[m[2]:m[3]]) + sep
-	})
-	apply(fangColon, func(m []int) string { return s[m[2]:m[3]] + "://" })
-	apply(fangSlash, func(m []int) string { return s[m[2]:m[3]] + "://" })
-	apply(fangDot, func(m []int) string {
-		// Only between the characters of a name: "see (point) 3" stays.
-		if m[0] == 0 || m[1] >= len(s) || !nameByte(s[m[0]-1]) || !nameByte(s[m[1]]) {
-			return s[m[0]:m[1]]
-		}
-		return "."
-	})
-	return s, places
-}
-
-func nameByte(c byte) bool {
-	return c >= utf8.RuneSelf || c == '-' || c == '_' || c >= '0' && c <= '9' || c|0x20 >= 'a' && c|0x20 <= 'z'
 }
 
 // scanText adds the URLs that stand in a text: with a scheme, with "www.", and
@@ -306,6 +232,9 @@ func bareHost(host, tail string) bool {
 	}
 	last := host[strings.LastIndexByte(host, '.')+1:]
 	rest := host[:len(host)-len(last)]
+	if n == 1 && (len(rest) == 2 || strings.Trim(rest, "0123456789.") == "") {
+		return false // "1.Click", "v.do"
+	}
 	if r, _ := utf8.DecodeRuneInString(last); unicode.IsUpper(r) && strings.ToUpper(rest) != rest {
 		return false
 	}

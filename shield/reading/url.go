@@ -118,7 +118,8 @@ func (u *URL) setHost(h string) bool {
 		return true
 	}
 	h = strings.TrimRight(unescape(h), ".")
-	if a, isAddress, ok := address(h); isAddress {
+	// Full-width digits and stops may hide an address.
+	if a, isAddress, ok := address(narrow(h)); isAddress {
 		if !ok {
 			return false
 		}
@@ -130,14 +131,6 @@ func (u *URL) setHost(h string) bool {
 	}
 	d, err := idn.Parse(h)
 	if err != nil {
-		// Full-width digits and stops may hide an address.
-		if f := narrow(h); f != h {
-			if a, isAddress, ok := address(f); isAddress && ok {
-				u.Host = a.String()
-				u.note("encoded-address")
-				return true
-			}
-		}
 		return false
 	}
 	u.Host, u.Name = d.String(), d
