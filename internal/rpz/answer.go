@@ -114,9 +114,7 @@ func (p *Primary) serve(s *stream, m *dns.Msg, q *peer, tcp bool, refuse func(in
 	if z == nil || ask.Qclass != dns.ClassINET {
 		return refuse(dns.RcodeRefused)
 	}
-	z.mu.RLock()
-	serial, epoch, loaded := z.serial, z.epoch, z.loaded
-	z.mu.RUnlock()
+	at, _, loaded := p.At(z.cfg.Name)
 	if !loaded {
 		return refuse(dns.RcodeServerFailure)
 	}
@@ -141,7 +139,7 @@ func (p *Primary) serve(s *stream, m *dns.Msg, q *peer, tcp bool, refuse func(in
 		return p.ixfr(s, z, q, soa.Serial, tcp)
 	}
 	p.count.queries.WithLabelValues(z.cfg.Name.String()).Inc()
-	return z.lookup(s, rel, ask.Qtype, serial, epoch)
+	return z.lookup(s, rel, ask.Qtype, at)
 }
 
 // find is the zone that name, lower case with final dot, lies in, and the name
@@ -173,10 +171,8 @@ func (p *Primary) axfr(s *stream, z *zone, q *peer, kind string) error {
 	if err := errors.Join(s.rr(none, false, soa), s.rr(none, false, z.ns())); err != nil {
 		return err
 	}
-	if !z.cfg.Canary.IsZero() {
-		if err := s.rr(z.cfg.Canary, false, z.canary(snap.epoch, snap.serial)); err != nil {
-			return err
-		}
+	if err := z.canary(s, State{snap.serial, snap.epoch}); err != nil {
+		return err
 	}
 	for name, sets := range snap.all {
 		for below, set := range sets {
@@ -236,19 +232,13 @@ func (p *Primary) ixfr(s *stream, z *zone, q *peer, has uint32, tcp bool) error 
 	}
 	s.single = false
 	to, from := z.soa(d.to), z.soa(d.from)
-	canary := func(epoch int64, serial uint32) error {
-		if z.cfg.Canary.IsZero() {
-			return nil
-		}
-		return s.rr(z.cfg.Canary, false, z.canary(epoch, serial))
-	}
-	if err := errors.Join(s.rr(none, false, to), s.rr(none, false, from), canary(d.fromEpoch, d.from)); err != nil {
+	if err := errors.Join(s.rr(none, false, to), s.rr(none, false, from), z.canary(s, State{d.from, d.fromEpoch})); err != nil {
 		return err
 	}
 	if err := z.send(s, d.del); err != nil {
 		return err
 	}
-	if err := errors.Join(s.rr(none, false, to), canary(d.toEpoch, d.to)); err != nil {
+	if err := errors.Join(s.rr(none, false, to), z.canary(s, State{d.to, d.toEpoch})); err != nil {
 		return err
 	}
 	if err := z.send(s, d.add); err != nil {
@@ -272,30 +262,23 @@ func (z *zone) send(s *stream, records []Record) error {
 }
 
 // lookup answers an ordinary question about the zone.
-func (z *zone) lookup(s *stream, rel string, qtype uint16, serial uint32, epoch int64) error {
+func (z *zone) lookup(s *stream, rel string, qtype uint16, at State) error {
 	var none bolwerk.Domain
 	exists := rel == ""
-	var tails [][]byte
-	switch {
+	var errs error
+	switch c := z.cfg.Canary; {
 	case rel == "":
 		if qtype == dns.TypeSOA {
-			tails = append(tails, z.soa(serial))
+			errs = s.rr(none, false, z.soa(at.Serial))
 		}
 		if qtype == dns.TypeNS {
-			tails = append(tails, z.ns())
+			errs = s.rr(none, false, z.ns())
 		}
-		for _, t := range tails {
-			if err := s.rr(none, false, t); err != nil {
-				return err
-			}
-		}
-	case !z.cfg.Canary.IsZero() && rel == z.cfg.Canary.String():
+	case !c.IsZero() && (rel == c.String() || rel == marker(c, at).String()):
 		exists = true
 		if qtype == dns.TypeTXT {
-			tails = append(tails, z.canary(epoch, serial))
-			if err := s.rr(z.cfg.Canary, false, tails[0]); err != nil {
-				return err
-			}
+			t := canaryText(at)
+			errs = s.rr(bolwerk.MustDomain(rel), false, tail(dns.TypeTXT, 0, append([]byte{byte(len(t))}, t...)))
 		}
 	default:
 		rest, below := strings.CutPrefix(rel, "*.")
@@ -307,21 +290,19 @@ func (z *zone) lookup(s *stream, rel string, qtype uint16, serial uint32, epoch 
 		for i, d := range set.data {
 			exists = true
 			if t := dns.StringToType[d.Type()]; t == qtype || t == dns.TypeCNAME {
-				tails = append(tails, set.tails[i])
-				if err := s.rr(name, below, set.tails[i]); err != nil {
-					return err
-				}
+				errs = errors.Join(errs, s.rr(name, below, set.tails[i]))
 			}
 		}
 	}
 	if !exists {
 		s.bits |= dns.RcodeNameError
 	}
-	if len(tails) == 0 {
-		if err := s.rr(none, false, z.soa(serial)); err != nil {
-			return err
-		}
+	if s.answers == 0 {
+		errs = errors.Join(errs, s.rr(none, false, z.soa(at.Serial)))
 		s.answers, s.authority = 0, 1
+	}
+	if errs != nil {
+		return errs
 	}
 	return s.flush()
 }

@@ -119,28 +119,3 @@ func read(r *dns.Msg, took time.Duration) Answer {
 	}
 	return a
 }
-
-// Canary asks a resolver for the canary name: the state of the zone by which it
-// answers at this moment. bolwerk.ErrNotFound where it answers without the zone.
-func Canary(ctx context.Context, resolver netip.AddrPort, canary bolwerk.Domain) (State, error) {
-	a, err := Ask(ctx, resolver, canary, "TXT")
-	if err != nil {
-		return State{}, err
-	}
-	for _, t := range a.Text {
-		if s, ok := parseCanary(t); ok {
-			return s, nil
-		}
-	}
-	return State{}, bolwerk.NotFound("resolver %s does not know the canary name %s (%s): it answers without the zone", resolver, canary, a.Rcode)
-}
-
-// parseCanary reads what canaryText wrote.
-func parseCanary(t string) (State, bool) {
-	e, s, ok := strings.Cut(t, " ")
-	e, ok1 := strings.CutPrefix(e, "epoch=")
-	s, ok2 := strings.CutPrefix(s, "serial=")
-	epoch, err1 := strconv.ParseInt(e, 10, 64)
-	serial, err2 := strconv.ParseUint(s, 10, 32)
-	return State{uint32(serial), epoch}, ok && ok1 && ok2 && err1 == nil && err2 == nil
-}

@@ -3,6 +3,7 @@ package rpz
 import (
 	"encoding/base64"
 	"errors"
+	"math"
 	"net/netip"
 	"os"
 	"strings"
@@ -36,7 +37,9 @@ type Zone struct {
 	// that honours Expire lets the zone go when the primary is away for so long.
 	Refresh, Retry, Expire time.Duration
 	// Canary is a name whose TXT answer carries epoch and serial at every
-	// resolver that uses the zone; zero: none. No record may cover it.
+	// resolver that uses the zone; zero: none. No record may cover it or what
+	// lies below it. Its last label should sort after those of all names in the
+	// zone (zz-canary): see Canary, the function.
 	Canary bolwerk.Domain
 }
 
@@ -135,7 +138,7 @@ func (c Config) Validate() error {
 			bad("rpz zone %s: expire is at most ten years, ttl at most a day", z.Name)
 		}
 		if !z.Canary.IsZero() {
-			if !Fits(z.Name, z.Canary) {
+			if !Fits(z.Name, marker(z.Canary, State{math.MaxUint32, math.MinInt64})) {
 				bad("rpz zone %s: canary name %s is too long or no query name", z.Name, z.Canary)
 			}
 			if seen[z.Canary] {

@@ -143,6 +143,7 @@ func TestAXFR(t *testing.T) {
 			"*.evil.example.b.rpz.\t60\tIN\tCNAME\t.",
 			"b.rpz.\t60\tIN\tNS\tlocalhost.",
 			"b.rpz.\t60\tIN\tSOA\tlocalhost. hostmaster.localhost. 7 60 15 259200 60",
+			"e1-s7.serial.b.canary.operator.example.b.rpz.\t0\tIN\tTXT\t\"epoch=1 serial=7\"",
 			"evil.example.b.rpz.\t60\tIN\tA\t192.0.2.1",
 			"evil.example.b.rpz.\t60\tIN\tAAAA\t2001:db8::1",
 			"serial.b.canary.operator.example.b.rpz.\t0\tIN\tTXT\t\"epoch=1 serial=7\"",
@@ -159,8 +160,8 @@ func TestAXFR(t *testing.T) {
 		}
 		mustLoad(t, p, pZone, 1, many...)
 		ms := ask(t, p, new(dns.Msg).SetAxfr("p.rpz."), local, true)
-		if n := len(rrs(ms)); n != 20_000+4 {
-			t.Errorf("records: got %d, want 20004", n)
+		if n := len(rrs(ms)); n != 20_000+5 {
+			t.Errorf("records: got %d, want 20005", n)
 		}
 		if len(ms) > 25 {
 			t.Errorf("messages: got %d, want at most 25", len(ms))
@@ -244,6 +245,7 @@ func TestCommitIsRefusedAsAWhole(t *testing.T) {
 		{"name that does not fit", Change{Serial: 11, Add: []Record{{Name: bolwerk.MustDomain(long), Data: NXDomain}}}, bolwerk.ErrInvalid},
 		{"name that is another trigger", Change{Serial: 11, Add: recs("32.1.2.0.192.rpz-ip CNAME .")}, bolwerk.ErrInvalid},
 		{"the canary name", Change{Serial: 11, Add: recs(canary.String() + " CNAME .")}, bolwerk.ErrInvalid},
+		{"a name below the canary", Change{Serial: 11, Add: recs("x." + canary.String() + " CNAME .")}, bolwerk.ErrInvalid},
 		{"all names around the canary", Change{Serial: 11, Add: recs("*.operator.example CNAME .")}, bolwerk.ErrInvalid},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -327,18 +329,19 @@ func TestIXFR(t *testing.T) {
 		return out
 	}
 	name := canary.String() + " TXT"
+	old, mid, last := "e1-s4294967294."+name, "e1-s4294967295."+name, "e2-s1."+name
 	for _, c := range []struct {
 		name   string
 		serial uint32
 		tcp    bool
 		want   []string
 	}{
-		{"what was added and deleted again is left out", 1<<32 - 2, true, []string{"SOA 1", "SOA 4294967294", name, "SOA 1", name, "other.example CNAME", "SOA 1"}},
-		{"one step", 1<<32 - 1, true, []string{"SOA 1", "SOA 4294967295", name, "evil.example CNAME", "SOA 1", name, "other.example CNAME", "SOA 1"}},
+		{"what was added and deleted again is left out", 1<<32 - 2, true, []string{"SOA 1", "SOA 4294967294", name, old, "SOA 1", name, last, "other.example CNAME", "SOA 1"}},
+		{"one step", 1<<32 - 1, true, []string{"SOA 1", "SOA 4294967295", name, mid, "evil.example CNAME", "SOA 1", name, last, "other.example CNAME", "SOA 1"}},
 		{"nothing new", 1, true, []string{"SOA 1"}},
 		{"over UDP the SOA alone", 1<<32 - 2, false, []string{"SOA 1"}},
 		{"a client that is ahead gets the SOA alone", 2, true, []string{"SOA 1"}},
-		{"outside the journal the whole zone", 1<<32 - 3, true, []string{"SOA 1", "b.rpz. NS", name, "a.example CNAME", "b.example CNAME", "c.example CNAME", "d.example CNAME", "e.example CNAME", "other.example CNAME", "SOA 1"}},
+		{"outside the journal the whole zone", 1<<32 - 3, true, []string{"SOA 1", "b.rpz. NS", name, last, "a.example CNAME", "b.example CNAME", "c.example CNAME", "d.example CNAME", "e.example CNAME", "other.example CNAME", "SOA 1"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			if got := ixfr(c.serial, c.tcp); !slices.Equal(got, c.want) {
@@ -359,8 +362,8 @@ func TestIXFR(t *testing.T) {
 			t.Fatal(err)
 		}
 		ms := ask(t, p, new(dns.Msg).SetIxfr("b.rpz.", 5, "localhost.", "x."), local, true)
-		if n := len(rrs(ms)); n != 7 { // SOA, SOA, canary, SOA, canary, c, SOA
-			t.Errorf("records: got %d, want 7", n)
+		if n := len(rrs(ms)); n != 9 { // SOA, SOA, 2 of the canary, SOA, 2 of the canary, c, SOA
+			t.Errorf("records: got %d, want 9", n)
 		}
 	})
 	t.Run("the journal forgets beyond its bound", func(t *testing.T) {

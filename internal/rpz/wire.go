@@ -2,7 +2,6 @@ package rpz
 
 import (
 	"encoding/binary"
-	"strconv"
 	"time"
 
 	"bolwerk"
@@ -142,16 +141,4 @@ func (z *zone) soa(serial uint32) []byte {
 // ns is the tail of the NS record, which a zone must have to be loaded.
 func (z *zone) ns() []byte {
 	return tail(dns.TypeNS, seconds(z.cfg.TTL), appendName(nil, bolwerk.MustDomain("localhost")))
-}
-
-// canaryText is what the canary name says.
-func canaryText(epoch int64, serial uint32) string {
-	return "epoch=" + strconv.FormatInt(epoch, 10) + " serial=" + strconv.FormatUint(uint64(serial), 10)
-}
-
-// canary is the tail of the canary's TXT record. Its TTL is 0, so that no cache
-// keeps yesterday's proof.
-func (z *zone) canary(epoch int64, serial uint32) []byte {
-	t := canaryText(epoch, serial)
-	return tail(dns.TypeTXT, 0, append([]byte{byte(len(t))}, t...))
 }

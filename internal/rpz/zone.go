@@ -201,7 +201,7 @@ func (z *zone) lint(r Record) error {
 		return bolwerk.Invalid("zone %s: name %q and the zone's have more than 255 octets", z.cfg.Name, r.Name)
 	}
 	for _, c := range z.taken {
-		if r.Name == c && !r.Below || r.Below && r.Name != c && c.Below(r.Name) {
+		if r.Name.Below(c) || r.Below && c.Below(r.Name) {
 			return bolwerk.Invalid("zone %s: %s: covers the canary name %s", z.cfg.Name, r.owner(), c)
 		}
 	}
