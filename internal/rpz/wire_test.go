@@ -325,23 +325,85 @@ func resolver(t *testing.T, says func(name string) string) netip.AddrPort {
 }
 
 func TestCanary(t *testing.T) {
-	table := map[string]string{}
-	at := resolver(t, func(name string) string { return table[name] })
+	var table sync.Map
+	at := resolver(t, func(name string) string {
+		text, _ := table.Load(name)
+		s, _ := text.(string)
+		return s
+	})
 	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 	defer cancel()
 	if _, err := Canary(ctx, at, canary); !errors.Is(err, bolwerk.ErrNotFound) {
 		t.Errorf("without the zone: got %v", err)
 	}
-	table[canary.String()+"."] = "epoch=3 serial=77"
+	table.Store(canary.String()+".", "epoch=3 serial=77")
 	if _, err := Canary(ctx, at, canary); !errors.Is(err, bolwerk.ErrConflict) {
 		t.Errorf("loaded, new names not taken up: got %v", err)
 	}
-	table["e3-s77."+canary.String()+"."] = "epoch=3 serial=77"
+	table.Store("e3-s77."+canary.String()+".", "epoch=3 serial=77")
 	if s, err := Canary(ctx, at, canary); err != nil || s != (State{77, 3}) {
 		t.Errorf("in force: got %+v, %v", s, err)
 	}
-	table[canary.String()+"."] = "epoch=3 serial=99999999999"
+	table.Store(canary.String()+".", "epoch=3 serial=99999999999")
 	if _, err := Canary(ctx, at, canary); !errors.Is(err, bolwerk.ErrNotFound) {
 		t.Errorf("a text that is none of ours: got %v", err)
 	}
+}
+
+// TestAllAtOnce: commits, loads and transfers at the same time; every transfer
+// is a whole zone of one state. (Worth its time under the race detector.)
+func TestAllAtOnce(t *testing.T) {
+	p := newPrimary(t, testConfig(), clock.New())
+	mustLoad(t, p, bZone, 1)
+	var wg sync.WaitGroup
+	stop := make(chan struct{})
+	wg.Go(func() { // each state has exactly ten blocks
+		defer close(stop)
+		var have []Record
+		for serial := uint32(2); serial < 400; serial++ {
+			c := Change{Serial: serial, Epoch: 1, Del: have}
+			have = nil
+			for i := range 10 {
+				have = append(have, Record{Name: bolwerk.MustDomain(fmt.Sprintf("n%d-%d.example", serial, i)), Data: NXDomain})
+			}
+			c.Add = have
+			var err error
+			if serial%97 == 0 {
+				err = p.Load(bZone, State{serial, 1}, seq(have), nil)
+			} else {
+				err = p.Commit(bZone, c)
+			}
+			if err != nil {
+				t.Error(err)
+				return
+			}
+		}
+	})
+	for client := range 4 {
+		wg.Go(func() {
+			has := uint32(1)
+			for {
+				select {
+				case <-stop:
+					return
+				default:
+				}
+				m := new(dns.Msg).SetAxfr("b.rpz.")
+				if client%2 == 0 {
+					m = new(dns.Msg).SetIxfr("b.rpz.", has, "a.", "b.")
+				}
+				all := rrs(ask(t, p, m, local, true))
+				first, last := all[0].(*dns.SOA).Serial, all[len(all)-1].(*dns.SOA).Serial
+				if first != last {
+					t.Errorf("from serial %d to %d in one transfer", first, last)
+				}
+				has = first
+				if _, is := all[min(1, len(all)-1)].(*dns.SOA); !is && first > 1 && len(all) != 10+5 {
+					t.Errorf("whole zone at serial %d: got %d records, want 15", first, len(all))
+				}
+				p.Secondaries()
+			}
+		})
+	}
+	wg.Wait()
 }
