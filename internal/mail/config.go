@@ -38,11 +38,12 @@ type Config struct {
 	MailsPerHour int   `toml:"mails_per_hour"`
 	BytesPerHour int64 `toml:"bytes_per_hour"`
 
-	CommandTimeout time.Duration `toml:"command_timeout"` // to the next command; 10 s when half of MaxConns are taken
-	IdleTimeout    time.Duration `toml:"idle_timeout"`    // between two packets of a mail
-	DataTimeout    time.Duration `toml:"data_timeout"`    // for a whole mail
-	SessionTimeout time.Duration `toml:"session_timeout"` // for a connection from elsewhere than OwnNetworks
-	StopTimeout    time.Duration `toml:"stop_timeout"`    // that running mails get at the end
+	// The times are no settings: they follow RFC 5321, and tests shorten them.
+	CommandTimeout time.Duration `toml:"-"` // to the next command; 10 s when half of MaxConns are taken
+	IdleTimeout    time.Duration `toml:"-"` // between two packets of a mail
+	DataTimeout    time.Duration `toml:"-"` // for a whole mail
+	SessionTimeout time.Duration `toml:"-"` // for a connection from elsewhere than OwnNetworks
+	StopTimeout    time.Duration `toml:"-"` // that running mails get at the end
 
 	// CertFile and KeyFile are PEM for STARTTLS and are read again when they
 	// change. Without them the door makes a certificate of its own at start:

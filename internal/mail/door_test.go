@@ -107,9 +107,12 @@ type talk struct {
 	*textproto.Reader
 }
 
-func (d *testDoor) dial(t testing.TB) *talk {
+func (d *testDoor) dial(t testing.TB) *talk { return d.dialFrom(t, "127.0.0.1") }
+
+func (d *testDoor) dialFrom(t testing.TB, ip string) *talk {
 	t.Helper()
-	c, err := net.Dial("tcp", d.addr)
+	from := net.Dialer{LocalAddr: &net.TCPAddr{IP: net.ParseIP(ip)}}
+	c, err := from.Dial("tcp", d.addr)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -476,6 +479,36 @@ func TestDoor_connections(t *testing.T) {
 		time.Sleep(time.Millisecond)
 	}
 	d.dial(t).say("", "220")
+}
+
+func TestDoor_strangersLeaveRoomForOurOwn(t *testing.T) {
+	d := openDoor(t, func(c *Config) {
+		c.MaxConns, c.OwnNetworks = 8, []netip.Prefix{netip.MustParsePrefix("127.9.0.0/16")}
+	})
+	d.dialFrom(t, "127.9.0.1").say("", "220")
+	for range 5 {
+		d.dial(t).say("", "220")
+	}
+	d.dialFrom(t, "127.0.8.1").say("", "421 4.7.0 too many connections,")
+	d.dialFrom(t, "127.9.0.1").say("", "220")
+	// More than half is taken: strangers must hurry, our own need not.
+	soon := time.Now().Add(stressTimeout + time.Second)
+	late := d.dialFrom(t, "127.9.0.1")
+	late.say("", "220")
+	var strangers, own bool
+	d.each(func(c *conn) {
+		c.SetReadDeadline(time.Now().Add(d.cfg.CommandTimeout))
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		if c.own {
+			own = own || c.deadline.Before(soon)
+		} else {
+			strangers = strangers || c.deadline.After(soon)
+		}
+	})
+	if strangers || own {
+		t.Errorf("a stranger has time (%v), or one of ours has none (%v)", strangers, own)
+	}
 }
 
 func (d *testDoor) open() (n int) {
