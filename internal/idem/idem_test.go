@@ -1,0 +1,176 @@
+package idem
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"bolwerk/internal/clock"
+	"bolwerk/internal/store"
+	"bolwerk/internal/vault"
+)
+
+type setup struct {
+	*Keeper
+	clock *clock.Fake
+	dir   string
+	calls int
+}
+
+func open(t *testing.T) *setup {
+	t.Helper()
+	s := &setup{clock: clock.NewFake(time.Date(2026, 11, 23, 13, 0, 0, 0, time.UTC)), dir: t.TempDir()}
+	url := os.Getenv("BOLWERK_TEST_DSN")
+	if url == "" {
+		url = filepath.Join(s.dir, "store.db")
+	}
+	db, err := store.Open(t.Context(), store.Config{URL: url}, s.clock)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { db.Close() })
+	if err := db.Migrate(t.Context(), Schema()); err != nil {
+		t.Fatal(err)
+	}
+	if err := db.Write(t.Context(), store.Decision, func(tx *store.Tx) error { _, err := tx.Exec(`delete from idempotency`); return err }); err != nil {
+		t.Fatal(err)
+	}
+	v, err := vault.Open(filepath.Join(s.dir, "keys"), s.clock)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.Keeper = New(db, v, slog.New(slog.DiscardHandler))
+	return s
+}
+
+// handler answers how often it was called; a body of "fail" fails, one of
+// "atomic" keeps its answer in its own transaction.
+func (s *setup) handler() http.Handler {
+	return s.Wrap(func(r *http.Request) string { return r.Header.Get("Person") }, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		s.calls++
+		b, _ := io.ReadAll(r.Body)
+		w.Header().Set("Content-Type", "text/plain")
+		if string(b) == "fail" {
+			w.WriteHeader(500)
+			return
+		}
+		answer := fmt.Sprintf("secret answer %d", s.calls)
+		if string(b) == "atomic" {
+			if err := s.db.Write(r.Context(), store.Decision, func(tx *store.Tx) error {
+				return Answer(r.Context(), tx, 201, "text/plain", []byte(answer))
+			}); err != nil {
+				http.Error(w, err.Error(), 500)
+				return
+			}
+		}
+		w.WriteHeader(201)
+		io.WriteString(w, answer)
+	}))
+}
+
+func post(h http.Handler, key, body, person string) *httptest.ResponseRecorder {
+	r := httptest.NewRequest("POST", "/api/v1/x", strings.NewReader(body))
+	r.Header.Set("Person", person)
+	if key != "" {
+		r.Header.Set("Idempotency-Key", key)
+	}
+	w := httptest.NewRecorder()
+	h.ServeHTTP(w, r)
+	return w
+}
+
+func TestOneKeyOneEffect(t *testing.T) {
+	s := open(t)
+	h := s.handler()
+	for _, c := range []struct {
+		name, key, body, person string
+		status                  int
+		answer                  string
+	}{
+		{"first", "k", "a", "p", 201, "secret answer 1"},
+		{"again", "k", "a", "p", 201, "secret answer 1"},
+		{"another body", "k", "b", "p", 422, "another request"},
+		{"another person", "k", "a", "q", 201, "secret answer 2"},
+		{"no key", "", "a", "p", 201, "secret answer 3"},
+		{"our fault", "f", "fail", "p", 500, ""},
+		{"our fault, again", "f", "fail", "p", 500, ""},
+		{"in its own transaction", "t", "atomic", "p", 201, "secret answer 6"},
+		{"in its own transaction, again", "t", "atomic", "p", 201, "secret answer 6"},
+		{"a long key", strings.Repeat("k", 256), "a", "p", 400, "at most 255"},
+	} {
+		w := post(h, c.key, c.body, c.person)
+		if w.Code != c.status || !strings.Contains(w.Body.String(), c.answer) {
+			t.Errorf("%s: got %d %s, want %d %s", c.name, w.Code, w.Body, c.status, c.answer)
+		}
+	}
+	s.clock.Add(25 * time.Hour)
+	if w := post(h, "k", "b", "p"); w.Code != 201 {
+		t.Errorf("a day later: got %d", w.Code)
+	}
+}
+
+func TestTwoAtOnceAreOne(t *testing.T) {
+	s := open(t)
+	entered, finish := make(chan struct{}), make(chan struct{})
+	h := s.Wrap(func(*http.Request) string { return "p" }, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		close(entered)
+		<-finish
+	}))
+	done := make(chan int)
+	go func() { done <- post(h, "k", "a", "p").Code }()
+	<-entered
+	if w := post(h, "k", "a", "p"); w.Code != 409 || w.Header().Get("Retry-After") == "" {
+		t.Errorf("while the first runs: got %d, want 409", w.Code)
+	}
+	close(finish)
+	if code := <-done; code != 200 {
+		t.Errorf("the first: got %d", code)
+	}
+}
+
+func TestARequestThatWasCutOffMayComeAgain(t *testing.T) {
+	s := open(t)
+	h := s.handler()
+	c := &claimed{k: s.Keeper, person: "p", key: sum([]byte("k"))}
+	r := httptest.NewRequest("POST", "/api/v1/x", nil)
+	if _, err := s.claim(context.Background(), c, sum([]byte("POST "+r.URL.RequestURI()+"\n\na"))); err != nil {
+		t.Fatal(err)
+	}
+	if w := post(h, "k", "a", "p"); w.Code != 409 {
+		t.Errorf("at once: got %d, want 409", w.Code)
+	}
+	s.clock.Add(3 * time.Minute)
+	if w := post(h, "k", "a", "p"); w.Code != 201 {
+		t.Errorf("after the claim: got %d %s", w.Code, w.Body)
+	}
+	// The first one, were it still there, can no longer keep its answer.
+	if err := s.db.Write(t.Context(), store.Decision, func(tx *store.Tx) error { return c.put(tx, 200, "", nil) }); err == nil {
+		t.Error("a request that lost its claim kept an answer")
+	}
+}
+
+func TestAnswersAreSealed(t *testing.T) {
+	s := open(t)
+	post(s.handler(), "plain-key", "a", "p")
+	if s.db.Postgres() {
+		t.Skip("reads the SQLite files")
+	}
+	for _, name := range []string{"store.db", "store.db-wal"} {
+		b, err := os.ReadFile(filepath.Join(s.dir, name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if bytes.Contains(b, []byte("secret answer")) || bytes.Contains(b, []byte("plain-key")) {
+			t.Errorf("%s holds an answer or a key in the clear", name)
+		}
+	}
+}

@@ -1,0 +1,11 @@
+create table idempotency (
+  person  text not null,    -- keep secret: whose key it is, as a reference
+  key     text not null,    -- keep secret: SHA-256 of the key
+  digest  text not null,    -- keep secret: SHA-256 of the request
+  status  bigint not null,  -- keep secret: of the answer; 0 while it is being made
+  kind    text not null,    -- keep secret: content type of the answer
+  answer  bytea not null,   -- keep secret: the answer, sealed
+  at      bigint not null,  -- keep secret: when the request came; kept 24 h
+  primary key (person, key)
+);
+create index idempotency_at on idempotency(at);

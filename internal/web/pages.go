@@ -1,0 +1,244 @@
+package web
+
+import (
+	"bytes"
+	"embed"
+	"fmt"
+	"html/template"
+	"io/fs"
+	"net/http"
+	"path"
+	"strings"
+	"text/template/parse"
+	"time"
+
+	"bolwerk"
+)
+
+//go:embed pages/*.html
+var ownPages embed.FS
+
+// Pages are the templates of one package over the layout of the house, one set
+// for each language.
+type Pages struct {
+	f    *Frame
+	sets map[bolwerk.Lang]map[string]*template.Template
+}
+
+// Pages reads dir/*.html. Each file is a page, named by the file without
+// ".html", and defines the blocks "title" and "main", and "head" where it needs
+// it; files that begin with "_" are parts that all pages of dir may use. In
+// them stand, for the reader's language:
+//
+//	{{t "key" args...}}   the text
+//	{{n 1204}}            a whole number
+//	{{time .At}}          a time; {{stamp .At}} the same without its element
+//	{{age .At}}           how long ago
+//	{{asset "x.css"}}     the path of a static file
+//
+// The data of the page is .Data. A text or file that is not there is an error.
+func (f *Frame) Pages(fsys fs.FS, dir string) (*Pages, error) {
+	p := &Pages{f: f, sets: map[bolwerk.Lang]map[string]*template.Template{}}
+	files, err := fs.Glob(fsys, dir+"/*.html")
+	if err != nil {
+		return nil, err
+	}
+	var parts, pages []string
+	for _, name := range files {
+		if base := path.Base(name); strings.HasPrefix(base, "_") {
+			parts = append(parts, name)
+		} else {
+			pages = append(pages, name)
+		}
+	}
+	for _, lang := range f.site.Config.Languages {
+		base, err := template.New("layout").Funcs(f.funcs(lang)).Option("missingkey=error").ParseFS(ownPages, "pages/_layout.html")
+		if err != nil {
+			return nil, err
+		}
+		for _, name := range parts {
+			if path.Base(name) == "_layout.html" {
+				continue
+			}
+			if base, err = base.ParseFS(fsys, name); err != nil {
+				return nil, err
+			}
+		}
+		p.sets[lang] = map[string]*template.Template{}
+		for _, name := range pages {
+			t, err := base.Clone()
+			if err == nil {
+				t, err = t.ParseFS(fsys, name)
+			}
+			if err == nil {
+				err = f.checkPage(t)
+			}
+			if err != nil {
+				return nil, fmt.Errorf("page %s: %w", name, err)
+			}
+			p.sets[lang][strings.TrimSuffix(path.Base(name), ".html")] = t
+		}
+	}
+	return p, nil
+}
+
+func (f *Frame) funcs(lang bolwerk.Lang) template.FuncMap {
+	return template.FuncMap{
+		"t":     func(key string, args ...any) string { return f.texts.T(lang, key, args...) },
+		"n":     func(n any) string { return show(lang, n) },
+		"time":  func(at time.Time) template.HTML { return f.timeTag(lang, at) },
+		"stamp": func(at time.Time) string { return Stamp(at, f.zone) },
+		"age":   func(at time.Time) string { return Span(f.site.Clock.Now().Sub(at)) },
+		"asset": func(name string) string { return f.paths[name] },
+	}
+}
+
+// checkPage looks for texts and files that a page names and that are not there.
+func (f *Frame) checkPage(t *template.Template) error {
+	for _, part := range t.Templates() {
+		if part.Tree == nil {
+			continue
+		}
+		if err := f.checkNode(part.Tree.Root); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (f *Frame) checkNode(n parse.Node) error {
+	var inside []parse.Node
+	switch n := n.(type) {
+	case *parse.ListNode:
+		if n != nil {
+			inside = n.Nodes
+		}
+	case *parse.ActionNode:
+		inside = []parse.Node{n.Pipe}
+	case *parse.PipeNode:
+		if n != nil {
+			for _, c := range n.Cmds {
+				inside = append(inside, c)
+			}
+		}
+	case *parse.CommandNode:
+		if err := f.checkCall(n); err != nil {
+			return err
+		}
+		inside = n.Args
+	case *parse.IfNode:
+		inside = []parse.Node{n.Pipe, n.List, n.ElseList}
+	case *parse.RangeNode:
+		inside = []parse.Node{n.Pipe, n.List, n.ElseList}
+	case *parse.WithNode:
+		inside = []parse.Node{n.Pipe, n.List, n.ElseList}
+	case *parse.TemplateNode:
+		inside = []parse.Node{n.Pipe}
+	}
+	for _, i := range inside {
+		if err := f.checkNode(i); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (f *Frame) checkCall(c *parse.CommandNode) error {
+	if len(c.Args) < 2 {
+		return nil
+	}
+	fn, isFn := c.Args[0].(*parse.IdentifierNode)
+	arg, isText := c.Args[1].(*parse.StringNode)
+	switch {
+	case !isFn || !isText:
+	case fn.Ident == "t" && !f.texts.Has(arg.Text):
+		return fmt.Errorf("there is no text %q", arg.Text)
+	case fn.Ident == "asset" && f.paths[arg.Text] == "":
+		return fmt.Errorf("there is no file %q", arg.Text)
+	}
+	return nil
+}
+
+// view is what the layout is given.
+type view struct {
+	Lang    bolwerk.Lang
+	Langs   []langLink
+	Brand   string
+	Logo    string
+	Console bool
+	Who     *Who
+	Places  []placeLink
+	Path    string
+	Data    any
+}
+
+type langLink struct {
+	Lang bolwerk.Lang
+	Name string
+	Href string
+	Here bool
+}
+
+type placeLink struct {
+	Path, Text string
+	Here       bool
+}
+
+// Render answers with a page. Nothing is written when it returns an error.
+func (p *Pages) Render(w http.ResponseWriter, r *http.Request, status int, name string, data any) error {
+	lang := recordOf(r).lang
+	set := p.sets[lang]
+	if set == nil {
+		lang = p.f.site.Config.Languages[0]
+		set = p.sets[lang]
+	}
+	t := set[name]
+	if t == nil {
+		return fmt.Errorf("there is no page %q", name)
+	}
+	var b bytes.Buffer
+	if err := t.ExecuteTemplate(&b, "layout", p.f.view(r, lang, data)); err != nil {
+		return fmt.Errorf("page %s: %w", name, err)
+	}
+	w.Header().Set("Content-Type", "text/html; charset=utf-8")
+	w.Header().Set("Content-Language", string(lang))
+	w.WriteHeader(status)
+	_, _ = b.WriteTo(w) // a broken connection is all that can go wrong
+	return nil
+}
+
+var langNames = map[bolwerk.Lang]string{bolwerk.NL: "Nederlands", bolwerk.FR: "Français", bolwerk.DE: "Deutsch", bolwerk.EN: "English"}
+
+func (f *Frame) view(r *http.Request, lang bolwerk.Lang, data any) view {
+	v := view{Lang: lang, Brand: f.site.Config.Brand.Name, Logo: f.paths["logo"], Console: f.site.Console, Path: r.URL.Path, Data: data}
+	if f.site.Who != nil {
+		v.Who = f.site.Who(r)
+	}
+	// A switch leads to a page that can be had by GET: the answer to a form may not.
+	if r.Method == http.MethodGet || r.Method == http.MethodHead {
+		for _, l := range f.site.Config.Languages {
+			q := r.URL.Query()
+			q.Set("lang", string(l))
+			v.Langs = append(v.Langs, langLink{l, langNames[l], "?" + q.Encode(), l == lang})
+		}
+	}
+	if v.Who == nil {
+		return v
+	}
+	longest := ""
+	for _, p := range f.site.Places {
+		if below(r.URL.Path, p.Path) && len(p.Path) > len(longest) {
+			longest = p.Path
+		}
+	}
+	for _, p := range f.site.Places {
+		if p.For == nil || p.For(v.Who) {
+			v.Places = append(v.Places, placeLink{p.Path, f.texts.T(lang, p.Text), p.Path == longest})
+		}
+	}
+	return v
+}
+
+func below(path, place string) bool {
+	return path == place || place != "/" && strings.HasPrefix(path, place+"/")
+}
