@@ -42,7 +42,7 @@ var mustHave = []struct {
 // by more than Jump the new list is held back with a conflict; a person who has
 // looked loads it with previous nil. An error leaves previous as good as it was.
 func Load(r io.Reader, previous *List) (*List, error) {
-	l := &List{rules: map[string]kind{}}
+	l := &List{rules: map[string]kind{}, above: map[string]struct{}{}}
 	hash := sha256.New()
 	in := io.TeeReader(io.LimitReader(r, maxBytes+1), hash)
 	lines := bufio.NewScanner(in)
@@ -137,6 +137,15 @@ func (l *List) add(rule string, section Section) error {
 		k |= p
 	}
 	l.rules[d.String()] |= k
+	if k&exception == 0 {
+		p := d
+		if k&normal != 0 {
+			p = d.Parent()
+		}
+		for ; p.Labels() > 1; p = p.Parent() {
+			l.above[p.String()] = struct{}{}
+		}
+	}
 	return nil
 }
 

@@ -25,7 +25,8 @@ const (
 // number of goroutines may use it. The zero List is not useful: take Builtin or
 // Load.
 type List struct {
-	rules   map[string]kind // nil: the compiled list answers
+	rules   map[string]kind     // nil: the compiled list answers
+	above   map[string]struct{} // names with two labels or more that have a suffix below them
 	size    int
 	version string
 }
@@ -107,6 +108,15 @@ func (l *List) Registrable(d bolwerk.Domain) (_ bolwerk.Domain, ok bool) {
 func (l *List) Is(d bolwerk.Domain) bool {
 	s, _ := l.Suffix(d)
 	return !d.IsZero() && s == d
+}
+
+// Splits says that a suffix stands below d, so that names below d belong to
+// strangers although d itself is somebody's (example.com with *.cdn.example.com).
+// Only a loaded list can tell; the compiled one cannot be read through and says
+// false. It says nothing of suffixes of one label.
+func (l *List) Splits(d bolwerk.Domain) bool {
+	_, ok := l.above[d.String()]
+	return ok
 }
 
 func of(private bool) Section {

@@ -89,6 +89,18 @@ func TestSuffix(t *testing.T) {
 	}
 }
 
+func TestSplits(t *testing.T) {
+	own := load(t, small)
+	for name, want := range map[string]bool{"example.com": true, "compute.example.com": true, "blob.example.com": false, "kobe.jp": true, "github.io": false, "other.com": false, "com": false} {
+		if got := own.Splits(bolwerk.MustDomain(name)); got != want {
+			t.Errorf("Splits(%s) = %v, want %v", name, got, want)
+		}
+	}
+	if Builtin().Splits(bolwerk.MustDomain("example.com")) {
+		t.Error("the compiled list cannot know")
+	}
+}
+
 func TestBuiltin(t *testing.T) {
 	l := Builtin()
 	for _, c := range []struct {

@@ -1,0 +1,209 @@
+package judge
+
+import (
+	"fmt"
+	"strings"
+
+	"bolwerk"
+	"bolwerk/internal/suffix"
+	"bolwerk/shield/lists"
+)
+
+// NameEvidence is what a name tells by itself. A brand's own name is clean of
+// tier 1: the operator configured it. A look-alike is suspicious; one that is
+// written with other letters, which hardly anybody does by chance, malicious;
+// both are of tier 2, so that the name alone never makes a verdict of malicious.
+// Where the name stands is told as no_data: it decides the scope, not the word.
+func NameEvidence(p Place, brands *Brands) (out []Evidence) {
+	say := func(source string, tier Tier, w Word, reason, brand, format string, a ...any) {
+		out = append(out, Evidence{Family: FamilyName, Source: source, Tier: tier, Verdict: w,
+			Reason: reason, Brand: brand, Detail: fmt.Sprintf(format, a...)})
+	}
+	if own := brands.Owner(p.Name); own != "" {
+		say("brands", 1, Clean, "own_name", own, "%s is %s's own", p.Name, own)
+	}
+	for _, l := range brands.Look(p) {
+		w := Suspicious
+		if l.strong() {
+			w = Malicious
+		}
+		say("brands", 2, w, l.Kind, l.Brand, "%s", l.Text)
+	}
+	for label := range strings.SplitSeq(p.Name.String(), ".") {
+		if text := unicodeLabel(label); text != label && mixed(text) {
+			say("scripts", 3, Suspicious, "mixed_scripts", "", "the label %s mixes scripts that are not written together", text)
+			break
+		}
+	}
+	switch {
+	case p.Shared:
+		say("platforms", 3, NoData, "platform", "", "strangers share %s (%s)", p.Platform.Name, p.Platform.Kind)
+	case !p.Tenant.IsZero():
+		say("platforms", 3, NoData, "tenant", "", "%s is a tenant of %s", p.Tenant, p.Platform.Name)
+	case p.Registrable.IsZero():
+		say("suffixes", 3, NoData, "suffix", "", "%s is a public suffix (%s)", p.Name, p.Section)
+	case p.Section == suffix.Unknown:
+		say("suffixes", 3, NoData, "unknown_suffix", "", "no list knows the suffix %s", p.Suffix)
+	}
+	return out
+}
+
+// Feed is one loaded list as evidence. Without a Set it was never loaded, and
+// says failed.
+type Feed struct {
+	Name string
+	Set  *lists.Set
+	Tier Tier
+	// Allow makes its names clean; otherwise they are malicious.
+	Allow bool
+}
+
+// ListEvidence asks each list about a name and, where the report had one, the
+// address of the page. An entry above the name counts only as far as its owner
+// goes: a feed with a platform or a suffix in it says nothing about a tenant, and
+// on a shared host only the very page counts. A host of which another page is
+// listed is suspicious, of tier 3.
+func ListEvidence(p Place, url string, feeds []Feed) (out []Evidence) {
+	for _, f := range feeds {
+		e := Evidence{Family: FamilyList, Source: f.Name, Tier: f.Tier, Verdict: NoData, Reason: "not_listed"}
+		if f.Set == nil {
+			e.Verdict, e.Reason = Failed, "not_loaded"
+			out = append(out, e)
+			continue
+		}
+		e.ListVersion = f.Set.Version()
+		word := Malicious
+		if f.Allow {
+			word = Clean
+		}
+		entry, listed := f.Set.Above(p.Name)
+		owner := p.Owner()
+		switch {
+		case url != "" && f.Set.HasURL(url):
+			e.Verdict, e.Reason, e.Detail = word, "listed_page", "this very page"
+		case listed && p.Shared:
+			e.Reason, e.Detail = "listed_platform", fmt.Sprintf("it lists %s, which strangers share", entry)
+		case listed && !owner.IsZero() && entry.Below(owner):
+			e.Verdict, e.Reason, e.Detail = word, "listed", fmt.Sprintf("it lists %s", entry)
+		case listed:
+			e.Reason, e.Detail = "listed_platform", fmt.Sprintf("it lists %s, which has more than one owner", entry)
+		case !f.Allow && !p.Shared && f.Set.HasURLOn(p.Name):
+			e.Tier, e.Verdict, e.Reason, e.Detail = 3, Suspicious, "listed_page_on_host", "another page on this host"
+		}
+		out = append(out, e)
+	}
+	return out
+}
+
+// Message is what reading found in the mail that a name came in: facts, not yet
+// evidence.
+type Message struct {
+	From bolwerk.Domain // of the From field; zero without one
+	Name string         // the display name of the From field, decoded
+	// Auth are the Authentication-Results fields (RFC 8601) from the top of the
+	// header down.
+	Auth  []Auth
+	Links []Link
+}
+
+// Auth is one Authentication-Results field.
+type Auth struct {
+	ServID string // who wrote it
+	DMARC  string // pass, fail, none ...; empty where it says nothing
+}
+
+// Link is a link of the mail: what it shows and where it goes.
+type Link struct {
+	Text   string
+	Target bolwerk.Domain
+}
+
+// MessageEvidence is what the mail tells about a name that it links to.
+// Authentication-Results count only from an authserv-id in trusted, and only
+// the topmost of each: an attacker can write one into his mail, so trusted may
+// name only hosts that take such fields off at the border (RFC 8601 section 5).
+func MessageEvidence(m Message, p Place, brands *Brands, trusted []string, psl *suffix.List) (out []Evidence) {
+	say := func(source string, w Word, reason, brand, format string, a ...any) {
+		out = append(out, Evidence{Family: FamilyMessage, Source: source, Tier: 2, Verdict: w,
+			Reason: reason, Brand: brand, Detail: fmt.Sprintf(format, a...)})
+	}
+	own := brands.Owner(m.From)
+	if brands.Owner(p.Name) == "" {
+		if own != "" && dmarc(m.Auth, trusted) == "fail" {
+			say("dmarc", Malicious, "forged_brand", own, "the mail says it is from %s, which is %s's, and DMARC says it is not", m.From, own)
+		}
+		if claimed := brands.claims(m.Name); claimed != "" && own != claimed && !m.From.IsZero() {
+			say("display_name", Suspicious, "display_name", claimed, "the sender calls himself %s and writes from %s", claimed, m.From)
+		}
+	}
+	for _, l := range m.Links {
+		if l.Target != p.Name {
+			continue
+		}
+		shown, ok := nameIn(l.Text)
+		if !ok {
+			continue
+		}
+		a, _ := psl.Registrable(shown)
+		if b, _ := psl.Registrable(l.Target); !a.IsZero() && a != b {
+			say("link_text", Suspicious, "link_text", brands.Owner(shown), "the link shows %s and goes to %s", shown, l.Target)
+			break
+		}
+	}
+	return out
+}
+
+// dmarc is what the first trusted field says.
+func dmarc(fields []Auth, trusted []string) string {
+	for _, f := range fields {
+		for _, t := range trusted {
+			if strings.EqualFold(f.ServID, t) {
+				return strings.ToLower(f.DMARC)
+			}
+		}
+	}
+	return ""
+}
+
+// claims is the brand whose display name the text has as a word of its own.
+func (b *Brands) claims(text string) string {
+	if b == nil || text == "" {
+		return ""
+	}
+	have := " " + words(text) + " "
+	for i := range b.all {
+		for _, d := range b.all[i].Display {
+			if w := words(d); w != "" && strings.Contains(have, " "+w+" ") {
+				return b.all[i].Name
+			}
+		}
+	}
+	return ""
+}
+
+// words is a text as skeletons of its words with one space between them.
+func words(text string) string {
+	if len(text) > 512 {
+		text = text[:512]
+	}
+	return strings.Join(strings.FieldsFunc(skeleton(text), func(r rune) bool {
+		return r == ' ' || r == '"' || r == '\'' || r == '(' || r == ')' || r == ',' || r == '-' || r == '|' || r == ':' || r == '.' || r == '!'
+	}), " ")
+}
+
+// nameIn is the host name that a link's text shows, when the text is an address
+// or a name and not a sentence.
+func nameIn(text string) (bolwerk.Domain, bool) {
+	text = strings.TrimSpace(text)
+	if len(text) > 2048 || strings.ContainsAny(text, " \t\r\n@") {
+		return bolwerk.Domain{}, false
+	}
+	if _, rest, ok := strings.Cut(text, "://"); ok {
+		text = rest
+	}
+	if i := strings.IndexAny(text, "/?#:"); i >= 0 {
+		text = text[:i]
+	}
+	d, err := bolwerk.ParseDomain(text)
+	return d, err == nil && d.Labels() > 1
+}

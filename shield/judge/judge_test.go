@@ -1,0 +1,309 @@
+package judge
+
+import (
+	"errors"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"bolwerk"
+	"bolwerk/internal/suffix"
+	"bolwerk/shield/lists"
+)
+
+var (
+	psl = suffix.Builtin()
+	d   = bolwerk.MustDomain
+	now = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
+)
+
+func platforms(t testing.TB) *Platforms {
+	t.Helper()
+	p, err := NewPlatforms(Platform{Name: d("pages.example"), Kind: TenantSubdomain}, Platform{Name: d("deep.example"), Kind: TenantSubdomain, MinLabels: 4},
+		Platform{Name: d("short.example"), Kind: Shortener}, Platform{Name: d("docs.example"), Kind: TenantPath}, Platform{Name: d("filter.example"), Kind: Wrapper})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return p
+}
+
+func brands(t testing.TB) *Brands {
+	t.Helper()
+	b, err := NewBrands(psl,
+		Brand{Name: "Example Bank", Tokens: []string{"examplebank", "exbank"}, Domains: []bolwerk.Domain{d("examplebank.example"), d("exbank.be")}, Display: []string{"Example Bank"}},
+		Brand{Name: "KPX", Domains: []bolwerk.Domain{d("kpx.example")}},
+	)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b
+}
+
+func list(t testing.TB, kind lists.Kind, top int, names ...string) *lists.Set {
+	t.Helper()
+	s, err := lists.Load(strings.NewReader(strings.Join(names, "\n")), lists.Source{Name: "test", Kind: kind, Format: lists.Plain, Top: top}, nil, psl)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+func place(t testing.TB, name string) Place { return PlaceOf(d(name), psl, platforms(t)) }
+
+func TestPlaceOf(t *testing.T) {
+	for _, c := range []struct {
+		name, owner, tenant string
+		shared              bool
+		kind                PlatformKind
+	}{
+		{"www.evil.example", "evil.example", "", false, ""},
+		{"evil.co.uk", "evil.co.uk", "", false, ""},
+		{"x.evil.github.io", "evil.github.io", "evil.github.io", false, TenantSubdomain},
+		{"github.io", "", "", true, TenantSubdomain},
+		{"www.github.io", "www.github.io", "", true, TenantSubdomain},
+		{"a.evil.pages.example", "evil.pages.example", "evil.pages.example", false, TenantSubdomain},
+		{"pages.example", "pages.example", "", true, TenantSubdomain},
+		{"login.pages.example", "pages.example", "", true, TenantSubdomain},
+		{"x.deep.example", "deep.example", "", true, TenantSubdomain},
+		{"b.evil.x.deep.example", "evil.x.deep.example", "evil.x.deep.example", false, TenantSubdomain},
+		{"docs.example", "docs.example", "", true, TenantPath},
+		{"x.docs.example", "docs.example", "", true, TenantPath},
+		{"notdocs.example", "notdocs.example", "", false, ""},
+		{"co.uk", "", "", false, ""},
+		// The longer of the two lists decides.
+		{"bucket.s3.amazonaws.com", "bucket.s3.amazonaws.com", "bucket.s3.amazonaws.com", false, TenantSubdomain},
+		{"something.amazonaws.com", "amazonaws.com", "", true, CDN},
+		{"raw.githubusercontent.com", "raw.githubusercontent.com", "", true, TenantPath},
+		{"evil.glitch.me", "evil.glitch.me", "evil.glitch.me", false, TenantSubdomain},
+		{"eur01.safelinks.protection.outlook.com", "outlook.com", "", true, Wrapper},
+	} {
+		p := place(t, c.name)
+		if p.Owner().String() != c.owner || p.Tenant.String() != c.tenant || p.Shared != c.shared || p.Platform.Kind != c.kind {
+			t.Errorf("%s: owner %q, tenant %q, shared %v, kind %q; want %q, %q, %v, %q",
+				c.name, p.Owner(), p.Tenant, p.Shared, p.Platform.Kind, c.owner, c.tenant, c.shared, c.kind)
+		}
+	}
+	for _, bad := range []Platform{{Name: d("x.example"), Kind: "disco"}, {Name: d("example"), Kind: CDN}, {Name: d("x.example"), Kind: TenantSubdomain, MinLabels: 2}} {
+		if _, err := NewPlatforms(bad); !errors.Is(err, bolwerk.ErrInvalid) {
+			t.Errorf("%+v: got %v", bad, err)
+		}
+	}
+}
+
+// TestPlatformList holds the compiled list to the names of which users complained
+// that they were blocked as a whole.
+func TestPlatformList(t *testing.T) {
+	p := platforms(t)
+	if p.Len() < 350 {
+		t.Errorf("%d platforms", p.Len())
+	}
+	for _, name := range strings.Fields(`mjt.lu onelink.me list-manage.com sendgrid.net flowto.it weebly.com 000webhostapp.com godaddysites.com
+		wpengine.com contaboserver.net glitch.me statichost.eu ct8.pl 5v.pl formaloo.com formaloo.net thirdwebstorage.com thirdwebcdn.com ipfscdn.io
+		flk-ipfs.xyz webhostingserver.nl sites.google.com docs.google.com drive.google.com forms.gle core.windows.net bit.ly tinyurl.com t.co
+		eur01.safelinks.protection.outlook.com urldefense.com urldefense.proofpoint.com`) {
+		if got := DecideScope(Target{Place: PlaceOf(d(name), psl, p), Age: time.Hour, AgeKnown: true, OwnerMalicious: true}, nil); got.Scope != bolwerk.ScopeURLOnly {
+			t.Errorf("%s: scope %s, want url_only", name, got.Scope)
+		}
+	}
+}
+
+func reasons(ev []Evidence) string {
+	var out []string
+	for _, e := range ev {
+		out = append(out, e.Reason+"="+string(e.Verdict))
+	}
+	return strings.Join(out, " ")
+}
+
+func TestListEvidence(t *testing.T) {
+	feed := list(t, lists.Feed, 0, "evil.example", "pages.example", "docs.example", "https://docs.example/bad", "https://other.example/bad", "x.bad.pages.example")
+	allow := list(t, lists.Allow, 0, "good.example")
+	feeds := []Feed{{Name: "feed", Set: feed, Tier: 2}, {Name: "allow", Set: allow, Tier: 1, Allow: true}, {Name: "away", Tier: 1}}
+	for _, c := range []struct{ name, url, want string }{
+		{"evil.example", "", "listed=malicious not_listed=no_data"},
+		{"a.b.evil.example", "", "listed=malicious not_listed=no_data"},
+		{"www.good.example", "", "not_listed=no_data listed=clean"},
+		// A platform in a feed says nothing about its tenants, nor about itself.
+		{"shop.pages.example", "", "listed_platform=no_data not_listed=no_data"},
+		{"docs.example", "https://docs.example/mine", "listed_platform=no_data not_listed=no_data"},
+		{"docs.example", "https://docs.example/bad", "listed_page=malicious not_listed=no_data"},
+		{"other.example", "https://other.example/fine", "listed_page_on_host=suspicious not_listed=no_data"},
+		{"y.x.bad.pages.example", "", "listed=malicious not_listed=no_data"},
+		{"bad.pages.example", "", "listed_platform=no_data not_listed=no_data"},
+	} {
+		ev := ListEvidence(place(t, c.name), c.url, feeds)
+		if got := reasons(ev); got != c.want+" not_loaded=failed" {
+			t.Errorf("%s %s: %s, want %s", c.name, c.url, got, c.want)
+		}
+		if ev[0].ListVersion != feed.Version() {
+			t.Error("the version of the list is missing")
+		}
+	}
+}
+
+func TestMessageEvidence(t *testing.T) {
+	b, p := brands(t), place(t, "evil.example")
+	fail := []Auth{{"mx.operator.example", "fail"}}
+	link := func(text string) []Link { return []Link{{text, d("evil.example")}} }
+	for _, c := range []struct {
+		name string
+		m    Message
+		at   string
+		want string
+	}{
+		{"forged brand", Message{From: d("mail.exbank.be"), Auth: fail}, "", "forged_brand=malicious"},
+		{"dmarc of somebody unknown", Message{From: d("exbank.be"), Auth: []Auth{{"mx.attacker.example", "fail"}}}, "", ""},
+		{"the topmost of ours counts", Message{From: d("exbank.be"), Auth: []Auth{{"mx.operator.example", "pass"}, {"mx.operator.example", "fail"}}}, "", ""},
+		{"fail for a name of nobody", Message{From: d("shop.example"), Auth: fail}, "", ""},
+		{"display name", Message{From: d("shop.example"), Name: `"Example Bank" service`}, "", "display_name=suspicious"},
+		{"display name in other letters", Message{From: d("shop.example"), Name: "Ехample Bаnk"}, "", "display_name=suspicious"},
+		{"display name of its own", Message{From: d("news.exbank.be"), Name: "Example Bank"}, "", ""},
+		{"a word with it inside", Message{From: d("shop.example"), Name: "Example Bankers"}, "", ""},
+		{"link text", Message{Links: link("https://www.exbank.be/login")}, "", "link_text=suspicious"},
+		{"link text as a name", Message{Links: link("exbank.be")}, "", "link_text=suspicious"},
+		{"link text of the same owner", Message{Links: link("www.evil.example")}, "", ""},
+		{"link text that is a sentence", Message{Links: link("see exbank.be now")}, "", ""},
+		{"another link of the mail", Message{Links: []Link{{"exbank.be", d("other.example")}}}, "", ""},
+		{"the brand's own link in a forged mail", Message{From: d("exbank.be"), Name: "Example Bank", Auth: fail}, "www.exbank.be", ""},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			at := p
+			if c.at != "" {
+				at = place(t, c.at)
+			}
+			if got := reasons(MessageEvidence(c.m, at, b, []string{"MX.operator.example"}, psl)); got != c.want {
+				t.Errorf("got %q, want %q", got, c.want)
+			}
+		})
+	}
+}
+
+func TestJudge(t *testing.T) {
+	e := func(f Family, source string, tier Tier, w Word) Evidence {
+		return Evidence{Family: f, Source: source, Tier: tier, Verdict: w, Reason: "r"}
+	}
+	for _, c := range []struct {
+		name    string
+		ev      []Evidence
+		want    Word
+		because string
+	}{
+		{"nothing", nil, Inconclusive, "low_coverage"},
+		{"no data and failures are not clean", []Evidence{e(FamilyList, "a", 1, NoData), e(FamilyList, "b", 1, Failed)}, Inconclusive, "fetch_failed"},
+		{"context alone", []Evidence{e(FamilyList, "a", 3, Malicious), e(FamilyMessage, "b", 3, Malicious)}, Inconclusive, "low_coverage"},
+		{"a crowd alone", []Evidence{e(FamilyCrowd, "reports", 1, Malicious)}, Inconclusive, "low_coverage"},
+		{"tier 1", []Evidence{e(FamilyList, "a", 1, Malicious)}, Malicious, ""},
+		{"one of tier 2", []Evidence{e(FamilyList, "a", 2, Malicious)}, Suspicious, ""},
+		{"two lists of tier 2", []Evidence{e(FamilyList, "a", 2, Malicious), e(FamilyList, "b", 2, Malicious)}, Malicious, ""},
+		{"one list twice", []Evidence{e(FamilyList, "a", 2, Malicious), e(FamilyList, "a", 2, Malicious)}, Suspicious, ""},
+		{"name and message", []Evidence{e(FamilyName, "a", 2, Malicious), e(FamilyMessage, "b", 2, Malicious)}, Malicious, ""},
+		{"the name alone, from two sources", []Evidence{e(FamilyName, "a", 2, Malicious), e(FamilyName, "b", 2, Malicious)}, Suspicious, ""},
+		{"the name alone, of tier 1", []Evidence{e(FamilyName, "a", 1, Malicious)}, Suspicious, ""},
+		{"a look-alike", []Evidence{e(FamilyName, "a", 2, Suspicious)}, Suspicious, ""},
+		{"clean", []Evidence{e(FamilyList, "a", 1, Clean), e(FamilyList, "b", 2, NoData)}, Clean, ""},
+		{"clean of tier 2 is not enough", []Evidence{e(FamilyList, "a", 2, Clean)}, Inconclusive, "low_coverage"},
+		{"clean against tier 2", []Evidence{e(FamilyList, "a", 1, Clean), e(FamilyList, "b", 2, Malicious)}, Suspicious, ""},
+		{"clean against context", []Evidence{e(FamilyList, "a", 1, Clean), e(FamilyList, "b", 3, Malicious)}, Suspicious, ""},
+		{"clean against two of tier 2", []Evidence{e(FamilyList, "a", 1, Clean), e(FamilyList, "b", 2, Malicious), e(FamilyList, "c", 2, Malicious)}, Inconclusive, "contradiction"},
+		{"tier 1 against tier 1", []Evidence{e(FamilyList, "a", 1, Clean), e(FamilyList, "b", 1, Malicious)}, Inconclusive, "contradiction"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			v := Judge(c.ev)
+			if v.Word != c.want || v.Because != c.because {
+				t.Errorf("got %s (%s), want %s (%s)", v.Word, v.Because, c.want, c.because)
+			}
+			if len(v.Reasons) == 0 || v.Ruleset != Ruleset {
+				t.Errorf("a verdict has reasons and a ruleset: %+v", v)
+			}
+		})
+	}
+}
+
+// TestJudge_holds lets chance choose evidence: the order never matters, the crowd
+// and what is missing never change a word, and more evidence against a name never
+// makes it clean.
+func TestJudge_holds(t *testing.T) {
+	r := rand.New(rand.NewPCG(1, 2))
+	words := []Word{Malicious, Suspicious, Clean, NoData, Failed}
+	families := []Family{FamilyName, FamilyList, FamilyMessage}
+	one := func() Evidence {
+		return Evidence{Family: families[r.IntN(3)], Source: string(rune('a' + r.IntN(3))), Tier: Tier(1 + r.IntN(3)), Verdict: words[r.IntN(5)], Reason: "r"}
+	}
+	for range 20_000 {
+		var ev []Evidence
+		for range r.IntN(6) {
+			ev = append(ev, one())
+		}
+		v := Judge(ev)
+		turned := slices.Clone(ev)
+		r.Shuffle(len(turned), func(i, j int) { turned[i], turned[j] = turned[j], turned[i] })
+		w := Judge(turned)
+		if v.Word != w.Word || v.Because != w.Because || !slices.Equal(v.Reasons, w.Reasons) {
+			t.Fatalf("the order matters: %+v: %+v, %+v", ev, v, w)
+		}
+		crowd := Judge(append(slices.Clone(ev), Evidence{Family: FamilyCrowd, Tier: 1, Verdict: words[r.IntN(5)], Reason: "c"}))
+		if crowd.Word != v.Word {
+			t.Fatalf("the crowd made %s of %s: %+v", crowd.Word, v.Word, ev)
+		}
+		missing := Judge(append(slices.Clone(ev), Evidence{Family: FamilyList, Tier: 1, Verdict: NoData, Reason: "n"}))
+		if missing.Word != v.Word {
+			t.Fatalf("a source without data made %s of %s: %+v", missing.Word, v.Word, ev)
+		}
+		more := Judge(append(slices.Clone(ev), Evidence{Family: FamilyList, Source: "z", Tier: Tier(1 + r.IntN(3)), Verdict: Malicious, Reason: "m"}))
+		if more.Word == Clean || v.Word == Malicious && more.Word != Malicious || v.Because == "contradiction" && more.Because != v.Because || v.Word == Suspicious && more.Word == Clean {
+			t.Fatalf("evidence against it made %s of %s: %+v", more.Word, v.Word, ev)
+		}
+		onlyName := true
+		for _, e := range ev {
+			onlyName = onlyName && e.Family == FamilyName
+		}
+		if onlyName && v.Word == Malicious {
+			t.Fatalf("the name alone is malicious: %+v", ev)
+		}
+	}
+}
+
+func TestPriority(t *testing.T) {
+	if Priority(0, false, 48*time.Hour) < 1 {
+		t.Error("everything has a priority")
+	}
+	if a, b := Priority(1_000_000, false, time.Minute), Priority(64, false, time.Minute); a != b {
+		t.Errorf("a flood buys more than 64 reporters: %d, %d", a, b)
+	}
+	if Priority(3, true, time.Hour) <= Priority(3, false, time.Hour) || Priority(3, false, time.Hour) <= Priority(3, false, 2*time.Hour) || Priority(4, false, 0) <= Priority(2, false, 0) {
+		t.Error("a brand, a fresh report and more reporters each come first")
+	}
+	if Priority(-5, false, -time.Hour) < 1 {
+		t.Error("odd input")
+	}
+}
+
+func FuzzName(f *testing.F) {
+	b, pf := brands(f), platforms(f)
+	for _, s := range []string{"my-examplebank.example", "xn--exmplebank-rij.example", "a.b.github.io", "xn--80ak6aa92e.com", "exbank.exbank.example", "-.-.x"} {
+		f.Add(s, "Example Bank", "https://"+s)
+	}
+	f.Fuzz(func(t *testing.T, name, display, text string) {
+		dom, err := bolwerk.ParseDomain(name)
+		if err != nil {
+			return
+		}
+		p := PlaceOf(dom, psl, pf)
+		if o := p.Owner(); !o.IsZero() && !dom.Below(o) {
+			t.Fatalf("owner %s of %s", o, dom)
+		}
+		ev := NameEvidence(p, b)
+		ev = append(ev, MessageEvidence(Message{From: dom, Name: display, Links: []Link{{text, dom}}}, p, b, nil, psl)...)
+		if v := Judge(NameEvidence(p, b)); v.Word == Malicious {
+			t.Fatalf("the name alone made %s malicious", dom)
+		}
+		Judge(ev)
+		CampaignKey(p, "Example Bank", b)
+		s := DecideScope(Target{Place: p, AgeKnown: true, OwnerMalicious: true}, nil)
+		if s.Scope.DNS() && (!dom.Below(s.Name) || psl.Is(s.Name)) {
+			t.Fatalf("%s: proposed %s on %s", dom, s.Scope, s.Name)
+		}
+	})
+}
