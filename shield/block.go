@@ -1,0 +1,293 @@
+package shield
+
+import (
+	"encoding/json"
+	"time"
+
+	"bolwerk"
+	"bolwerk/desk"
+	"bolwerk/internal/copy"
+	"bolwerk/internal/store"
+	"bolwerk/shield/door"
+	"bolwerk/shield/edge"
+	"bolwerk/shield/fact"
+)
+
+// State is where a block or an exemption stands.
+type State string
+
+// The states.
+const (
+	InForce   State = "in_force"
+	Expired   State = "expired"
+	Withdrawn State = "withdrawn"
+)
+
+// Cause says why a block was withdrawn.
+type Cause string
+
+// The causes of a withdrawal.
+const (
+	FalsePositive Cause = "false_positive"
+	OnAppeal      Cause = "appeal"
+	Cleaned       Cause = "cleaned"
+	ByMistake     Cause = "error"
+	OrderLifted   Cause = "order"
+)
+
+// ParseCause reads a cause.
+func ParseCause(s string) (Cause, error) {
+	switch c := Cause(s); c {
+	case FalsePositive, OnAppeal, Cleaned, ByMistake:
+		return c, nil
+	}
+	return "", bolwerk.Invalid("cause %q: want false_positive, appeal, cleaned or error", s)
+}
+
+// Block is a name that is blocked, or with Pass set an exemption from blocks.
+type Block struct {
+	ID          string         `json:"id"`
+	Ref         string         `json:"ref"`
+	Pass        bool           `json:"pass,omitempty"`
+	CaseID      string         `json:"case,omitempty"`
+	OrderID     string         `json:"order,omitempty"`
+	Name        bolwerk.Domain `json:"name"`
+	Scope       bolwerk.Scope  `json:"scope"`
+	WWW         bool           `json:"www,omitempty"`
+	Action      edge.Action    `json:"action,omitempty"`
+	Class       string         `json:"class,omitempty"`
+	Brand       string         `json:"brand,omitempty"`
+	Ground      edge.Ground    `json:"ground,omitempty"`
+	Legal       string         `json:"legal,omitempty"`
+	By          string         `json:"by,omitempty"`
+	Reason      string         `json:"reason"`
+	Actor       bolwerk.Actor  `json:"actor"`
+	Second      bolwerk.Actor  `json:"second,omitzero"`
+	Compromised bool           `json:"compromised,omitempty"`
+	Lists       string         `json:"lists,omitempty"`
+	From        time.Time      `json:"valid_from"`
+	Until       time.Time      `json:"valid_until,omitzero"`
+	State       State          `json:"state"`
+	Version     int64          `json:"version"`
+	Epoch       int64          `json:"epoch"`
+	Serial      int64          `json:"serial"`
+	EndedAt     time.Time      `json:"ended_at,omitzero"`
+	EndedBy     string         `json:"ended_by,omitempty"`
+	EndedWhy    string         `json:"ended_why,omitempty"`
+	EndedReason string         `json:"ended_reason,omitempty"`
+	EndedSerial int64          `json:"ended_serial,omitempty"`
+	MadeAt      time.Time      `json:"made_at"`
+}
+
+// Rule is the block as the copy carries it.
+func (b Block) Rule() edge.Rule {
+	return edge.Rule{Block: b.Ref, Name: b.Name, Scope: b.Scope, WWW: b.WWW, Pass: b.Pass, Action: b.Action, Ground: b.Ground,
+		Class: b.Class, Brand: b.Brand, By: b.By, Since: b.From, Until: b.Until, Compromised: b.Compromised}
+}
+
+const blockColumns = `id,ref,pass,case_id,order_id,name,scope,www,action,class,brand,ground,legal,by_public,reason,actor,second,compromised,lists,valid_from,valid_until,state,version,epoch,serial,ended_at,ended_by,ended_why,ended_reason,ended_serial,made_at`
+
+func readBlock(scan func(...any) error) (b Block, err error) {
+	var name, actor, second string
+	var from, until, ended, made int64
+	if err := scan(&b.ID, &b.Ref, &b.Pass, &b.CaseID, &b.OrderID, &name, &b.Scope, &b.WWW, &b.Action, &b.Class, &b.Brand, &b.Ground, &b.Legal, &b.By, &b.Reason,
+		&actor, &second, &b.Compromised, &b.Lists, &from, &until, &b.State, &b.Version, &b.Epoch, &b.Serial, &ended, &b.EndedBy, &b.EndedWhy, &b.EndedReason, &b.EndedSerial, &made); err != nil {
+		return b, err
+	}
+	b.From, b.Until, b.EndedAt, b.MadeAt = store.Time(from), store.Time(until), store.Time(ended), store.Time(made)
+	if b.Name, err = bolwerk.ParseDomain(name); err != nil {
+		return b, err
+	}
+	if err := b.Actor.UnmarshalText([]byte(actor)); err != nil {
+		return b, err
+	}
+	return b, b.Second.UnmarshalText([]byte(second))
+}
+
+// findBlock gives a block or exemption by id, by reference, or by the name
+// that is in force under it.
+func findBlock(tx *store.Tx, id string) (Block, error) {
+	b, err := readBlock(tx.Row(`select `+blockColumns+` from shield_block where id=$1 or ref=$1`, id).Scan)
+	if store.None(err) {
+		b, err = readBlock(tx.Row(`select `+blockColumns+` from shield_block where name=$1 order by case when state='in_force' then 0 else 1 end, made_at desc limit 1`, id).Scan)
+	}
+	if store.None(err) {
+		return b, bolwerk.WithHint(bolwerk.NotFound("no block %q", id), "bolwerk block list shows the blocks and their ids")
+	}
+	return b, err
+}
+
+// covering gives what is in force and catches name: exemptions first, then
+// orders, then our own, the most specific name first.
+func covering(tx *store.Tx, name bolwerk.Domain) ([]Block, error) {
+	var out []Block
+	for d := name; !d.IsZero(); d = d.Parent() {
+		at, err := store.List(tx, readBlock, `select `+blockColumns+` from shield_block where name=$1 and state='in_force' order by pass desc, order_id desc, made_at`, d.String())
+		if err != nil {
+			return nil, err
+		}
+		for _, b := range at {
+			if b.Rule().Covers(name) {
+				out = append(out, b)
+			}
+		}
+	}
+	// Exemptions win wherever they stand.
+	var first, rest []Block
+	for _, b := range out {
+		if b.Pass {
+			first = append(first, b)
+		} else {
+			rest = append(rest, b)
+		}
+	}
+	return append(first, rest...), nil
+}
+
+// place writes b and publishes it with the transaction. b.Ref, ID and times
+// that are not set are filled in.
+func (s *Shield) place(tx *store.Tx, b Block) (Block, error) {
+	b.ID, b.State, b.MadeAt, b.Version = bolwerk.NewID(tx.Now()), InForce, tx.Now(), 1
+	kind := "B"
+	if b.Pass {
+		kind = "E"
+	}
+	var err error
+	if b.Ref, err = desk.Number(tx, kind); err != nil {
+		return b, err
+	}
+	if b.From.IsZero() {
+		b.From = tx.Now()
+	}
+	if b.Pass {
+		b.Action = ""
+	} else if b.Action == "" {
+		b.Action = edge.Redirect
+	}
+	if _, err := tx.Exec(`insert into shield_block(`+blockColumns+`) values($1,$2,$3,$4,$5,$6,$7,$8,$9,$10,$11,$12,$13,$14,$15,$16,$17,$18,$19,$20,$21,'in_force',1,0,0,0,'','','',0,$22)`,
+		b.ID, b.Ref, b.Pass, b.CaseID, b.OrderID, b.Name.String(), string(b.Scope), b.WWW, string(b.Action), b.Class, b.Brand, string(b.Ground), b.Legal, b.By, b.Reason,
+		b.Actor.String(), b.Second.String(), b.Compromised, b.Lists, store.Micros(b.From), store.Micros(b.Until), tx.NowMicros()); err != nil {
+		return b, err
+	}
+	if !b.Pass {
+		if err := s.forgetUndo(tx, b); err != nil {
+			return b, err
+		}
+		s.list(tx, b)
+	}
+	s.publish.Append(tx, CopyBlocks, b.Rule().Entry(b.ID, b.Version), func(tx *store.Tx, epoch, serial int64) error {
+		if _, err := tx.Exec(`update shield_block set epoch=$1, serial=$2 where id=$3`, epoch, serial, b.ID); err != nil {
+			return err
+		}
+		s.facts.Append(tx, b.Actor, fact.BlockPlaced, b.ID, fact.Placed{Ref: b.Ref, Name: b.Name.String(), Scope: string(b.Scope), Pass: b.Pass, Order: b.OrderID, Until: b.Until, Epoch: epoch, Serial: serial})
+		return nil
+	})
+	return b, nil
+}
+
+// list shows the block to the public.
+func (s *Shield) list(tx *store.Tx, b Block) {
+	body, err := json.Marshal(door.Listed{Ref: b.Ref, Name: b.Name.String(), Scope: string(b.Scope), WWW: b.WWW, Class: b.Class, Ground: string(b.Ground), By: b.By, Since: b.From, Until: b.Until})
+	if err != nil {
+		panic(err) // strings and times: cannot fail
+	}
+	s.publish.Append(tx, CopyPublic, copy.Entry{ID: door.BlockEntry + b.Ref, Version: b.Version, Until: store.Micros(b.Until), Body: body}, nil)
+}
+
+// end takes b out of force and publishes that. It asks no guard: the way back
+// is never blocked.
+func (s *Shield) end(tx *store.Tx, b Block, to State, by bolwerk.Actor, why, reason string) error {
+	n, err := tx.Exec(`update shield_block set state=$1, ended_at=$2, ended_by=$3, ended_why=$4, ended_reason=$5, version=version+1 where id=$6 and state='in_force'`,
+		string(to), tx.NowMicros(), by.String(), why, reason, b.ID)
+	if err != nil {
+		return err
+	}
+	if n == 0 {
+		return bolwerk.Conflict("%s is no longer in force", b.Ref)
+	}
+	b.Version++
+	s.publish.Append(tx, CopyBlocks, copy.Entry{ID: b.ID, Version: b.Version, Removed: true}, func(tx *store.Tx, epoch, serial int64) error {
+		if _, err := tx.Exec(`update shield_block set ended_serial=$1 where id=$2`, serial, b.ID); err != nil {
+			return err
+		}
+		s.facts.Append(tx, by, fact.BlockEnded, b.ID, fact.Ended{Ref: b.Ref, Name: b.Name.String(), Why: why, Serial: serial})
+		return nil
+	})
+	if b.Pass {
+		return nil
+	}
+	s.publish.Append(tx, CopyPublic, copy.Entry{ID: door.BlockEntry + b.Ref, Version: b.Version, Removed: true}, nil)
+	return s.undo(tx, b)
+}
+
+// undo lets a name pass at resolvers that still hold a zone with the block: a
+// passthru entry under the block's own names, until every secondary has a zone
+// without it. Where another block still catches the name there is nothing to
+// undo.
+func (s *Shield) undo(tx *store.Tx, b Block) error {
+	others, err := covering(tx, b.Name)
+	if err != nil {
+		return err
+	}
+	for _, o := range others {
+		if o.ID != b.ID {
+			return nil
+		}
+	}
+	rule := edge.Rule{Block: b.Ref, Name: b.Name, Scope: b.Scope, WWW: b.WWW, Pass: true, FeedOnly: true, Since: tx.Now()}
+	id := "undo:" + b.ID
+	s.publish.Append(tx, CopyBlocks, rule.Entry(id, b.Version), func(tx *store.Tx, _, serial int64) error {
+		_, err := tx.Exec(`insert into shield_undo(id,block,name,serial,at) values($1,$2,$3,$4,$5) on conflict(id) do nothing`, id, b.ID, b.Name.String(), serial, tx.NowMicros())
+		return err
+	})
+	return nil
+}
+
+// forgetUndo ends the passthru entries that would stand in the way of b.
+func (s *Shield) forgetUndo(tx *store.Tx, b Block) error {
+	ids, err := store.List(tx, func(scan func(...any) error) (id string, err error) { err = scan(&id); return id, err },
+		`select id from shield_undo where name=$1 or name like $2 escape '\'`, b.Name.String(), "%."+desk.EscapeLike(b.Name.String()))
+	if err != nil {
+		return err
+	}
+	for d := b.Name.Parent(); !d.IsZero(); d = d.Parent() {
+		up, err := store.List(tx, func(scan func(...any) error) (id string, err error) { err = scan(&id); return id, err }, `select id from shield_undo where name=$1`, d.String())
+		if err != nil {
+			return err
+		}
+		ids = append(ids, up...)
+	}
+	for _, id := range ids {
+		s.dropUndo(tx, id)
+	}
+	return nil
+}
+
+func (s *Shield) dropUndo(tx *store.Tx, id string) {
+	s.publish.Append(tx, CopyBlocks, copy.Entry{ID: id, Version: tx.NowMicros(), Removed: true}, func(tx *store.Tx, _, _ int64) error {
+		_, err := tx.Exec(`delete from shield_undo where id=$1`, id)
+		return err
+	})
+}
+
+// BlockFilter says which blocks a list shows.
+type BlockFilter struct {
+	State State  // all where empty
+	Pass  bool   // exemptions instead of blocks
+	Query string // part of the name
+	After string // id of the last one of the page before
+	Limit int    // 1 to 500; 50 where 0
+}
+
+func listBlocks(tx *store.Tx, f BlockFilter) ([]Block, error) {
+	limit := f.Limit
+	if limit <= 0 {
+		limit = 50
+	}
+	after := f.After
+	if after == "" {
+		after = "g" // above every id: they are hexadecimal
+	}
+	return store.List(tx, readBlock, `select `+blockColumns+` from shield_block where pass=$1 and (state=$2 or $2='') and name like $3 escape '\' and id<$4 order by id desc limit $5`,
+		f.Pass, string(f.State), "%"+desk.EscapeLike(f.Query)+"%", after, min(limit, 500))
+}

@@ -1,0 +1,113 @@
+package shield
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+	"net/url"
+	"time"
+
+	"bolwerk"
+	"bolwerk/internal/mail"
+	"bolwerk/shield/judge"
+)
+
+// Days is a number of days in the configuration.
+type Days int
+
+// Days is the length of time.
+func (d Days) Days() time.Duration { return time.Duration(d) * 24 * time.Hour }
+
+// Config is the shield's part of the configuration.
+type Config struct {
+	// Operator is the name that the public sees.
+	Operator string `toml:"operator"`
+	// PublicURL is where the public site is reached; receipts link to it.
+	PublicURL string `toml:"public_url"`
+	// Ground is the legal ground of our own blocks, in words, on pages and in the audit trail.
+	Ground string `toml:"ground"`
+	// AnswerFrom is the sender of answers to reporters.
+	AnswerFrom mail.Address `toml:"answer_from"`
+	// ReportAddresses are ours: no answer ever goes to them.
+	ReportAddresses []mail.Address `toml:"report_addresses"`
+	// AuthservIDs are the names under which our own mail servers write
+	// Authentication-Results; nobody else's are believed.
+	AuthservIDs []string `toml:"authserv_ids"`
+	// DKIMQuota is how many reports of one proved signing domain are judged in
+	// an hour; what is more waits at the lowest priority.
+	DKIMQuota int `toml:"dkim_quota_per_hour"`
+	// ReceiptDays is how long a receipt can be looked up.
+	ReceiptDays Days `toml:"receipt_days"`
+	// Readers is how many reader processes run.
+	Readers int `toml:"readers"`
+	// Brands are protected names.
+	Brands []judge.Brand `toml:"brand"`
+	// Lists are the operator's feeds and allow lists.
+	Lists []ListConfig `toml:"list"`
+	// Platforms are added to the compiled platform list.
+	Platforms []judge.Platform `toml:"platform"`
+	// OwnNames are the operator's own domains: never blocked, with all below.
+	OwnNames []bolwerk.Domain `toml:"own_names"`
+	// SuffixFile is a public suffix list to use instead of the built-in one.
+	SuffixFile string `toml:"suffix_file"`
+	// Landing are the addresses of the warning page, as resolvers answer them.
+	Landing []netip.Addr `toml:"landing"`
+	// Canary is a name in the policy zones that proves which serial a resolver
+	// answers by.
+	Canary bolwerk.Domain `toml:"canary"`
+	// Issuers are authorities whose orders are carried out.
+	Issuers []Issuer `toml:"issuer"`
+}
+
+// DefaultConfig is good enough for a first run.
+func DefaultConfig() Config {
+	return Config{
+		Operator:    "Your operator",
+		PublicURL:   "http://localhost:8081",
+		Ground:      "Security of the network and of customers' equipment, Regulation (EU) 2015/2120 art. 3(3)(b)",
+		AnswerFrom:  mail.MustAddress("shield@bolwerk.example"),
+		DKIMQuota:   2000,
+		ReceiptDays: 365,
+		Readers:     2,
+		Canary:      bolwerk.MustDomain("serial.zz-canary"),
+	}
+}
+
+// Validate tells every problem at once.
+func (c Config) Validate() error {
+	var errs []error
+	if c.Operator == "" {
+		errs = append(errs, errors.New("shield.operator: the name that the public sees is missing"))
+	}
+	if u, err := url.Parse(c.PublicURL); err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
+		errs = append(errs, fmt.Errorf("shield.public_url: %q is no web address", c.PublicURL))
+	}
+	if c.Ground == "" {
+		errs = append(errs, errors.New("shield.ground: a block needs a legal ground"))
+	}
+	if c.AnswerFrom.IsZero() {
+		errs = append(errs, errors.New("shield.answer_from: the sender of answers is missing"))
+	}
+	if c.ReceiptDays < 1 || c.ReceiptDays > 3650 {
+		errs = append(errs, errors.New("shield.receipt_days: want 1 to 3650"))
+	}
+	if c.Readers < 1 || c.Readers > 64 {
+		errs = append(errs, errors.New("shield.readers: want 1 to 64"))
+	}
+	seen := map[string]bool{}
+	for i, l := range c.Lists {
+		if err := l.Validate(); err != nil {
+			errs = append(errs, fmt.Errorf("shield.list %d: %w", i+1, err))
+		}
+		if seen[l.Name] {
+			errs = append(errs, fmt.Errorf("shield.list %d: a second list named %q", i+1, l.Name))
+		}
+		seen[l.Name] = true
+	}
+	for i, is := range c.Issuers {
+		if err := is.Validate(); err != nil {
+			errs = append(errs, fmt.Errorf("shield.issuer %d: %w", i+1, err))
+		}
+	}
+	return errors.Join(errs...)
+}

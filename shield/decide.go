@@ -1,0 +1,551 @@
+package shield
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"bolwerk"
+	"bolwerk/desk"
+	"bolwerk/internal/audit"
+	"bolwerk/internal/rpz"
+	"bolwerk/internal/store"
+	"bolwerk/shield/edge"
+	"bolwerk/shield/fact"
+	"bolwerk/shield/judge"
+)
+
+// Confirm is what a person wants blocked.
+type Confirm struct {
+	Case   string // id or number; empty with Name
+	Name   bolwerk.Domain
+	Scope  bolwerk.Scope // empty: the proposed one, or host
+	For    time.Duration // zero: what the rules propose
+	Until  time.Time     // instead of For
+	Reason string        // needed
+	Class  string        // empty: phishing
+	Brand  string
+	Legal  string // empty: the configured legal ground
+	Action edge.Action
+	// Compromised says that a hacked site of somebody else is behind it.
+	Compromised bool
+}
+
+// Outcome is what came of a decision. It is durable when it is returned.
+type Outcome struct {
+	// State is "blocked", "exempted", "rejected", "withdrawn", or "second" where
+	// a second person is needed.
+	State    string         `json:"state"`
+	Case     string         `json:"case,omitempty"`
+	Block    *Block         `json:"block,omitempty"`
+	Proposal *desk.Proposal `json:"proposal,omitempty"`
+	// Objections say why a second person is needed.
+	Objections []judge.Objection `json:"objections,omitempty"`
+}
+
+// plan is the body of a desk.Proposal: exactly what would be done.
+type plan struct {
+	judge.Proposal
+	Reason string       `json:"reason"`
+	Legal  string       `json:"legal"`
+	Action edge.Action  `json:"action"`
+	First  judge.Person `json:"first"`
+}
+
+// The actions that wait for a second person.
+const (
+	actionBlock  = "shield.block"
+	actionExempt = "shield.exempt"
+)
+
+// Confirm has a name blocked, or where a guard asks for it lays the proposal
+// before a second person. A guard that refuses is an error with the reason.
+func (s *Shield) Confirm(ctx context.Context, who judge.Person, in Confirm) (Outcome, error) {
+	if strings.TrimSpace(in.Reason) == "" {
+		return Outcome{}, bolwerk.WithHint(bolwerk.Invalid("a block needs a reason"), "say why in a few words: --reason TEXT")
+	}
+	if err := judge.May(who, judge.Confirm); err != nil {
+		return Outcome{}, err
+	}
+	var out Outcome
+	err := s.db.Write(ctx, store.Decision, func(tx *store.Tx) error {
+		out = Outcome{}
+		c, err := s.caseFor(tx, in)
+		if err != nil {
+			return err
+		}
+		out.Case = c.ID
+		p, err := s.planFor(tx, c, who, in)
+		if err != nil {
+			return err
+		}
+		objections := s.check(tx, p, who, nil)
+		if refuse, second := split(objections); len(refuse) > 0 {
+			return judge.Refusal(refuse)
+		} else if len(second) > 0 {
+			return s.proposeSecond(tx, c, actionBlock, p, who, second, &out)
+		}
+		b, err := s.block(tx, c, p, bolwerk.Person(who.ID), bolwerk.Actor{})
+		out.State, out.Block = "blocked", &b
+		return err
+	})
+	if err == nil && out.Block != nil {
+		err = s.reload(ctx, out.Block.ID, &out)
+	}
+	return out, err
+}
+
+// reload gives the block with the serial that its publication got.
+func (s *Shield) reload(ctx context.Context, id string, out *Outcome) error {
+	return s.db.Read(ctx, func(tx *store.Tx) error {
+		b, err := findBlock(tx, id)
+		out.Block = &b
+		return err
+	})
+}
+
+// caseFor gives the case that a person decides, opening one for a name that
+// nobody has reported.
+func (s *Shield) caseFor(tx *store.Tx, in Confirm) (desk.Case, error) {
+	if in.Case != "" {
+		c, err := desk.FindCase(tx, in.Case)
+		if err == nil && !c.State.Open() {
+			err = bolwerk.Conflict("case %s is %s already (%s)", c.Ref, c.State, c.Outcome)
+		}
+		return c, err
+	}
+	if in.Name.IsZero() {
+		return desk.Case{}, bolwerk.Invalid("give a case or a name")
+	}
+	rules := s.guard.rules()
+	f := found{kind: "fqdn", value: in.Name.String(), name: in.Name, place: rules.place(in.Name)}
+	c, fresh, err := desk.OpenCase(tx, Name, f.value)
+	if err != nil || !fresh {
+		return c, err
+	}
+	var observable string
+	if err := tx.Row(`insert into shield_observable(id,kind,value,name,registrable,first_seen,last_seen,reports,case_id,verdict,assessed_at) values($1,'fqdn',$2,$2,$3,$4,$4,0,$5,'',0)
+		on conflict(value) do update set case_id=excluded.case_id returning id`, bolwerk.NewID(tx.Now()), f.value, f.place.Registrable.String(), tx.NowMicros(), c.ID).Scan(&observable); err != nil {
+		return c, err
+	}
+	d := s.scope(rules, f)
+	why, err := json.Marshal(d.Reasons)
+	if err != nil {
+		return c, err
+	}
+	if _, err := tx.Exec(`insert into shield_case(id,observable,campaign,verdict,brand,class,target,scope,scope_why,reports,reporters,first_seen,block) values($1,$2,'','',$3,'phishing',$4,$5,$6,0,0,$7,'')`,
+		c.ID, observable, in.Brand, d.Name.String(), string(d.Scope), string(why), tx.NowMicros()); err != nil {
+		return c, err
+	}
+	if err := desk.SetCase(tx, c, desk.Gathering, desk.Waiting, ""); err != nil {
+		return c, err
+	}
+	c.State = desk.Waiting
+	return c, nil
+}
+
+// planFor makes of a person's wish exactly what would be done.
+func (s *Shield) planFor(tx *store.Tx, c desk.Case, who judge.Person, in Confirm) (plan, error) {
+	rules := s.guard.rules()
+	var target, scope, brand, class string
+	if err := tx.Row(`select target,scope,brand,class from shield_case where id=$1`, c.ID).Scan(&target, &scope, &brand, &class); err != nil {
+		return plan{}, err
+	}
+	p := plan{Reason: in.Reason, Legal: orElse(in.Legal, s.cfg.Ground), Action: edge.Action(orElse(string(in.Action), string(edge.Redirect))), First: who}
+	p.Class, p.Brand, p.Compromised, p.Versions = orElse(in.Class, class), orElse(in.Brand, brand), in.Compromised, rules.versions
+	switch p.Action {
+	case edge.Redirect, edge.NXDomain, edge.NoData:
+	default:
+		return p, bolwerk.Invalid("action %q: want redirect, nxdomain or nodata", p.Action)
+	}
+	host, err := bolwerk.ParseDomain(c.Subject)
+	if err != nil { // a page where strangers share the host, or an address
+		return p, bolwerk.WithHint(bolwerk.Forbidden("%s is no name that DNS can block", c.Subject), "reject the case, or report the page to its platform")
+	}
+	place := rules.place(host)
+	p.Name, p.Scope = host, in.Scope
+	switch {
+	case in.Scope == "" && bolwerk.Scope(scope).DNS() && target != "":
+		p.Scope = bolwerk.Scope(scope)
+		if p.Name, err = bolwerk.ParseDomain(target); err != nil {
+			return p, err
+		}
+	case in.Scope == "":
+		p.Scope = bolwerk.ScopeHost
+	case in.Scope == bolwerk.ScopeRegistrable && !place.Owner().IsZero():
+		p.Name = place.Owner()
+	}
+	length := judge.ForPerson
+	if in.Compromised {
+		length = judge.ForCompromised
+	}
+	p.Until = in.Until
+	if p.Until.IsZero() {
+		if in.For > 0 {
+			length = in.For
+		}
+		p.Until = tx.Now().Add(length)
+	}
+	p.Until = p.Until.UTC().Truncate(time.Microsecond)
+	if !rpz.Fits(BlockZone, p.Name) {
+		return p, bolwerk.WithHint(bolwerk.Invalid("%s does not fit into the policy zone", p.Name), "block a shorter name above it")
+	}
+	return p, nil
+}
+
+func orElse(s, other string) string {
+	if s != "" {
+		return s
+	}
+	return other
+}
+
+// check lets the guards look at a plan, inside the transaction that would
+// publish it.
+func (s *Shield) check(tx *store.Tx, p plan, first judge.Person, second *judge.Approval) []judge.Objection {
+	return judge.Check(p.Proposal, s.context(tx, first, second))
+}
+
+func (s *Shield) context(tx *store.Tx, first judge.Person, second *judge.Approval) judge.Context {
+	r := s.guard.rules()
+	c := judge.Context{Now: tx.Now(), Limits: s.limits(), Suffixes: r.psl, Platforms: r.platforms, Never: r.never, Popular: r.popular,
+		First: first, Second: second, Zone: BlockZone}
+	if len(r.good) > 0 {
+		c.KnownGood = r.good[0]
+	}
+	return c
+}
+
+func (s *Shield) limits() judge.Limits { return judge.DefaultLimits() }
+
+// split parts objections that refuse from those that a second person answers.
+func split(all []judge.Objection) (refuse, second []judge.Objection) {
+	for _, o := range all {
+		if o.Effect == judge.Refuse {
+			refuse = append(refuse, o)
+		} else {
+			second = append(second, o)
+		}
+	}
+	return refuse, second
+}
+
+// proposeSecond lays a plan before a second person.
+func (s *Shield) proposeSecond(tx *store.Tx, c desk.Case, action string, body any, who judge.Person, why []judge.Objection, out *Outcome) error {
+	var need []string
+	for _, o := range why {
+		need = append(need, o.Sentence)
+	}
+	reason := ""
+	if p, ok := body.(plan); ok {
+		reason = p.Reason
+	}
+	p, err := desk.Propose(tx, c.ID, action, body, bolwerk.Person(who.ID), reason, strings.Join(need, "; "))
+	if err != nil {
+		return err
+	}
+	if c.ID != "" && c.State == desk.Waiting {
+		if err := desk.SetCase(tx, c, desk.Waiting, desk.Second, ""); err != nil {
+			return err
+		}
+	}
+	audit.Append(tx, bolwerk.Person(who.ID), action+".propose", orElse(c.Ref, p.ID), reason, map[string]string{"proposal": p.ID, "digest": p.Digest})
+	out.State, out.Proposal, out.Objections = "second", &p, why
+	return nil
+}
+
+// Approve is the second person's: exactly the proposal with digest is done. All
+// guards run again.
+func (s *Shield) Approve(ctx context.Context, who judge.Person, proposal, digest string) (Outcome, error) {
+	var out Outcome
+	err := s.db.Write(ctx, store.Decision, func(tx *store.Tx) error {
+		out = Outcome{}
+		p, err := desk.FindProposal(tx, proposal)
+		if err != nil {
+			return err
+		}
+		if p.Action == actionExempt {
+			return s.approveExempt(tx, who, p, digest, &out)
+		}
+		if p.Action != actionBlock {
+			return bolwerk.Invalid("proposal %s is not about a block", p.ID)
+		}
+		var pl plan
+		if err := json.Unmarshal(p.Body, &pl); err != nil {
+			return err
+		}
+		if err := desk.Approve(tx, p, digest, bolwerk.Person(who.ID)); err != nil {
+			return err
+		}
+		if bad := s.check(tx, pl, pl.First, &judge.Approval{By: who, Digest: pl.Digest()}); len(bad) > 0 {
+			return judge.Refusal(bad)
+		}
+		c, err := desk.FindCase(tx, p.CaseID)
+		if err != nil {
+			return err
+		}
+		b, err := s.block(tx, c, pl, p.Actor, bolwerk.Person(who.ID))
+		out.State, out.Case, out.Block = "blocked", c.ID, &b
+		return err
+	})
+	if err == nil && out.Block != nil {
+		err = s.reload(ctx, out.Block.ID, &out)
+	}
+	return out, err
+}
+
+// block places what the plan says and decides the case.
+func (s *Shield) block(tx *store.Tx, c desk.Case, p plan, first, second bolwerk.Actor) (Block, error) {
+	var have int64
+	if err := tx.Row(`select count(*) from shield_block where name=$1 and scope=$2 and state='in_force' and not pass and order_id=''`, p.Name.String(), string(p.Scope)).Scan(&have); err != nil {
+		return Block{}, err
+	}
+	if have > 0 {
+		return Block{}, bolwerk.WithHint(bolwerk.Conflict("block %s: already blocked with scope %s", p.Name, p.Scope), "bolwerk block explain "+p.Name.String())
+	}
+	_, www := judge.NamesTaken(s.guard.rules().place(p.Name), p.Scope)
+	versions, err := json.Marshal(p.Versions)
+	if err != nil {
+		return Block{}, err
+	}
+	b, err := s.place(tx, Block{CaseID: c.ID, Name: p.Name, Scope: p.Scope, WWW: www, Action: p.Action, Class: p.Class, Brand: p.Brand, Ground: edge.OwnPolicy,
+		Legal: p.Legal, By: s.cfg.Operator, Reason: p.Reason, Actor: first, Second: second, Compromised: p.Compromised, Lists: string(versions), Until: p.Until})
+	if err != nil {
+		return b, err
+	}
+	if err := desk.SetCase(tx, c, c.State, desk.Decided, "blocked"); err != nil {
+		return b, err
+	}
+	if _, err := tx.Exec(`update shield_case set block=$1 where id=$2`, b.ID, c.ID); err != nil {
+		return b, err
+	}
+	audit.Append(tx, lastOf(first, second), "shield.block.confirm", b.Ref, p.Reason, map[string]any{"case": c.Ref, "name": p.Name, "scope": p.Scope, "until": p.Until, "first": first, "second": second, "lists": p.Versions})
+	s.facts.Append(tx, lastOf(first, second), fact.CaseDecided, c.ID, fact.Decided{Outcome: "blocked", Block: b.ID})
+	s.count.decided.WithLabelValues("blocked").Inc()
+	return b, s.unsettle(tx, c.ID)
+}
+
+func lastOf(first, second bolwerk.Actor) bolwerk.Actor {
+	if second.String() != "" {
+		return second
+	}
+	return first
+}
+
+// Reject ends a case without a block.
+func (s *Shield) Reject(ctx context.Context, who judge.Person, id, reason string) (Outcome, error) {
+	if strings.TrimSpace(reason) == "" {
+		return Outcome{}, bolwerk.WithHint(bolwerk.Invalid("a rejection needs a reason"), "say why in a few words: --reason TEXT")
+	}
+	if err := judge.May(who, judge.Reject); err != nil {
+		return Outcome{}, err
+	}
+	out := Outcome{State: "rejected"}
+	err := s.db.Write(ctx, store.Decision, func(tx *store.Tx) error {
+		c, err := desk.FindCase(tx, id)
+		if err != nil {
+			return err
+		}
+		if !c.State.Open() {
+			return bolwerk.Conflict("case %s is %s already (%s)", c.Ref, c.State, c.Outcome)
+		}
+		out.Case = c.ID
+		if err := desk.Void(tx, c.ID); err != nil {
+			return err
+		}
+		if err := desk.SetCase(tx, c, c.State, desk.Decided, "rejected"); err != nil {
+			return err
+		}
+		by := bolwerk.Person(who.ID)
+		audit.Append(tx, by, "shield.case.reject", c.Ref, reason, map[string]string{"subject": c.Subject})
+		s.facts.Append(tx, by, fact.CaseDecided, c.ID, fact.Decided{Outcome: "rejected"})
+		s.count.decided.WithLabelValues("rejected").Inc()
+		return s.unsettle(tx, c.ID)
+	})
+	return out, err
+}
+
+// busyWithdrawals is how many withdrawals one person may make in an hour before
+// the duty officer is alarmed. Nothing waits for that.
+const busyWithdrawals = 20
+
+// Withdraw takes a block or an exemption out of force. No guard is asked.
+func (s *Shield) Withdraw(ctx context.Context, who judge.Person, id string, cause Cause, reason string) (Outcome, error) {
+	if strings.TrimSpace(reason) == "" {
+		return Outcome{}, bolwerk.WithHint(bolwerk.Invalid("a withdrawal needs a reason"), "say why in a few words: --reason TEXT")
+	}
+	if err := judge.May(who, judge.Withdraw); err != nil {
+		return Outcome{}, err
+	}
+	out := Outcome{State: "withdrawn"}
+	var recent int64
+	err := s.db.Write(ctx, store.Decision, func(tx *store.Tx) error {
+		b, err := findBlock(tx, id)
+		if err != nil {
+			return err
+		}
+		if b.State != InForce {
+			return bolwerk.Conflict("%s (%s) is %s already", b.Ref, b.Name, b.State)
+		}
+		if b.OrderID != "" {
+			return bolwerk.WithHint(bolwerk.Forbidden("%s is an order of %s: it is theirs to lift", b.Ref, b.By), "add an exemption if the order is plainly wrong, and tell the issuer")
+		}
+		by := bolwerk.Person(who.ID)
+		if err := s.end(tx, b, Withdrawn, by, string(cause), reason); err != nil {
+			return err
+		}
+		if err := s.closeCase(tx, b); err != nil {
+			return err
+		}
+		action := "shield.block.withdraw"
+		if b.Pass {
+			action = "shield.exemption.remove"
+		}
+		audit.Append(tx, by, action, b.Ref, reason, map[string]any{"name": b.Name, "cause": cause})
+		out.Case, out.Block = b.CaseID, &b
+		return tx.Row(`select count(*) from shield_block where ended_by=$1 and ended_at>$2`, by.String(), store.Micros(tx.Now().Add(-time.Hour))).Scan(&recent)
+	})
+	if err == nil {
+		s.count.withdrawn.WithLabelValues(string(cause)).Inc()
+		if recent > busyWithdrawals {
+			s.log.Error("many withdrawals by one person", "alarm", true, "person", who.ID, "in_an_hour", recent)
+		}
+		err = s.reload(ctx, out.Block.ID, &out)
+	}
+	return out, err
+}
+
+// Exempt lets a name pass whatever is blocked.
+type Exempt struct {
+	Name   bolwerk.Domain
+	Scope  bolwerk.Scope // empty: host
+	Until  time.Time     // zero with For zero: for ever
+	For    time.Duration
+	Reason string
+}
+
+type exemptPlan struct {
+	judge.Exemption
+	First judge.Person `json:"first"`
+}
+
+// Exempt adds an exemption, or lays it before a second person.
+func (s *Shield) Exempt(ctx context.Context, who judge.Person, in Exempt) (Outcome, error) {
+	if in.Scope == "" {
+		in.Scope = bolwerk.ScopeHost
+	}
+	var out Outcome
+	err := s.db.Write(ctx, store.Decision, func(tx *store.Tx) error {
+		out = Outcome{}
+		p := exemptPlan{judge.Exemption{Name: in.Name, Scope: in.Scope, Until: in.Until, Reason: strings.TrimSpace(in.Reason)}, who}
+		if in.For > 0 {
+			p.Until = tx.Now().Add(in.For).Truncate(time.Microsecond)
+		}
+		refuse, second := split(judge.CheckExemption(p.Exemption, "", s.context(tx, who, nil)))
+		if len(refuse) > 0 {
+			return judge.Refusal(refuse)
+		}
+		if len(second) > 0 {
+			return s.proposeSecond(tx, desk.Case{}, actionExempt, p, who, second, &out)
+		}
+		return s.exempt(tx, p, bolwerk.Person(who.ID), bolwerk.Actor{}, &out)
+	})
+	if err == nil && out.Block != nil {
+		err = s.reload(ctx, out.Block.ID, &out)
+	}
+	return out, err
+}
+
+func (s *Shield) approveExempt(tx *store.Tx, who judge.Person, p desk.Proposal, digest string, out *Outcome) error {
+	var pl exemptPlan
+	if err := json.Unmarshal(p.Body, &pl); err != nil {
+		return err
+	}
+	if err := desk.Approve(tx, p, digest, bolwerk.Person(who.ID)); err != nil {
+		return err
+	}
+	if bad := judge.CheckExemption(pl.Exemption, digest, s.context(tx, pl.First, &judge.Approval{By: who, Digest: digest})); len(bad) > 0 {
+		return judge.Refusal(bad)
+	}
+	return s.exempt(tx, pl, p.Actor, bolwerk.Person(who.ID), out)
+}
+
+func (s *Shield) exempt(tx *store.Tx, p exemptPlan, first, second bolwerk.Actor, out *Outcome) error {
+	var have int64
+	if err := tx.Row(`select count(*) from shield_block where name=$1 and scope=$2 and state='in_force' and pass`, p.Name.String(), string(p.Scope)).Scan(&have); err != nil {
+		return err
+	}
+	if have > 0 {
+		return bolwerk.Conflict("%s is exempt already", p.Name)
+	}
+	if !rpz.Fits(PassZone, p.Name) {
+		return bolwerk.Invalid("%s does not fit into the policy zone", p.Name)
+	}
+	_, www := judge.NamesTaken(s.guard.rules().place(p.Name), p.Scope)
+	b, err := s.place(tx, Block{Pass: true, Name: p.Name, Scope: p.Scope, WWW: www, Reason: p.Reason, Actor: first, Second: second, Until: p.Until, By: s.cfg.Operator})
+	if err != nil {
+		return err
+	}
+	audit.Append(tx, lastOf(first, second), "shield.exemption.add", b.Ref, p.Reason, map[string]any{"name": p.Name, "scope": p.Scope, "until": p.Until, "first": first, "second": second})
+	out.State, out.Block = "exempted", &b
+	return nil
+}
+
+// DecideAppeal ends an appeal: upheld withdraws the block.
+func (s *Shield) DecideAppeal(ctx context.Context, who judge.Person, id string, uphold bool, reason string) error {
+	if strings.TrimSpace(reason) == "" {
+		return bolwerk.Invalid("a decision on an appeal needs a reason")
+	}
+	if err := judge.May(who, judge.Withdraw); err != nil {
+		return err
+	}
+	by := bolwerk.Person(who.ID)
+	return s.db.Write(ctx, store.Decision, func(tx *store.Tx) error {
+		a, err := desk.FindAppeal(tx, s.vault, id)
+		if err != nil {
+			return err
+		}
+		b, err := findBlock(tx, a.Object)
+		if a.Object == "" {
+			err = bolwerk.ErrNotFound
+		}
+		switch {
+		case errors.Is(err, bolwerk.ErrNotFound):
+			if uphold {
+				return bolwerk.Conflict("appeal %s is about nothing that is blocked", a.Ref)
+			}
+		case err != nil:
+			return err
+		case !uphold && (b.Actor == by || b.Second == by):
+			return bolwerk.WithHint(bolwerk.Forbidden("you decided this block yourself"), "a colleague must decide to reject the appeal; anybody may uphold it")
+		case uphold && b.OrderID != "":
+			return bolwerk.WithHint(bolwerk.Forbidden("%s is an order of %s: it is theirs to lift", b.Ref, b.By), "pass the appeal on to the issuer")
+		case uphold && b.State == InForce:
+			if err := s.end(tx, b, Withdrawn, by, string(OnAppeal), reason); err != nil {
+				return err
+			}
+			if err := s.closeCase(tx, b); err != nil {
+				return err
+			}
+		}
+		word := "rejected"
+		if uphold {
+			word = "upheld"
+		}
+		audit.Append(tx, by, "shield.appeal."+word, a.Ref, reason, map[string]string{"block": a.Object, "name": a.Subject})
+		return s.decideAppeal(tx, a, word, reason, by)
+	})
+}
+
+// decideAppeal records the decision and shows it to who holds the receipt.
+func (s *Shield) decideAppeal(tx *store.Tx, a desk.Appeal, word, reason string, by bolwerk.Actor) error {
+	if err := desk.DecideAppeal(tx, a, word, reason, by); err != nil {
+		return fmt.Errorf("appeal %s: %w", a.Ref, err)
+	}
+	s.facts.Append(tx, by, fact.AppealDecided, a.ID, struct{}{})
+	s.publishAppeal(tx, a, word)
+	return nil
+}

@@ -1,0 +1,219 @@
+package shield
+
+import (
+	"encoding/json"
+	"time"
+
+	"bolwerk"
+	"bolwerk/desk"
+	"bolwerk/internal/store"
+	"bolwerk/shield/fact"
+	"bolwerk/shield/judge"
+)
+
+// gather links a report to an observable, judges it with all evidence that
+// there is, and brings its case up to date. It returns the case, empty where
+// none is needed.
+func (s *Shield) gather(tx *store.Tx, rules *rules, report string, f found, quiet bool) (string, error) {
+	o, err := s.observe(tx, f)
+	if err != nil {
+		return "", err
+	}
+	n, err := tx.Exec(`insert into shield_link(report,observable,role,via,at) values($1,$2,$3,$4,$5) on conflict(report,observable) do nothing`, report, o.id, f.role, f.via, tx.NowMicros())
+	if err != nil || n == 0 {
+		return o.caseID, err
+	}
+	fresh := false
+	for _, e := range f.evidence {
+		n, err := tx.Exec(`insert into shield_evidence(observable,family,source,reason,tier,verdict,detail,version,at) values($1,$2,$3,$4,$5,$6,$7,$8,$9)
+			on conflict(observable,family,source,reason) do update set tier=excluded.tier, verdict=excluded.verdict, detail=excluded.detail, version=excluded.version, at=excluded.at
+			where shield_evidence.verdict<>excluded.verdict or shield_evidence.version<>excluded.version`,
+			o.id, string(e.Family), e.Source, e.Reason, int(e.Tier), string(e.Verdict), e.Detail, e.ListVersion, tx.NowMicros())
+		if err != nil {
+			return "", err
+		}
+		fresh = fresh || n > 0
+	}
+	v := judge.Verdict{Word: judge.Word(o.verdict)}
+	if fresh || o.verdict == "" || tx.Now().Sub(o.assessed) > settled {
+		if v, err = s.assess(tx, o.id); err != nil {
+			return "", err
+		}
+	}
+	return s.join(tx, rules, o, f, v, quiet)
+}
+
+type observable struct {
+	id, caseID, verdict string
+	first, assessed     time.Time
+	reports             int64
+}
+
+// observe counts one more report of an observable.
+func (s *Shield) observe(tx *store.Tx, f found) (o observable, err error) {
+	var first, assessed int64
+	err = tx.Row(`insert into shield_observable(id,kind,value,name,registrable,first_seen,last_seen,reports,case_id,verdict,assessed_at)
+		values($1,$2,$3,$4,$5,$6,$6,1,'','',0)
+		on conflict(value) do update set reports=shield_observable.reports+1, last_seen=excluded.last_seen
+		returning id,case_id,verdict,first_seen,assessed_at,reports`,
+		bolwerk.NewID(tx.Now()), f.kind, f.value, f.name.String(), f.place.Registrable.String(), tx.NowMicros()).
+		Scan(&o.id, &o.caseID, &o.verdict, &first, &assessed, &o.reports)
+	o.first, o.assessed = store.Time(first), store.Time(assessed)
+	return o, err
+}
+
+// evidenceOf is all evidence about an observable.
+func evidenceOf(tx *store.Tx, observable string) ([]judge.Evidence, error) {
+	return store.List(tx, func(scan func(...any) error) (e judge.Evidence, err error) {
+		var tier int
+		err = scan(&e.Family, &e.Source, &e.Reason, &tier, &e.Verdict, &e.Detail, &e.ListVersion)
+		e.Tier = judge.Tier(tier)
+		return e, err
+	}, `select family,source,reason,tier,verdict,detail,version from shield_evidence where observable=$1 order by family,source,reason`, observable)
+}
+
+// assess makes a verdict of all evidence and keeps it.
+func (s *Shield) assess(tx *store.Tx, observable string) (judge.Verdict, error) {
+	all, err := evidenceOf(tx, observable)
+	if err != nil {
+		return judge.Verdict{}, err
+	}
+	v := judge.Judge(all)
+	reasons, err := json.Marshal(v.Reasons)
+	if err != nil {
+		return v, err
+	}
+	if _, err := tx.Exec(`insert into shield_verdict(id,observable,verdict,why,reasons,class,brand,ruleset,at) values($1,$2,$3,$4,$5,$6,$7,$8,$9)`,
+		bolwerk.NewID(tx.Now()), observable, string(v.Word), v.Because, string(reasons), "phishing", v.Brand, v.Ruleset, tx.NowMicros()); err != nil {
+		return v, err
+	}
+	_, err = tx.Exec(`update shield_observable set verdict=$1, assessed_at=$2 where id=$3`, string(v.Word), tx.NowMicros(), observable)
+	s.count.verdicts.WithLabelValues(string(v.Word)).Inc()
+	return v, err
+}
+
+// join brings the case about an observable up to date, or opens one.
+func (s *Shield) join(tx *store.Tx, rules *rules, o observable, f found, v judge.Verdict, quiet bool) (string, error) {
+	if o.caseID != "" {
+		c, err := desk.FindCase(tx, o.caseID)
+		if err != nil {
+			return "", err
+		}
+		rejected := c.State == desk.Decided && c.Outcome == "rejected" && tx.Now().Sub(c.ClosedAt) > rejectedAt
+		if c.State.Open() || c.State == desk.Decided && !rejected {
+			return c.ID, s.grow(tx, c, o, v, quiet)
+		}
+	}
+	// Nothing is to be decided about a name that is known to be right, nor about
+	// a popular one of which nothing bad is known.
+	if v.Word == judge.Clean || v.Word == judge.Inconclusive && f.popular {
+		return "", nil
+	}
+	c, fresh, err := desk.OpenCase(tx, Name, f.value)
+	if err != nil {
+		return "", err
+	}
+	if _, err := tx.Exec(`update shield_observable set case_id=$1 where id=$2`, c.ID, o.id); err != nil {
+		return "", err
+	}
+	if !fresh {
+		return c.ID, s.grow(tx, c, o, v, quiet)
+	}
+	d := s.scope(rules, f)
+	why, err := json.Marshal(d.Reasons)
+	if err != nil {
+		return "", err
+	}
+	campaign, err := s.campaign(tx, rules, f, v)
+	if err != nil {
+		return "", err
+	}
+	if _, err := tx.Exec(`insert into shield_case(id,observable,campaign,verdict,brand,class,target,scope,scope_why,reports,reporters,first_seen,block) values($1,$2,$3,$4,$5,'phishing',$6,$7,$8,0,0,$9,'')`,
+		c.ID, o.id, campaign, string(v.Word), v.Brand, d.Name.String(), string(d.Scope), string(why), store.Micros(o.first)); err != nil {
+		return "", err
+	}
+	if err := s.grow(tx, c, o, v, quiet); err != nil {
+		return "", err
+	}
+	// A block that is in force under another case, or by an order, answers this
+	// one at once.
+	if !f.name.IsZero() {
+		covers, err := covering(tx, f.name)
+		if err != nil {
+			return "", err
+		}
+		if len(covers) > 0 && !covers[0].Pass {
+			if err := desk.SetCase(tx, c, desk.Gathering, desk.Decided, "blocked"); err != nil {
+				return "", err
+			}
+			_, err := tx.Exec(`update shield_case set block=$1 where id=$2`, covers[0].ID, c.ID)
+			return c.ID, err
+		}
+	}
+	s.facts.Append(tx, bolwerk.Rule("judge"), fact.CaseProposed, c.ID, struct{}{})
+	return c.ID, desk.SetCase(tx, c, desk.Gathering, desk.Waiting, "")
+}
+
+// scope is what the rules would block of what was found.
+func (s *Shield) scope(rules *rules, f found) judge.ScopeDecision {
+	return judge.DecideScope(judge.Target{Place: f.place, Address: f.name.IsZero()}, rules.popular)
+}
+
+// grow counts the report in the case and sets how early it is looked at. What
+// people report never changes a verdict.
+func (s *Shield) grow(tx *store.Tx, c desk.Case, o observable, v judge.Verdict, quiet bool) error {
+	var reporters int64
+	if err := tx.Row(`select count(distinct r.mark) from (select report from shield_link where observable=$1 order by at desc limit 200) l join shield_report r on r.id=l.report where r.mark<>''`, o.id).Scan(&reporters); err != nil {
+		return err
+	}
+	word := v.Word
+	if v.Ruleset == "" {
+		word = judge.Word(o.verdict) // not judged anew
+	}
+	var brand string
+	if err := tx.Row(`update shield_case set reports=$1, reporters=$2, verdict=$3, brand=case when $4<>'' then $4 else brand end where id=$5 returning brand`,
+		o.reports, reporters, string(word), v.Brand, c.ID).Scan(&brand); err != nil || !c.State.Open() {
+		return err
+	}
+	p := int64(judge.Priority(int(reporters), brand != "", tx.Now().Sub(o.first)))
+	why := "reported"
+	switch word {
+	case judge.Malicious:
+		p, why = p+300, "malicious"
+	case judge.Suspicious:
+		p, why = p+200, "suspicious"
+	case judge.Inconclusive:
+		why = "inconclusive"
+	}
+	if brand != "" {
+		why += ", imitates " + brand
+	}
+	if quiet {
+		p, why = 0, why+", signing domain over its quota"
+	}
+	return desk.Prioritise(tx, c.ID, p, why)
+}
+
+// campaign gives the campaign of what was found, by brand and shape of name.
+func (s *Shield) campaign(tx *store.Tx, rules *rules, f found, v judge.Verdict) (string, error) {
+	if v.Brand == "" || f.name.IsZero() {
+		return "", nil
+	}
+	key := judge.CampaignKey(f.place, v.Brand, rules.brands)
+	if key == "" {
+		return "", nil
+	}
+	var id string
+	err := tx.Row(`update shield_campaign set last_seen=$1 where key=$2 returning id`, tx.NowMicros(), key).Scan(&id)
+	if err == nil || !store.None(err) {
+		return id, err
+	}
+	ref, err := desk.Number(tx, "K")
+	if err != nil {
+		return "", err
+	}
+	id = bolwerk.NewID(tx.Now())
+	_, err = tx.Exec(`insert into shield_campaign(id,ref,key,brand,title,first_seen,last_seen) values($1,$2,$3,$4,$5,$6,$6) on conflict(key) do nothing`,
+		id, ref, key, v.Brand, v.Brand+": "+key, tx.NowMicros())
+	return id, err
+}

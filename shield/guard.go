@@ -1,0 +1,277 @@
+package shield
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"os"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"bolwerk"
+	"bolwerk/internal/store"
+	"bolwerk/internal/suffix"
+	"bolwerk/shield/judge"
+	"bolwerk/shield/lists"
+)
+
+// ListConfig is one list and where it comes from.
+type ListConfig struct {
+	lists.Source
+	// File is a path, URL an address that is asked again every Every.
+	File  string           `toml:"file"`
+	URL   string           `toml:"url"`
+	Every bolwerk.Duration `toml:"every"`
+	// Tier is how much a feed or allow list is trusted: 1 authoritative, 2
+	// strong, 3 context.
+	Tier judge.Tier `toml:"tier"`
+}
+
+// Validate says what is wrong with the list's configuration.
+func (l ListConfig) Validate() error {
+	errs := []error{l.Source.Validate()}
+	if (l.File == "") == (l.URL == "") {
+		errs = append(errs, fmt.Errorf("list %q: give a file or a url", l.Name))
+	}
+	if (l.Kind == lists.Feed || l.Kind == lists.Allow) && (l.Tier < 1 || l.Tier > 3) {
+		errs = append(errs, fmt.Errorf("list %q: tier %d: want 1, 2 or 3", l.Name, l.Tier))
+	}
+	if l.URL != "" && l.Every.D() < time.Minute {
+		errs = append(errs, fmt.Errorf("list %q: every %s: want a minute or more", l.Name, l.Every))
+	}
+	return errors.Join(errs...)
+}
+
+// rules are the lists as they are loaded, at one moment. They never change; a
+// new version replaces them whole.
+type rules struct {
+	psl       *suffix.List
+	platforms *judge.Platforms
+	brands    *judge.Brands
+	never     *judge.NeverBlock
+	popular   lists.Popularity
+	good      []*lists.Set
+	feeds     []judge.Feed
+	versions  map[string]string
+}
+
+// place finds where a name stands.
+func (r *rules) place(d bolwerk.Domain) judge.Place { return judge.PlaceOf(d, r.psl, r.platforms) }
+
+// guard keeps the rules up to date.
+type guard struct {
+	cfg  Config
+	log  *slog.Logger
+	http *http.Client
+
+	mu   sync.Mutex // one loader
+	sets map[string]*lists.Set
+	now  atomic.Pointer[rules]
+}
+
+func newGuard(cfg Config, log *slog.Logger) *guard {
+	return &guard{cfg: cfg, log: log, http: &http.Client{Timeout: 2 * time.Minute}, sets: map[string]*lists.Set{}}
+}
+
+// rules are those in force.
+func (g *guard) rules() *rules { return g.now.Load() }
+
+// load reads everything that the configuration names. A list that cannot be
+// read or is held back is left as it was, with an alarm; the rest goes on.
+func (g *guard) load(ctx context.Context, db *store.DB) error {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	psl := suffix.Builtin()
+	if g.cfg.SuffixFile != "" {
+		f, err := os.Open(g.cfg.SuffixFile)
+		if err != nil {
+			return fmt.Errorf("shield.suffix_file: %w", err)
+		}
+		defer f.Close()
+		var before *suffix.List
+		if r := g.rules(); r != nil {
+			before = r.psl
+		}
+		if psl, err = suffix.Load(f, before); err != nil {
+			return fmt.Errorf("shield.suffix_file: %w", err)
+		}
+	}
+	for _, l := range g.cfg.Lists {
+		if _, loaded := g.sets[l.Name]; loaded && l.URL != "" {
+			continue // refreshed by its own clock
+		}
+		g.refresh(ctx, db, l, psl)
+	}
+	return g.rebuild(ctx, db, psl)
+}
+
+// refresh loads one list and records how that went.
+func (g *guard) refresh(ctx context.Context, db *store.DB, l ListConfig, psl *suffix.List) {
+	set, err := g.fetch(ctx, l, psl)
+	state, why := "loaded", ""
+	var held *lists.Held
+	switch {
+	case errors.As(err, &held):
+		state, why = "held", err.Error()
+	case err != nil:
+		state, why = "failed", err.Error()
+	default:
+		g.sets[l.Name] = set
+	}
+	if err != nil {
+		g.log.Error("list not taken over: the last good one stays", "alarm", true, "list", l.Name, "err", err)
+	}
+	version := ""
+	if s := g.sets[l.Name]; s != nil {
+		version = s.Version()
+	}
+	err = db.Write(ctx, store.Intake, func(tx *store.Tx) error {
+		_, err := tx.Exec(`insert into shield_list(name,version,size,state,why,at) values($1,$2,$3,$4,$5,$6)
+			on conflict(name) do update set version=excluded.version, size=excluded.size, state=excluded.state, why=excluded.why, at=excluded.at`,
+			l.Name, version, g.sets[l.Name].Len(), state, why, tx.NowMicros())
+		return err
+	})
+	if err != nil && ctx.Err() == nil {
+		g.log.Error("state of a list not recorded", "list", l.Name, "err", err)
+	}
+}
+
+// maxListBytes bounds a list that is fetched or read.
+const maxListBytes = 1 << 30
+
+func (g *guard) fetch(ctx context.Context, l ListConfig, psl *suffix.List) (*lists.Set, error) {
+	var in io.ReadCloser
+	if l.File != "" {
+		f, err := os.Open(l.File)
+		if err != nil {
+			return nil, err
+		}
+		in = f
+	} else {
+		req, err := http.NewRequestWithContext(ctx, http.MethodGet, l.URL, nil)
+		if err != nil {
+			return nil, err
+		}
+		resp, err := g.http.Do(req)
+		if err != nil {
+			return nil, err
+		}
+		if resp.StatusCode != http.StatusOK {
+			resp.Body.Close()
+			return nil, fmt.Errorf("GET %s: %s", l.URL, resp.Status)
+		}
+		in = resp.Body
+	}
+	defer in.Close()
+	return lists.Load(io.LimitReader(in, maxListBytes), l.Source, g.sets[l.Name], psl)
+}
+
+// rebuild makes the rules of what is loaded now.
+func (g *guard) rebuild(ctx context.Context, db *store.DB, psl *suffix.List) error {
+	r := &rules{psl: psl, versions: map[string]string{"suffix": psl.Version(), "rules": judge.Ruleset}}
+	var err error
+	if r.platforms, err = judge.NewPlatforms(g.cfg.Platforms...); err != nil {
+		return err
+	}
+	if r.brands, err = judge.NewBrands(psl, g.cfg.Brands...); err != nil {
+		return err
+	}
+	rows := []judge.NeverRow{}
+	for _, d := range g.cfg.OwnNames {
+		rows = append(rows, judge.NeverRow{Name: d, Below: true, Why: "the operator's own name"})
+	}
+	for _, b := range g.cfg.Brands {
+		for _, d := range b.Domains {
+			rows = append(rows, judge.NeverRow{Name: d, Below: true, Why: b.Name + "'s own name"})
+		}
+	}
+	err = db.Read(ctx, func(tx *store.Tx) error {
+		return tx.Each(`select name,subtree,reason from shield_never`, nil, func(scan func(...any) error) error {
+			var name string
+			var row judge.NeverRow
+			if err := scan(&name, &row.Below, &row.Why); err != nil {
+				return err
+			}
+			d, err := bolwerk.ParseDomain(name)
+			row.Name = d
+			rows = append(rows, row)
+			return err
+		})
+	})
+	if err != nil {
+		return err
+	}
+	r.never = judge.NewNeverBlock(rows...)
+	for _, l := range g.cfg.Lists {
+		set := g.sets[l.Name]
+		if set != nil {
+			r.versions[l.Name] = set.Version()
+		}
+		switch l.Kind {
+		case lists.Feed, lists.Allow:
+			r.feeds = append(r.feeds, judge.Feed{Name: l.Name, Set: set, Tier: l.Tier, Allow: l.Kind == lists.Allow})
+		case lists.Popular:
+			if set != nil {
+				r.popular = append(r.popular, set)
+			}
+		case lists.KnownGood:
+			if set != nil {
+				r.good = append(r.good, set)
+			}
+		}
+	}
+	g.now.Store(r)
+	return nil
+}
+
+// run asks again for the lists that have an address, until ctx ends.
+func (g *guard) run(ctx context.Context, db *store.DB) error {
+	tick := time.NewTicker(10 * time.Second)
+	defer tick.Stop()
+	asked := map[string]time.Time{}
+	for _, l := range g.cfg.Lists {
+		asked[l.Name] = time.Now()
+	}
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case now := <-tick.C:
+			g.mu.Lock()
+			changed := false
+			for _, l := range g.cfg.Lists {
+				if l.URL != "" && now.Sub(asked[l.Name]) >= l.Every.D() {
+					asked[l.Name] = now
+					g.refresh(ctx, db, l, g.rules().psl)
+					changed = true
+				}
+			}
+			if changed {
+				if err := g.rebuild(ctx, db, g.rules().psl); err != nil {
+					g.log.Error("lists not taken over", "alarm", true, "err", err)
+				}
+			}
+			g.mu.Unlock()
+		}
+	}
+}
+
+// Warnings says what the guards lack, for "check": nothing is refused for it.
+func (c Config) Warnings() []string {
+	var out []string
+	have := map[lists.Kind]bool{}
+	for _, l := range c.Lists {
+		have[l.Kind] = true
+	}
+	if !have[lists.Popular] {
+		out = append(out, "shield: no popularity list: popular names are protected by the compiled never-block list only")
+	}
+	if !have[lists.KnownGood] {
+		out = append(out, "shield: no known-good list: publications are checked against the compiled never-block list only; a set of 1,000 names or more is advised")
+	}
+	return out
+}

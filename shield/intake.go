@@ -1,0 +1,174 @@
+package shield
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"time"
+
+	"bolwerk"
+	"bolwerk/desk"
+	"bolwerk/internal/copy"
+	"bolwerk/internal/handin"
+	"bolwerk/internal/join"
+	"bolwerk/internal/store"
+	"bolwerk/shield/door"
+	"bolwerk/shield/edge"
+	"bolwerk/shield/fact"
+)
+
+// Receive takes what a host hands in. It returns nil once it is durable; the
+// same id again changes nothing.
+func (s *Shield) Receive(ctx context.Context, host, kind, id string, body []byte) error {
+	switch kind {
+	case door.KindReport:
+		return s.receiveReport(ctx, host, id, body)
+	case edge.KindHits:
+		return s.receiveHits(ctx, host, body)
+	case edge.KindAppeal: // the public site's is the same
+		return s.receiveAppeal(ctx, id, body)
+	case edge.KindPass:
+		return s.receivePass(ctx, host, id, body)
+	}
+	return bolwerk.Invalid("the shield takes no %q", kind)
+}
+
+// Kinds are what hosts may hand in to the shield.
+func Kinds() map[string]handin.Kind {
+	return map[string]handin.Kind{
+		door.KindReport: {Roles: []join.Role{join.Intake}, Sealed: true},
+		edge.KindAppeal: {Roles: []join.Role{join.Intake, join.Edge}, Max: 64 << 10},
+		edge.KindHits:   {Roles: []join.Role{join.Edge}, Max: 4 << 20},
+		edge.KindPass:   {Roles: []join.Role{join.Edge}, Max: 4 << 10},
+	}
+}
+
+func (s *Shield) receiveReport(ctx context.Context, host, id string, body []byte) error {
+	r, err := door.DecodeReport(body)
+	if err != nil {
+		return err
+	}
+	token, err := bolwerk.ParseToken(r.Token)
+	if err != nil {
+		return err
+	}
+	sealed, err := s.blobs.Seal(body)
+	if err != nil {
+		return err
+	}
+	code, err := s.vault.Seal("report.token", []byte(r.Token))
+	if err != nil {
+		return err
+	}
+	err = s.db.Write(ctx, store.Intake, func(tx *store.Tx) error {
+		n, err := tx.Exec(`insert into shield_report(id,channel,host,received_at,committed_at,read_at,answered_at,state,outcome,tries,claimed_until,receipt,token_sealed,reply,mark,dkim,lang,form,body_ref,reading_ref,warnings)
+			values($1,$2,$3,$4,$5,0,0,'received','waiting',0,0,$6,$7,'','','',$8,$9,$10,'',0) on conflict(id) do nothing`,
+			id, string(r.Channel), host, store.Micros(r.ReceivedAt), tx.NowMicros(), token.Hash(), code, string(r.Lang), string(r.Form), sealed.Ref)
+		if err != nil || n == 0 {
+			return err
+		}
+		if err := s.blobs.Put(tx, sealed); err != nil {
+			return err
+		}
+		if err := desk.AddReceipt(tx, token.Hash(), "shield.report", id); err != nil {
+			return err
+		}
+		s.facts.Append(tx, bolwerk.Host(host), fact.ReportReceived, id, struct{}{})
+		s.publishReceipt(tx, token.Hash(), door.Receipt{Kind: "report", State: "received", At: r.ReceivedAt})
+		tx.After(s.ring)
+		return nil
+	})
+	return err
+}
+
+func (s *Shield) ring() {
+	select {
+	case s.wake <- struct{}{}:
+	default:
+	}
+}
+
+// publishReceipt tells the intakes what the holder of a code may see.
+func (s *Shield) publishReceipt(tx *store.Tx, hash string, r door.Receipt) {
+	body, err := json.Marshal(r)
+	if err != nil {
+		panic(err) // strings and times: cannot fail
+	}
+	s.publish.Append(tx, CopyPublic, copy.Entry{ID: door.ReceiptEntry + hash, Version: tx.NowMicros(), Body: body,
+		Until: store.Micros(tx.Now().Add(s.cfg.ReceiptDays.Days()))}, nil)
+}
+
+func (s *Shield) receiveHits(ctx context.Context, host string, body []byte) error {
+	h, err := edge.DecodeHits(body)
+	if err != nil {
+		return err
+	}
+	// A count is absolute for its boot and bucket: the highest one wins, so that
+	// a roll-up that comes twice or late changes nothing.
+	return s.db.Write(ctx, store.Intake, func(tx *store.Tx) error {
+		for _, c := range h.Counts {
+			if _, err := tx.Exec(`insert into shield_hits(edge,boot,bucket,block,dns,page,tls) values($1,$2,$3,$4,$5,$6,$7)
+				on conflict(edge,boot,bucket,block) do update set
+				dns=case when excluded.dns>shield_hits.dns then excluded.dns else shield_hits.dns end,
+				page=case when excluded.page>shield_hits.page then excluded.page else shield_hits.page end,
+				tls=case when excluded.tls>shield_hits.tls then excluded.tls else shield_hits.tls end`,
+				host, h.Boot, store.Micros(h.Bucket), c.Block, int64(c.DNS), int64(c.Page), int64(c.TLS)); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+func (s *Shield) receivePass(ctx context.Context, host, id string, body []byte) error {
+	p, err := edge.DecodePass(body)
+	if err != nil {
+		return err
+	}
+	s.log.Warn("a name was let pass at an edge itself", "alarm", true, "edge", host, "name", p.Name, "until", p.Until)
+	return s.db.Write(ctx, store.Decision, func(tx *store.Tx) error {
+		_, err := tx.Exec(`insert into shield_edge_pass(id,edge,name,until,at) values($1,$2,$3,$4,$5) on conflict(id) do nothing`,
+			id, host, p.Name.String(), store.Micros(p.Until), tx.NowMicros())
+		return err
+	})
+}
+
+func (s *Shield) receiveAppeal(ctx context.Context, id string, body []byte) error {
+	in, err := edge.DecodeAppeal(body)
+	if err != nil {
+		return err
+	}
+	if in.At.IsZero() || in.At.After(s.clock.Now().Add(time.Minute)) {
+		in.At = s.clock.Now()
+	}
+	return s.db.Write(ctx, store.Decision, func(tx *store.Tx) error {
+		var have int64
+		if err := tx.Row(`select count(*) from desk_appeal where id=$1`, id).Scan(&have); err != nil || have > 0 {
+			return err
+		}
+		var known int64
+		if err := tx.Row(`select count(*) from desk_receipt where hash=$1`, in.Receipt).Scan(&known); err != nil || known > 0 {
+			return err
+		}
+		block := in.Block
+		if b, err := findBlock(tx, block); err != nil || b.State != InForce {
+			block = "" // not blocked any more, or never: kept, but about nothing
+		}
+		a, fresh, err := desk.AddAppeal(tx, s.vault, desk.Appeal{ID: id, Receipt: in.Receipt, Capability: Name, Object: block,
+			Subject: in.Name.String(), Role: in.Role, Text: in.Text, Contact: in.Contact, ReceivedAt: in.At})
+		if err != nil {
+			return fmt.Errorf("appeal %s: %w", id, err)
+		}
+		if fresh {
+			s.facts.Append(tx, bolwerk.Rule("door"), fact.AppealReceived, a.ID, struct{}{})
+		}
+		s.publishReceipt(tx, in.Receipt, door.Receipt{Kind: "appeal", State: "received", Ref: a.Ref, At: a.ReceivedAt, Due: a.DueAt, Name: in.Name.String()})
+		return nil
+	})
+}
+
+// publishAppeal shows the state of an appeal to everybody who holds a receipt
+// of it.
+func (s *Shield) publishAppeal(tx *store.Tx, a desk.Appeal, state string) {
+	s.publishReceipt(tx, a.Receipt, door.Receipt{Kind: "appeal", State: state, Ref: a.Ref, At: a.ReceivedAt, Due: a.DueAt, Name: a.Subject, Changed: tx.Now()})
+}

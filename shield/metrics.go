@@ -1,0 +1,48 @@
+package shield
+
+import (
+	"context"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"bolwerk/internal/store"
+)
+
+type metrics struct {
+	read      prometheus.Histogram
+	deaths    prometheus.Counter
+	verdicts  *prometheus.CounterVec
+	decided   *prometheus.CounterVec
+	withdrawn *prometheus.CounterVec
+}
+
+func newMetrics(r prometheus.Registerer, db *store.DB) *metrics {
+	m := &metrics{
+		read:      prometheus.NewHistogram(prometheus.HistogramOpts{Name: "bolwerk_shield_read_seconds", Help: "Time to read one report in a reader process.", Buckets: []float64{.001, .003, .01, .03, .1, .3, 1, 3, 10}}),
+		deaths:    prometheus.NewCounter(prometheus.CounterOpts{Name: "bolwerk_shield_reader_deaths_total", Help: "Reader processes that died over a report."}),
+		verdicts:  prometheus.NewCounterVec(prometheus.CounterOpts{Name: "bolwerk_shield_verdicts_total", Help: "Verdicts made, by word."}, []string{"verdict"}),
+		decided:   prometheus.NewCounterVec(prometheus.CounterOpts{Name: "bolwerk_shield_cases_decided_total", Help: "Cases decided, by outcome."}, []string{"outcome"}),
+		withdrawn: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "bolwerk_shield_withdrawals_total", Help: "Blocks withdrawn by a person, by cause."}, []string{"cause"}),
+	}
+	r.MustRegister(m.read, m.deaths, m.verdicts, m.decided, m.withdrawn,
+		depth(db, "bolwerk_shield_reports_waiting", "Reports that wait to be read.", `select count(*) from shield_report where state='received'`),
+		depth(db, "bolwerk_shield_cases_waiting", "Cases that wait for a person.", `select count(*) from desk_case where capability='shield' and state in ('waiting','second')`),
+		depth(db, "bolwerk_shield_blocks_in_force", "Blocks in force.", `select count(*) from shield_block where state='in_force' and not pass`),
+		depth(db, "bolwerk_shield_appeals_waiting", "Appeals that wait for a decision.", `select count(*) from desk_appeal where state='received'`),
+	)
+	return m
+}
+
+// depth is a gauge that counts rows when it is looked at.
+func depth(db *store.DB, name, help, query string) prometheus.GaugeFunc {
+	return prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: name, Help: help}, func() float64 {
+		ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
+		defer cancel()
+		var n float64
+		if err := db.Read(ctx, func(tx *store.Tx) error { return tx.Row(query).Scan(&n) }); err != nil {
+			return -1
+		}
+		return n
+	})
+}

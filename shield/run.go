@@ -1,0 +1,85 @@
+package shield
+
+import (
+	"context"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"bolwerk/internal/store"
+)
+
+// Load reads the lists; before Run and before anything is decided.
+func (s *Shield) Load(ctx context.Context) error { return s.guard.load(ctx, s.db) }
+
+// Follow gives the shield the feed of the policy zones; before Run.
+func (s *Shield) Follow(f *Feed) { s.feed = f }
+
+// Run does the shield's work until ctx ends.
+func (s *Shield) Run(ctx context.Context) error {
+	g, ctx := errgroup.WithContext(ctx)
+	g.Go(func() error { return s.Work(ctx) })
+	g.Go(func() error { return s.Sweep(ctx) })
+	g.Go(func() error { return s.guard.run(ctx, s.db) })
+	g.Go(func() error { return s.settleAll(ctx) })
+	g.Go(func() error { return s.pollOrders(ctx) })
+	return g.Wait()
+}
+
+// unsettle asks for the reports of a case to be told how it was decided. They
+// can be many: it is done outside the decision, and survives a crash.
+func (s *Shield) unsettle(tx *store.Tx, caseID string) error {
+	_, err := tx.Exec(`insert into shield_settle(case_id,at) values($1,$2) on conflict(case_id) do update set at=excluded.at`, caseID, tx.NowMicros())
+	tx.After(func() {
+		select {
+		case s.decided <- struct{}{}:
+		default:
+		}
+	})
+	return err
+}
+
+// settleAll tells the reports of decided cases.
+func (s *Shield) settleAll(ctx context.Context) error {
+	tick := time.NewTicker(time.Second)
+	defer tick.Stop()
+	for {
+		if err := s.settleSome(ctx); err != nil && ctx.Err() == nil {
+			s.log.Error("reports of a decided case not settled", "err", err)
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-s.decided:
+		case <-tick.C:
+		}
+	}
+}
+
+func (s *Shield) settleSome(ctx context.Context) error {
+	type row struct {
+		id string
+		at int64
+	}
+	var due []row
+	err := s.db.Read(ctx, func(tx *store.Tx) (err error) {
+		due, err = store.List(tx, func(scan func(...any) error) (r row, err error) { err = scan(&r.id, &r.at); return r, err }, `select case_id,at from shield_settle order by at limit 50`)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	for _, r := range due {
+		if err := s.settleCase(ctx, r.id); err != nil {
+			return err
+		}
+		err := s.db.Write(ctx, store.Intake, func(tx *store.Tx) error {
+			_, err := tx.Exec(`delete from shield_settle where case_id=$1 and at=$2`, r.id, r.at)
+			return err
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}

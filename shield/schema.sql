@@ -1,0 +1,184 @@
+create table shield_report (
+  id          text primary key, -- keep case: name, given by the door
+  channel     text not null,    -- keep case: mail, web or api
+  host        text not null,    -- keep case: which door took it
+  received_at bigint not null,  -- keep case: when the door took it
+  committed_at bigint not null, -- keep case: when the desk had it
+  read_at     bigint not null,  -- keep case: when it was read
+  answered_at bigint not null,  -- keep case: when its outcome was known
+  state       text not null check (state in ('received','read','no_observable','unreadable')), -- keep case: where it stands
+  outcome     text not null,    -- keep case: waiting, blocked, rejected, training, for_a_person
+  tries       bigint not null,  -- keep tech: how often it was tried to be read
+  claimed_until bigint not null, -- keep tech: who reads it has until then
+  receipt     text not null,    -- keep case: hash of the code that the reporter holds
+  token_sealed bytea,           -- keep reply: the code, until the answer is sent
+  reply_sealed bytea,           -- keep reply: address of a proved sender who may be answered
+  reply       text not null,    -- keep case: yes, or why no answer is sent
+  message_id_sealed bytea,      -- keep reply: Message-ID of the reporter's mail, for the thread
+  mark        text not null,    -- keep case: keyed hash of the reporter, of this month only
+  dkim        text not null,    -- keep case: proved signing domain, for quota
+  lang        text not null,    -- keep case: language of the answer
+  form        text not null,    -- keep case: how the evidence came
+  body_ref    text not null,    -- keep case: where the body is, while it is kept
+  reading_ref text not null,    -- keep case: where the reading is, while it is kept
+  warnings    bigint not null   -- keep case: how many things could not be read
+);
+create index shield_report_state on shield_report(state, claimed_until);
+create index shield_report_receipt on shield_report(receipt);
+create index shield_report_mark on shield_report(mark, received_at);
+create index shield_report_received on shield_report(received_at);
+create table shield_observable (
+  id          text primary key,     -- keep case: name
+  kind        text not null check (kind in ('fqdn','url')), -- keep case: what it is
+  value       text not null unique, -- keep case: host name, or URL without query
+  name        text not null,        -- keep case: host name; empty for an address
+  registrable text not null,        -- keep case: registrable domain
+  first_seen  bigint not null,      -- keep case: first report
+  last_seen   bigint not null,      -- keep case: last report
+  reports     bigint not null,      -- keep case: how many
+  case_id     text not null,        -- keep case: newest case about it
+  verdict     text not null,        -- keep case: newest verdict
+  assessed_at bigint not null       -- keep case: when it was judged
+);
+create index shield_observable_case on shield_observable(case_id);
+create index shield_observable_name on shield_observable(name);
+create table shield_link (
+  report     text not null,  -- keep case: which report
+  observable text not null,  -- keep case: which observable
+  role       text not null,  -- keep case: what it is in the mail
+  via        text not null,  -- keep case: the steps that led to it
+  at         bigint not null, -- keep case: when
+  primary key (report, observable)
+);
+create index shield_link_observable on shield_link(observable, at);
+create table shield_evidence (
+  observable text not null,  -- keep case: about what
+  family     text not null,  -- keep case: name, list, message
+  source     text not null,  -- keep case: who says so
+  reason     text not null,  -- keep case: stable code
+  tier       bigint not null, -- keep case: 1 authoritative, 2 strong, 3 context
+  verdict    text not null,  -- keep case: what it says
+  detail     text not null,  -- keep case: in words
+  version    text not null,  -- keep case: version of the list or rule set
+  at         bigint not null, -- keep case: when
+  primary key (observable, family, source, reason)
+);
+create table shield_verdict (
+  id         text primary key, -- keep case: name
+  observable text not null,    -- keep case: about what
+  verdict    text not null,    -- keep case: malicious, suspicious, clean, inconclusive
+  why        text not null,    -- keep case: reason where inconclusive
+  reasons    text not null,    -- keep case: in words, as JSON
+  class      text not null,    -- keep case: phishing and so on
+  brand      text not null,    -- keep case: imitated brand
+  ruleset    text not null,    -- keep case: version of the rules
+  at         bigint not null   -- keep case: when
+);
+create index shield_verdict_observable on shield_verdict(observable, at);
+create table shield_case (
+  id       text primary key, -- keep case: the case of desk_case
+  observable text not null,  -- keep case: about what
+  campaign text not null,    -- keep case: which campaign
+  verdict  text not null,    -- keep case: newest verdict
+  brand    text not null,    -- keep case: imitated brand
+  class    text not null,    -- keep case: phishing and so on
+  target   text not null,    -- keep case: name that would be blocked; empty for none
+  scope    text not null,    -- keep case: proposed scope
+  scope_why text not null,   -- keep case: why this scope, as JSON
+  reports  bigint not null,  -- keep case: how many
+  reporters bigint not null, -- keep case: how many different ones this month
+  first_seen bigint not null, -- keep case: first report
+  block    text not null     -- keep case: the block that came of it
+);
+create index shield_case_campaign on shield_case(campaign);
+create table shield_campaign (
+  id         text primary key,     -- keep case: name
+  ref        text not null unique, -- keep case: number that people use
+  key        text not null unique, -- keep case: brand and name shape
+  brand      text not null,        -- keep case: imitated brand
+  title      text not null,        -- keep case: what to call it
+  first_seen bigint not null,      -- keep case: first report
+  last_seen  bigint not null       -- keep case: last report
+);
+create table shield_block (
+  id         text primary key,     -- keep case: name
+  ref        text not null unique, -- keep case: public reference
+  pass       boolean not null,     -- keep case: an exemption
+  case_id    text not null,        -- keep case: which case
+  order_id   text not null,        -- keep case: which order
+  name       text not null,        -- keep case: the name
+  scope      text not null,        -- keep case: how much of it
+  www        boolean not null,     -- keep case: www. too
+  action     text not null,        -- keep case: what is answered
+  class      text not null,        -- keep case: phishing and so on
+  brand      text not null,        -- keep case: imitated brand
+  ground     text not null,        -- keep case: kind of ground
+  legal      text not null,        -- keep case: legal ground in words
+  by_public  text not null,        -- keep case: who decided, as the public sees it
+  reason     text not null,        -- keep case: why
+  actor      text not null,        -- keep case: who decided
+  second     text not null,        -- keep case: who approved
+  compromised boolean not null,    -- keep case: a hacked site of somebody else
+  lists      text not null,        -- keep case: versions of lists used, as JSON
+  valid_from bigint not null,      -- keep case: start
+  valid_until bigint not null,     -- keep case: end; 0 is open
+  state      text not null check (state in ('in_force','expired','withdrawn')), -- keep case: where it stands
+  version    bigint not null,      -- keep case: version in the copy
+  epoch      bigint not null,      -- keep case: publication
+  serial     bigint not null,      -- keep case: publication
+  ended_at   bigint not null,      -- keep case: when it ended
+  ended_by   text not null,        -- keep case: who or what ended it
+  ended_why  text not null,        -- keep case: false_positive, appeal, cleaned, error, expired, order
+  ended_reason text not null,      -- keep case: in words
+  ended_serial bigint not null,    -- keep case: publication without it
+  made_at    bigint not null       -- keep case: when it was decided
+);
+create unique index shield_block_in_force on shield_block(name, scope, pass) where state='in_force' and order_id='';
+create index shield_block_name on shield_block(name, state);
+create index shield_block_until on shield_block(valid_until) where state='in_force';
+create index shield_block_case on shield_block(case_id);
+create index shield_block_made on shield_block(made_at);
+create table shield_undo (
+  id     text primary key, -- keep case: entry of the feed that passes a withdrawn name
+  block  text not null,    -- keep case: which block
+  name   text not null,    -- keep case: its name
+  serial bigint not null,  -- keep tech: publication without the block
+  at     bigint not null   -- keep tech: when
+);
+create table shield_hits (
+  edge   text not null,    -- keep figure: which edge
+  boot   text not null,    -- keep figure: counted since this start
+  bucket bigint not null,  -- keep figure: five minutes that began then
+  block  text not null,    -- keep figure: which block
+  dns    bigint not null,  -- keep figure: DNS answers
+  page   bigint not null,  -- keep figure: page views
+  tls    bigint not null,  -- keep figure: TLS attempts
+  primary key (edge, boot, bucket, block)
+);
+create index shield_hits_block on shield_hits(block, bucket);
+create table shield_edge_pass (
+  id   text primary key, -- keep case: name
+  edge text not null,    -- keep case: where
+  name text not null,    -- keep case: what was let pass
+  until bigint not null, -- keep case: how long
+  at   bigint not null   -- keep case: when
+);
+create table shield_list (
+  name    text primary key, -- keep tech: which list
+  version text not null,    -- keep tech: accepted version
+  size    bigint not null,  -- keep tech: names in it
+  state   text not null,    -- keep tech: loaded, held or failed
+  why     text not null,    -- keep tech: why it is held or failed
+  at      bigint not null   -- keep tech: when
+);
+create table shield_never (
+  name    text primary key, -- keep log: a name that is never blocked
+  subtree boolean not null, -- keep log: and all below
+  reason  text not null,    -- keep log: why
+  actor   text not null,    -- keep log: who
+  at      bigint not null   -- keep log: when
+);
+create table shield_settle (
+  case_id text primary key, -- keep tech: a decided case whose reports are still to be told
+  at      bigint not null   -- keep tech: when it was decided
+);

@@ -1,0 +1,86 @@
+// Package shield is the anti-phishing shield, desk side: reports are read and
+// judged, a person decides, the name is blocked on every resolver, the reporter
+// is answered, and prevented visits are counted.
+package shield
+
+import (
+	_ "embed"
+	"log/slog"
+	"net/netip"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"bolwerk/desk"
+	"bolwerk/internal/blob"
+	"bolwerk/internal/clock"
+	"bolwerk/internal/factlog"
+	"bolwerk/internal/job"
+	"bolwerk/internal/publish"
+	"bolwerk/internal/store"
+	"bolwerk/internal/vault"
+	"bolwerk/shield/reading"
+)
+
+//go:embed schema.sql
+var schema string
+
+// Schema is the tables of the shield.
+func Schema() store.Schema { return store.Schema{Name: "shield", Steps: []string{schema}} }
+
+// Name is the capability's name in cases, facts and addresses.
+const Name = "shield"
+
+// The copies that the shield publishes.
+const (
+	CopyBlocks = "blocks" // rules for edges and for the RPZ zones
+	CopyPublic = "public" // what the public may see, for intakes
+)
+
+// Shield is the desk side. Its methods may be called from anywhere.
+type Shield struct {
+	cfg     Config
+	db      *store.DB
+	clock   clock.Clock
+	log     *slog.Logger
+	facts   *factlog.Log
+	vault   *vault.Vault
+	blobs   *blob.Store
+	publish *publish.Desk
+	reader  *reading.Pool
+	guard   *guard
+	feed    *Feed
+	count   *metrics
+	wake    chan struct{} // a report came in
+	decided chan struct{} // a case was decided
+	ask     map[string]netip.AddrPort
+}
+
+// Parts is what the shield is given.
+type Parts struct {
+	DB      *store.DB
+	Clock   clock.Clock
+	Log     *slog.Logger
+	Facts   *factlog.Log
+	Vault   *vault.Vault
+	Blobs   *blob.Store
+	Publish *publish.Desk
+	Reader  *reading.Pool
+	Metrics prometheus.Registerer
+	// Resolvers answer "block explain": name and address of each.
+	Resolvers map[string]netip.AddrPort
+}
+
+// New keeps what it is given and loads nothing.
+func New(cfg Config, p Parts) *Shield {
+	return &Shield{
+		cfg: cfg, db: p.DB, clock: p.Clock, log: p.Log, facts: p.Facts, vault: p.Vault, blobs: p.Blobs,
+		publish: p.Publish, reader: p.Reader, guard: newGuard(cfg, p.Log), count: newMetrics(p.Metrics, p.DB),
+		wake: make(chan struct{}, 1), decided: make(chan struct{}, 1), ask: p.Resolvers,
+	}
+}
+
+// Handle gives the runner of jobs the kinds that the shield does.
+func (s *Shield) Handle(r *job.Runner, send Sender) {
+	r.Handle(desk.NoticeJob, s.sendNotice(send))
+	r.Handle(answerJob, s.answerLater)
+}

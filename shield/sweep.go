@@ -1,0 +1,218 @@
+package shield
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"bolwerk"
+	"bolwerk/desk"
+	"bolwerk/internal/audit"
+	"bolwerk/internal/rpz"
+	"bolwerk/internal/store"
+	"bolwerk/internal/vault"
+)
+
+// Sweep ends what is over, every second: blocks at their end, appeals that
+// nobody decided in time, passthru entries that every secondary has outgrown;
+// once an hour what retention says.
+func (s *Shield) Sweep(ctx context.Context) error {
+	tick := time.NewTicker(time.Second)
+	defer tick.Stop()
+	var lastHour time.Time
+	for {
+		steps := []func(context.Context) error{s.endExpired, s.endAppealed, s.endUndone}
+		if now := s.clock.Now(); now.Sub(lastHour) > time.Hour {
+			lastHour = now
+			steps = append(steps, s.retain)
+		}
+		for _, step := range steps {
+			if err := step(ctx); err != nil && ctx.Err() == nil {
+				s.log.Error("sweep", "alarm", true, "err", err)
+			}
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+		}
+	}
+}
+
+// endExpired ends blocks whose time is over. The edges have ended them already.
+func (s *Shield) endExpired(ctx context.Context) error {
+	if s.clock.Suspect() {
+		return nil // DNS keeps what it has while the clock is in doubt
+	}
+	now := store.Micros(s.clock.Now())
+	var over []Block
+	err := s.db.Read(ctx, func(tx *store.Tx) (err error) {
+		over, err = store.List(tx, readBlock, `select `+blockColumns+` from shield_block where state='in_force' and valid_until>0 and valid_until<=$1 order by valid_until limit 200`, now)
+		return err
+	})
+	if err != nil || len(over) == 0 {
+		return err
+	}
+	return s.db.Write(ctx, store.Decision, func(tx *store.Tx) error {
+		for _, b := range over {
+			if err := s.end(tx, b, Expired, bolwerk.Rule("validity"), "expired", ""); err != nil && !errors.Is(err, bolwerk.ErrConflict) {
+				return err
+			}
+			if b.OrderID != "" {
+				if err := s.endOrder(tx, b.OrderID, "ended", "its time is over"); err != nil {
+					return err
+				}
+			}
+			if err := s.closeCase(tx, b); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// closeCase ends the case of a block that is over: a new report opens a new one.
+func (s *Shield) closeCase(tx *store.Tx, b Block) error {
+	if b.CaseID == "" {
+		return nil
+	}
+	c, err := desk.FindCase(tx, b.CaseID)
+	if err != nil || c.State != desk.Decided {
+		return err
+	}
+	return desk.SetCase(tx, c, desk.Decided, desk.Closed, c.Outcome)
+}
+
+// endAppealed withdraws blocks of our own whose appeal nobody decided in time.
+// An order is not ours to end.
+func (s *Shield) endAppealed(ctx context.Context) error {
+	if s.clock.Suspect() {
+		return nil
+	}
+	var due []desk.Appeal
+	err := s.db.Read(ctx, func(tx *store.Tx) (err error) {
+		due, err = desk.Appeals(tx, "received", 100)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	for _, a := range due {
+		if a.DueAt.After(s.clock.Now()) || a.Capability != Name {
+			continue
+		}
+		err := s.db.Write(ctx, store.Decision, func(tx *store.Tx) error {
+			reason := "nobody decided the appeal within 48 hours"
+			b, err := findBlock(tx, a.Object)
+			if a.Object == "" || errors.Is(err, bolwerk.ErrNotFound) {
+				return s.decideAppeal(tx, a, "rejected", "the name is not blocked", bolwerk.Rule("appeal-deadline"))
+			}
+			if err != nil {
+				return err
+			}
+			if b.OrderID != "" {
+				return nil // passed on to the issuer; it stays in the queue, overdue
+			}
+			if b.State == InForce {
+				if err := s.end(tx, b, Withdrawn, bolwerk.Rule("appeal-deadline"), string(OnAppeal), reason); err != nil {
+					return err
+				}
+				audit.Append(tx, bolwerk.Rule("appeal-deadline"), "shield.block.withdraw", b.Ref, reason, map[string]string{"appeal": a.Ref})
+				if err := s.closeCase(tx, b); err != nil {
+					return err
+				}
+			}
+			return s.decideAppeal(tx, a, "upheld", reason, bolwerk.Rule("appeal-deadline"))
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// undoAtMost is how long a passthru entry stays where a secondary never comes
+// back: longer than the EXPIRE of b.rpz (3 days), after which it has dropped it.
+const undoAtMost = 7 * 24 * time.Hour
+
+// endUndone drops the passthru entries of withdrawn blocks that every secondary
+// has outgrown.
+func (s *Shield) endUndone(ctx context.Context) error {
+	type undo struct {
+		id         string
+		serial, at int64
+	}
+	var waiting []undo
+	err := s.db.Read(ctx, func(tx *store.Tx) (err error) {
+		waiting, err = store.List(tx, func(scan func(...any) error) (u undo, err error) {
+			err = scan(&u.id, &u.serial, &u.at)
+			return u, err
+		}, `select id,serial,at from shield_undo order by at limit 500`)
+		return err
+	})
+	if err != nil || len(waiting) == 0 {
+		return err
+	}
+	var holds []uint32
+	if s.feed != nil {
+		for _, d := range s.feed.Deliveries() {
+			if d.Zone == BlockZone {
+				holds = append(holds, d.Holds)
+			}
+		}
+	}
+	now := s.clock.Now()
+	var done []string
+	for _, u := range waiting {
+		age := now.Sub(store.Time(u.at))
+		seen := age > time.Minute // its own answers' TTL has passed
+		for _, h := range holds {
+			seen = seen && h != 0 && !rpz.Newer(uint32(u.serial), h)
+		}
+		if seen || age > undoAtMost {
+			done = append(done, u.id)
+		}
+	}
+	if len(done) == 0 {
+		return nil
+	}
+	return s.db.Write(ctx, store.Intake, func(tx *store.Tx) error {
+		for _, id := range done {
+			s.dropUndo(tx, id)
+		}
+		return nil
+	})
+}
+
+// bodyMonths is how long bodies stay: this month and the one before. With one
+// key a month, thirty days need two keys.
+const bodyMonths = 1
+
+// retain forgets what is over, as the columns say.
+func (s *Shield) retain(ctx context.Context) error {
+	before := vault.Month(s.clock.Now().AddDate(0, -bodyMonths, 0))
+	err := s.db.Write(ctx, store.Intake, func(tx *store.Tx) error {
+		if _, err := s.blobs.Expire(tx, before); err != nil {
+			return err
+		}
+		if _, err := s.publish.Expire(tx); err != nil {
+			return err
+		}
+		if _, err := desk.Expire(tx); err != nil {
+			return err
+		}
+		// Who could be answered and never was: seven days are enough.
+		if _, err := tx.Exec(`update shield_report set token_sealed=null, reply_sealed=null, message_id_sealed=null where received_at<$1 and token_sealed is not null`,
+			store.Micros(tx.Now().Add(-desk.NoticeTime))); err != nil {
+			return err
+		}
+		// Bodies older than 30 days go, whatever their key.
+		_, err := tx.Exec(`delete from blob where at<$1`, store.Micros(tx.Now().AddDate(0, 0, -30)))
+		return err
+	})
+	if err != nil || s.clock.Suspect() {
+		return err // a key cannot be brought back
+	}
+	_, err = s.vault.Destroy(before)
+	return err
+}

@@ -1,0 +1,400 @@
+package shield
+
+import (
+	"context"
+	"encoding/json"
+	"time"
+
+	"bolwerk"
+	"bolwerk/desk"
+	"bolwerk/internal/store"
+	"bolwerk/shield/judge"
+	"bolwerk/shield/reading"
+)
+
+// CaseRow is a case as a list shows it.
+type CaseRow struct {
+	desk.Case
+	Name      string        `json:"name"` // the subject: host name or page
+	Verdict   string        `json:"verdict"`
+	Brand     string        `json:"brand,omitempty"`
+	Campaign  string        `json:"campaign,omitempty"` // its number
+	Target    string        `json:"target,omitempty"`   // name that would be blocked
+	Scope     bolwerk.Scope `json:"scope"`              // proposed
+	Reports   int64         `json:"reports"`
+	Reporters int64         `json:"reporters"` // different ones this month
+	FirstSeen time.Time     `json:"first_seen"`
+	Block     string        `json:"block,omitempty"` // id of what came of it
+}
+
+// CaseView is a case with all that a person decides on.
+type CaseView struct {
+	CaseRow
+	ScopeWhy  []judge.Reason   `json:"scope_why"`
+	Evidence  []judge.Evidence `json:"evidence"`
+	Verdicts  []VerdictView    `json:"verdicts"`           // newest first
+	Sightings []Sighting       `json:"reports_seen"`       // newest first, at most 50
+	Proposal  *desk.Proposal   `json:"proposal,omitempty"` // that waits for a second person
+	Similar   []CaseRow        `json:"similar,omitempty"`  // of the same campaign
+	Placed    *Block           `json:"placed,omitempty"`
+}
+
+// VerdictView is one verdict of a case.
+type VerdictView struct {
+	Verdict string         `json:"verdict"`
+	Because string         `json:"inconclusive_reason,omitempty"`
+	Reasons []judge.Reason `json:"reasons"`
+	Ruleset string         `json:"ruleset"`
+	At      time.Time      `json:"at"`
+}
+
+// Sighting is one report of what a case is about. It names no reporter.
+type Sighting struct {
+	Report     string    `json:"report"`
+	Channel    string    `json:"channel"`
+	ReceivedAt time.Time `json:"received_at"`
+	Form       string    `json:"form"`
+	Role       string    `json:"role"`
+	Via        string    `json:"via"`
+}
+
+const caseRowSQL = `select s.verdict,s.brand,coalesce(k.ref,''),s.target,s.scope,s.reports,s.reporters,s.first_seen,s.block
+	from shield_case s left join shield_campaign k on k.id=s.campaign where s.id=$1`
+
+func rowOf(tx *store.Tx, c desk.Case) (CaseRow, error) {
+	r := CaseRow{Case: c, Name: c.Subject}
+	var first int64
+	err := tx.Row(caseRowSQL, c.ID).Scan(&r.Verdict, &r.Brand, &r.Campaign, &r.Target, &r.Scope, &r.Reports, &r.Reporters, &first, &r.Block)
+	r.FirstSeen = store.Time(first)
+	return r, err
+}
+
+// Cases lists cases of the shield; those that have no proposal yet are left out
+// unless a state is asked for.
+func (s *Shield) Cases(ctx context.Context, f desk.CaseFilter) (rows []CaseRow, err error) {
+	f.Capability = Name
+	if len(f.States) == 0 {
+		f.States = []desk.CaseState{desk.Waiting, desk.Second, desk.Decided, desk.Closed}
+	}
+	err = s.db.Read(ctx, func(tx *store.Tx) error {
+		cases, err := desk.Cases(tx, f)
+		if err != nil {
+			return err
+		}
+		for _, c := range cases {
+			r, err := rowOf(tx, c)
+			if err != nil {
+				return err
+			}
+			rows = append(rows, r)
+		}
+		return nil
+	})
+	return rows, err
+}
+
+// Case gives a case by its id or number.
+func (s *Shield) Case(ctx context.Context, id string) (v CaseView, err error) {
+	err = s.db.Read(ctx, func(tx *store.Tx) error {
+		c, err := desk.FindCase(tx, id)
+		if err != nil {
+			return err
+		}
+		v, err = s.view(tx, c)
+		return err
+	})
+	return v, err
+}
+
+func (s *Shield) view(tx *store.Tx, c desk.Case) (v CaseView, err error) {
+	if v.CaseRow, err = rowOf(tx, c); err != nil {
+		return v, err
+	}
+	var observable, campaign, why string
+	if err := tx.Row(`select observable,campaign,scope_why from shield_case where id=$1`, c.ID).Scan(&observable, &campaign, &why); err != nil {
+		return v, err
+	}
+	if err := json.Unmarshal([]byte(why), &v.ScopeWhy); err != nil {
+		return v, err
+	}
+	if v.Evidence, err = evidenceOf(tx, observable); err != nil {
+		return v, err
+	}
+	v.Verdicts, err = store.List(tx, func(scan func(...any) error) (x VerdictView, err error) {
+		var reasons string
+		var at int64
+		if err := scan(&x.Verdict, &x.Because, &reasons, &x.Ruleset, &at); err != nil {
+			return x, err
+		}
+		x.At = store.Time(at)
+		return x, json.Unmarshal([]byte(reasons), &x.Reasons)
+	}, `select verdict,why,reasons,ruleset,at from shield_verdict where observable=$1 order by at desc limit 20`, observable)
+	if err != nil {
+		return v, err
+	}
+	v.Sightings, err = store.List(tx, func(scan func(...any) error) (x Sighting, err error) {
+		var at int64
+		err = scan(&x.Report, &x.Channel, &at, &x.Form, &x.Role, &x.Via)
+		x.ReceivedAt = store.Time(at)
+		return x, err
+	}, `select r.id,r.channel,r.received_at,r.form,l.role,l.via from shield_link l join shield_report r on r.id=l.report where l.observable=$1 order by l.at desc limit 50`, observable)
+	if err != nil {
+		return v, err
+	}
+	if c.State == desk.Second {
+		p, err := desk.OpenProposal(tx, c.ID)
+		if err != nil {
+			return v, err
+		}
+		v.Proposal = &p
+	}
+	if v.Block != "" {
+		b, err := findBlock(tx, v.Block)
+		if err != nil {
+			return v, err
+		}
+		v.Placed = &b
+	}
+	if campaign == "" {
+		return v, nil
+	}
+	ids, err := store.List(tx, func(scan func(...any) error) (id string, err error) { err = scan(&id); return id, err },
+		`select id from shield_case where campaign=$1 and id<>$2 order by first_seen desc limit 20`, campaign, c.ID)
+	if err != nil {
+		return v, err
+	}
+	for _, id := range ids {
+		c, err := desk.FindCase(tx, id)
+		if err != nil {
+			return v, err
+		}
+		r, err := rowOf(tx, c)
+		if err != nil {
+			return v, err
+		}
+		v.Similar = append(v.Similar, r)
+	}
+	return v, nil
+}
+
+// Reading gives what was read of a report, while it is kept. It holds personal
+// data: the reporter's side is left out.
+func (s *Shield) Reading(ctx context.Context, report string) (r reading.Result, err error) {
+	err = s.db.Read(ctx, func(tx *store.Tx) error {
+		var ref string
+		if err := tx.Row(`select reading_ref from shield_report where id=$1`, report).Scan(&ref); err != nil {
+			if store.None(err) {
+				return bolwerk.NotFound("no report %s", report)
+			}
+			return err
+		}
+		b, err := s.blobs.Read(tx, ref)
+		if err != nil {
+			return err
+		}
+		return json.Unmarshal(b, &r)
+	})
+	r.Outer = nil
+	return r, err
+}
+
+// Replay judges a case again from the evidence that is kept, and says whether
+// the verdict is the same.
+func (s *Shield) Replay(ctx context.Context, id string) (was, is judge.Verdict, err error) {
+	err = s.db.Read(ctx, func(tx *store.Tx) error {
+		c, err := desk.FindCase(tx, id)
+		if err != nil {
+			return err
+		}
+		v, err := s.view(tx, c)
+		if err != nil {
+			return err
+		}
+		is = judge.Judge(v.Evidence)
+		if len(v.Verdicts) > 0 {
+			was = judge.Verdict{Word: judge.Word(v.Verdicts[0].Verdict), Because: v.Verdicts[0].Because, Reasons: v.Verdicts[0].Reasons, Ruleset: v.Verdicts[0].Ruleset}
+		}
+		return nil
+	})
+	return was, is, err
+}
+
+// Blocks lists blocks or exemptions, newest first.
+func (s *Shield) Blocks(ctx context.Context, f BlockFilter) (out []Block, err error) {
+	err = s.db.Read(ctx, func(tx *store.Tx) error { out, err = listBlocks(tx, f); return err })
+	return out, err
+}
+
+// BlockView is a block with its whole life.
+type BlockView struct {
+	Block
+	Hits    Hits          `json:"hits"`
+	Clock   StageClock    `json:"clock"`
+	Appeals []desk.Appeal `json:"appeals"`
+}
+
+// Hits are counts of one block or of all. None of them are persons.
+type Hits struct {
+	DNS  int64 `json:"dns_hits"`
+	Page int64 `json:"page_views"`
+	TLS  int64 `json:"tls_attempts"`
+}
+
+// StageClock is when each stage of a block was reached; zero where it was not.
+type StageClock struct {
+	Received  time.Time `json:"received,omitzero"` // first report
+	Read      time.Time `json:"read,omitzero"`     // first report read
+	Decided   time.Time `json:"decided,omitzero"`
+	Published time.Time `json:"published,omitzero"`
+	FirstHit  time.Time `json:"first_hit,omitzero"` // begin of its five minutes
+	Ended     time.Time `json:"ended,omitzero"`
+}
+
+// Block gives a block or exemption by id, reference or name.
+func (s *Shield) Block(ctx context.Context, id string) (v BlockView, err error) {
+	err = s.db.Read(ctx, func(tx *store.Tx) error {
+		if v.Block, err = findBlock(tx, id); err != nil {
+			return err
+		}
+		var first int64
+		if err := tx.Row(`select coalesce(sum(dns),0),coalesce(sum(page),0),coalesce(sum(tls),0),coalesce(min(bucket),0) from shield_hits where block=$1`, v.Ref).
+			Scan(&v.Hits.DNS, &v.Hits.Page, &v.Hits.TLS, &first); err != nil {
+			return err
+		}
+		v.Clock = StageClock{Decided: v.MadeAt, Published: v.MadeAt, FirstHit: store.Time(first), Ended: v.EndedAt}
+		if v.CaseID != "" {
+			var received, read int64
+			if err := tx.Row(`select coalesce(min(r.received_at),0), coalesce(min(case when r.read_at>0 then r.read_at end),0) from shield_case c
+				join shield_link l on l.observable=c.observable join shield_report r on r.id=l.report where c.id=$1`, v.CaseID).Scan(&received, &read); err != nil {
+				return err
+			}
+			v.Clock.Received, v.Clock.Read = store.Time(received), store.Time(read)
+		}
+		v.Appeals, err = desk.AppealsAbout(tx, v.Ref)
+		return err
+	})
+	return v, err
+}
+
+// Orders lists orders, newest first.
+func (s *Shield) Orders(ctx context.Context, issuer, state, after string, limit int) (out []desk.Order, err error) {
+	err = s.db.Read(ctx, func(tx *store.Tx) error { out, err = desk.Orders(tx, issuer, state, after, limit); return err })
+	return out, err
+}
+
+// Order gives an order by id or number.
+func (s *Shield) Order(ctx context.Context, id string) (o desk.Order, err error) {
+	err = s.db.Read(ctx, func(tx *store.Tx) error { o, err = desk.FindOrder(tx, id); return err })
+	return o, err
+}
+
+// Appeals lists appeals that wait, those due first.
+func (s *Shield) Appeals(ctx context.Context, state string, limit int) (out []desk.Appeal, err error) {
+	err = s.db.Read(ctx, func(tx *store.Tx) error { out, err = desk.Appeals(tx, state, limit); return err })
+	return out, err
+}
+
+// Appeal gives an appeal by id or number, with what the appellant wrote.
+func (s *Shield) Appeal(ctx context.Context, id string) (a desk.Appeal, err error) {
+	err = s.db.Read(ctx, func(tx *store.Tx) error { a, err = desk.FindAppeal(tx, s.vault, id); return err })
+	return a, err
+}
+
+// Proposals lists what waits for a second person.
+func (s *Shield) Proposals(ctx context.Context) (out []desk.Proposal, err error) {
+	err = s.db.Read(ctx, func(tx *store.Tx) error { out, err = desk.OpenProposals(tx, 200); return err })
+	return out, err
+}
+
+// Today is the picture that the desk opens with.
+type Today struct {
+	Cases     map[desk.CaseState]int64 `json:"cases"`
+	InForce   int64                    `json:"blocks_in_force"`
+	Orders    int64                    `json:"orders_in_force"`
+	Reports   int64                    `json:"reports_24h"`
+	Unread    int64                    `json:"reports_unread"`
+	Hits      Hits                     `json:"hits_24h"`
+	Total     Hits                     `json:"hits_total"`
+	Appeals   int64                    `json:"appeals_waiting"`
+	Lists     []ListState              `json:"lists"`
+	Campaigns []CampaignRow            `json:"campaigns"`
+}
+
+// ListState is how a loaded list stands.
+type ListState struct {
+	Name    string    `json:"name"`
+	Version string    `json:"version"`
+	Size    int64     `json:"size"`
+	State   string    `json:"state"` // loaded, held, failed
+	Why     string    `json:"why,omitempty"`
+	At      time.Time `json:"at"`
+}
+
+// CampaignRow is a campaign with its counts.
+type CampaignRow struct {
+	Ref       string    `json:"ref"`
+	Brand     string    `json:"brand"`
+	Title     string    `json:"title"`
+	Cases     int64     `json:"cases"`
+	Reports   int64     `json:"reports"`
+	Blocks    int64     `json:"blocks"`
+	FirstSeen time.Time `json:"first_seen"`
+	LastSeen  time.Time `json:"last_seen"`
+}
+
+// Today counts what the desk looks at first.
+func (s *Shield) Today(ctx context.Context) (t Today, err error) {
+	err = s.db.Read(ctx, func(tx *store.Tx) error {
+		if t.Cases, err = desk.CountCases(tx, Name); err != nil {
+			return err
+		}
+		day := store.Micros(tx.Now().Add(-24 * time.Hour))
+		for _, q := range []struct {
+			sql  string
+			args []any
+			to   []any
+		}{
+			{`select count(*) from shield_block where state='in_force' and not pass`, nil, []any{&t.InForce}},
+			{`select count(*) from desk_order where state='in_force'`, nil, []any{&t.Orders}},
+			{`select count(*) from shield_report where received_at>$1`, []any{day}, []any{&t.Reports}},
+			{`select count(*) from shield_report where state='received'`, nil, []any{&t.Unread}},
+			{`select coalesce(sum(dns),0),coalesce(sum(page),0),coalesce(sum(tls),0) from shield_hits where bucket>$1`, []any{day}, []any{&t.Hits.DNS, &t.Hits.Page, &t.Hits.TLS}},
+			{`select coalesce(sum(dns),0),coalesce(sum(page),0),coalesce(sum(tls),0) from shield_hits`, nil, []any{&t.Total.DNS, &t.Total.Page, &t.Total.TLS}},
+			{`select count(*) from desk_appeal where state='received'`, nil, []any{&t.Appeals}},
+		} {
+			if err := tx.Row(q.sql, q.args...).Scan(q.to...); err != nil {
+				return err
+			}
+		}
+		t.Lists, err = store.List(tx, func(scan func(...any) error) (l ListState, err error) {
+			var at int64
+			err = scan(&l.Name, &l.Version, &l.Size, &l.State, &l.Why, &at)
+			l.At = store.Time(at)
+			return l, err
+		}, `select name,version,size,state,why,at from shield_list order by name`)
+		if err != nil {
+			return err
+		}
+		t.Campaigns, err = campaigns(tx, 10)
+		return err
+	})
+	return t, err
+}
+
+func campaigns(tx *store.Tx, limit int) ([]CampaignRow, error) {
+	return store.List(tx, func(scan func(...any) error) (c CampaignRow, err error) {
+		var first, last int64
+		err = scan(&c.Ref, &c.Brand, &c.Title, &c.Cases, &c.Reports, &c.Blocks, &first, &last)
+		c.FirstSeen, c.LastSeen = store.Time(first), store.Time(last)
+		return c, err
+	}, `select k.ref,k.brand,k.title,count(s.id),coalesce(sum(s.reports),0),coalesce(sum(case when s.block<>'' then 1 else 0 end),0),k.first_seen,k.last_seen
+		from shield_campaign k left join shield_case s on s.campaign=k.id group by k.id,k.ref,k.brand,k.title,k.first_seen,k.last_seen order by k.last_seen desc limit $1`, limit)
+}
+
+// Published says whether anything was ever published: until then an account
+// made over the admin socket is a founding one.
+func Published(tx *store.Tx) (bool, error) {
+	var n int64
+	err := tx.Row(`select count(*) from (select 1 from shield_block limit 1) x`).Scan(&n)
+	return n > 0, err
+}
