@@ -151,6 +151,9 @@ func table(out io.Writer, name string, r Result) error {
 		if s := idn.Show(u.Name); s != u.Host && !u.Name.IsZero() {
 			shown += "  (" + s + ")"
 		}
+		if len(u.Notes) > 0 {
+			shown += "  [" + strings.Join(u.Notes, ", ") + "]"
+		}
 		fmt.Fprintf(w, "  %s\t%s\t%s\n", u.Role, shown, strings.Join(u.Via, " > "))
 	}
 	if err := w.Flush(); err != nil {

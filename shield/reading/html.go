@@ -120,15 +120,11 @@ func (p *parser) start(z *html.Tokenizer) {
 	for n := 0; more && n < 200; n++ {
 		var k, v []byte
 		k, v, more = z.TagAttr()
-		key := string(k)
 		if at == nil {
 			at = attributes{}
 		}
-		if _, twice := at[key]; twice {
-			// Browsers take the first, other programs the last: take both.
-			key += "\x00"
-		}
-		at[key] = string(v)
+		// Of two with one name the tokenizer gives the first, as browsers take it.
+		at[string(k)] = string(v)
 	}
 	p.layout(name)
 	switch name {
@@ -150,7 +146,7 @@ func (p *parser) start(z *html.Tokenizer) {
 	}
 	// In a fixed order: what comes out must not depend on the map.
 	for _, key := range sortedKeys(at) {
-		p.attribute(name, strings.TrimSuffix(key, "\x00"), at[key], at)
+		p.attribute(name, key, at[key], at)
 	}
 }
 
@@ -319,16 +315,16 @@ func (p *parser) dataURI(raw string) {
 
 // refreshURL takes the target out of "5; url=https://..".
 func refreshURL(v string) string {
-	i := strings.Index(strings.ToLower(v), "url")
-	if i < 0 {
-		_, u, _ := strings.Cut(v, ";")
-		return strings.Trim(u, " '\"")
+	for i := 0; i+4 <= len(v); i++ {
+		if !strings.EqualFold(v[i:i+3], "url") {
+			continue
+		}
+		if u, ok := strings.CutPrefix(strings.TrimSpace(v[i+3:]), "="); ok {
+			return strings.Trim(u, " '\"")
+		}
 	}
-	u := strings.TrimSpace(v[i+3:])
-	if u, ok := strings.CutPrefix(u, "="); ok {
-		return strings.Trim(u, " '\"")
-	}
-	return ""
+	_, u, _ := strings.Cut(v, ";")
+	return strings.Trim(u, " '\"")
 }
 
 // css adds the url() of a style.
