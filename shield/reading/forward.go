@@ -124,7 +124,8 @@ func readBlock(text string, at int) (f forward, n int) {
 func (f *forward) set(name, val string) {
 	switch name {
 	case "from":
-		f.head.Name, f.head.From, f.head.ManyFroms = parseFrom(shorten(val, maxFieldValue))
+		name, address, many := parseFrom(shorten(val, maxFieldValue))
+		f.head.Name, f.head.From, f.head.ManyFroms = value(name), value(address), many
 	case "subject":
 		f.head.Subject = value(val)
 	case "date":

@@ -324,7 +324,7 @@ func decodeWords(s string) string {
 		return s
 	}
 	if d, err := wordDecoder.DecodeHeader(s); err == nil {
-		return d
+		return strings.ToValidUTF8(d, "\uFFFD")
 	}
 	return s
 }

@@ -275,3 +275,29 @@ func TestFrames(t *testing.T) {
 		}
 	}
 }
+
+// BenchmarkPool is the whole way of a report: through the pipe, read, and back.
+func BenchmarkPool(b *testing.B) {
+	exe, err := os.Executable()
+	if err != nil {
+		b.Fatal(err)
+	}
+	var mails [][]byte
+	for _, m := range corpus(b, "phish") {
+		mails = append(mails, m)
+	}
+	p := NewPool(2, func() *exec.Cmd { return exec.Command(exe, "reader") }, 0, slog.New(slog.DiscardHandler))
+	ctx, cancel := context.WithCancel(b.Context())
+	done := make(chan error, 1)
+	go func() { done <- p.Run(ctx) }()
+	b.RunParallel(func(pb *testing.PB) {
+		for n := 0; pb.Next(); n++ {
+			if _, err := p.Read(ctx, ReadMail, mails[n%len(mails)], Option{}); err != nil {
+				b.Error(err)
+			}
+		}
+	})
+	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "mails/s")
+	cancel()
+	<-done
+}
