@@ -52,7 +52,7 @@ func (f *Frame) Pages(fsys fs.FS, dir string) (*Pages, error) {
 		}
 	}
 	for _, lang := range f.site.Config.Languages {
-		base, err := template.New("layout").Funcs(f.funcs(lang)).Option("missingkey=error").ParseFS(ownPages, "pages/_layout.html")
+		base, err := template.New("layout").Funcs(f.funcs(lang)).Option("missingkey=zero").ParseFS(ownPages, "pages/_layout.html")
 		if err != nil {
 			return nil, err
 		}

@@ -1,0 +1,297 @@
+// Package account is the people of the desk: who they are, how they log in and
+// what they may do. Every change of people is in the audit trail. File access
+// to the admin socket is the root of trust.
+package account
+
+import (
+	"context"
+	_ "embed"
+	"strings"
+	"time"
+
+	"bolwerk"
+	"bolwerk/internal/audit"
+	"bolwerk/internal/clock"
+	"bolwerk/internal/store"
+)
+
+//go:embed schema.sql
+var schema string
+
+// Schema is the tables of this package.
+func Schema() store.Schema { return store.Schema{Name: "account", Steps: []string{schema}} }
+
+// How long things last.
+const (
+	InvitationLife = 72 * time.Hour
+	SessionLife    = 12 * time.Hour
+	SessionIdle    = 60 * time.Minute
+	deviceLife     = 180 * 24 * time.Hour
+	tokenDays      = 366 // the longest life of a token
+	maxTokens      = 50  // of one person
+	maxSessions    = 20  // of one person; the oldest makes room
+)
+
+// Accounts keeps the people. It is safe for concurrent use.
+type Accounts struct {
+	db        *store.DB
+	clock     clock.Clock
+	published func(*store.Tx) (bool, error)
+	hasher    *hasher
+	throttle  *throttle
+}
+
+// New keeps what it is given. published says whether anything was published
+// yet: until then, accounts made over the admin socket need no age to approve.
+// nil exempts nobody.
+func New(db *store.DB, published func(*store.Tx) (bool, error)) *Accounts {
+	return &Accounts{db: db, clock: db.Clock(), published: published, hasher: newHasher(), throttle: newThrottle(db.Clock())}
+}
+
+const personColumns = `a.id,a.login,a.role,a.role_since,a.made_at,a.exempt,a.state,a.seen_at`
+
+// personRow are the places for personColumns.
+type personRow struct {
+	p                   Person
+	since, made, seenAt int64
+}
+
+func (r *personRow) places() []any {
+	return []any{&r.p.ID, &r.p.Login, &r.p.Role, &r.since, &r.made, &r.p.Exempt, &r.p.State, &r.seenAt}
+}
+
+func (r *personRow) person() Person {
+	r.p.RoleSince, r.p.MadeAt, r.p.SeenAt = store.Time(r.since), store.Time(r.made), store.Time(r.seenAt)
+	return r.p
+}
+
+func readPerson(scan func(...any) error) (Person, error) {
+	var r personRow
+	err := scan(r.places()...)
+	return r.person(), err
+}
+
+// byLogin is the account of a log-in name; bolwerk.ErrNotFound without one.
+func byLogin(tx *store.Tx, login string) (Person, error) {
+	p, err := readPerson(tx.Row(`select `+personColumns+` from account a where a.login=$1`, login).Scan)
+	if store.None(err) {
+		return p, bolwerk.NotFound("there is no account %q", clip(login))
+	}
+	return p, err
+}
+
+// ByLogin is the account of a log-in name.
+func (s *Accounts) ByLogin(ctx context.Context, login string) (p Person, err error) {
+	err = s.db.Read(ctx, func(tx *store.Tx) error {
+		p, err = byLogin(tx, strings.ToLower(login))
+		return err
+	})
+	return p, err
+}
+
+// ByID reads an account by its id, for a page that names who decided.
+func ByID(tx *store.Tx, id string) (Person, error) {
+	p, err := readPerson(tx.Row(`select `+personColumns+` from account a where a.id=$1`, id).Scan)
+	if store.None(err) {
+		return p, bolwerk.NotFound("there is no such account")
+	}
+	return p, err
+}
+
+// List gives all accounts by log-in name.
+func (s *Accounts) List(ctx context.Context) (all []Person, err error) {
+	err = s.db.Read(ctx, func(tx *store.Tx) error {
+		all, err = store.List(tx, readPerson, `select `+personColumns+` from account a order by a.login`)
+		return err
+	})
+	return all, err
+}
+
+// Invite makes an account and the code with which its person sets a password
+// within 72 h. by is who invites: an administrator, or the admin socket.
+func (s *Accounts) Invite(ctx context.Context, by bolwerk.Actor, login string, role Role) (bolwerk.Token, error) {
+	login, err := ParseLogin(login)
+	if err != nil {
+		return bolwerk.Token{}, err
+	}
+	if role, err = ParseRole(string(role)); err != nil {
+		return bolwerk.Token{}, err
+	}
+	code := bolwerk.NewToken()
+	err = s.db.Write(ctx, store.Decision, func(tx *store.Tx) error {
+		if _, err := byLogin(tx, login); err == nil {
+			return bolwerk.WithHint(bolwerk.Conflict("there is an account %q already", login), "a new password for it: bolwerk user reset "+login)
+		}
+		exempt := false
+		if by == bolwerk.Socket() && s.published != nil {
+			published, err := s.published(tx)
+			if err != nil {
+				return err
+			}
+			exempt = !published
+		}
+		id := bolwerk.NewID(tx.Now())
+		if err := insert(tx, Person{ID: id, Login: login, Role: role, RoleSince: tx.Now(), MadeAt: tx.Now(), Exempt: exempt, State: Invited}); err != nil {
+			return err
+		}
+		audit.Append(tx, by, "account.person.invite", id, "", map[string]any{"role": role, "exempt": exempt})
+		return invitation(tx, code, id, "password", InvitationLife)
+	})
+	return code, err
+}
+
+func insert(tx *store.Tx, p Person) error {
+	_, err := tx.Exec(`insert into account(id,login,role,role_since,made_at,exempt,state,password,seen_at) values($1,$2,$3,$4,$5,$6,$7,'',0)`,
+		p.ID, p.Login, p.Role, store.Micros(p.RoleSince), store.Micros(p.MadeAt), p.Exempt, p.State)
+	return err
+}
+
+func invitation(tx *store.Tx, code bolwerk.Token, id, kind string, life time.Duration) error {
+	if _, err := tx.Exec(`delete from account_invitation where account=$1 and kind=$2`, id, kind); err != nil {
+		return err
+	}
+	_, err := tx.Exec(`insert into account_invitation(hash,account,kind,expires) values($1,$2,$3,$4)`, code.Hash(), id, kind, store.Micros(tx.Now().Add(life)))
+	return err
+}
+
+// Seed makes an active account that is dated back to made, for the demo: an
+// invented operator's people have been there for some days. Nothing outside of
+// this program can ask for it. An account that is there is kept as it is.
+func (s *Accounts) Seed(ctx context.Context, login string, role Role, password bolwerk.Secret, made time.Time) (p Person, err error) {
+	if err := checkPassword(login, password); err != nil {
+		return p, err
+	}
+	hash := ""
+	if err := s.hasher.run(ctx, true, func() { hash = hashPassword(password) }); err != nil {
+		return p, err
+	}
+	err = s.db.Write(ctx, store.Decision, func(tx *store.Tx) error {
+		if p, err = byLogin(tx, login); err == nil {
+			return nil
+		}
+		p = Person{ID: bolwerk.NewID(tx.Now()), Login: login, Role: role, RoleSince: made, MadeAt: made, State: Active}
+		if err := insert(tx, p); err != nil {
+			return err
+		}
+		audit.Append(tx, bolwerk.Task("demo"), "account.person.seed", p.ID, "the demo's people", map[string]any{"role": role})
+		_, err := tx.Exec(`update account set password=$1 where id=$2`, hash, p.ID)
+		return err
+	})
+	return p, err
+}
+
+// LoginLink makes a code that logs its person in once within SessionLife
+// without a password: the link that the demo prints.
+func (s *Accounts) LoginLink(ctx context.Context, by bolwerk.Actor, login string) (bolwerk.Token, error) {
+	code := bolwerk.NewToken()
+	err := s.db.Write(ctx, store.Decision, func(tx *store.Tx) error {
+		p, err := byLogin(tx, login)
+		if err != nil {
+			return err
+		}
+		audit.Append(tx, by, "account.link.create", p.ID, "", nil)
+		return invitation(tx, code, p.ID, "login", SessionLife)
+	})
+	return code, err
+}
+
+// change runs fn on an account that by wants to change. Nobody changes the own
+// account: taking a right needs somebody else.
+func (s *Accounts) change(ctx context.Context, by bolwerk.Actor, login string, fn func(*store.Tx, Person) error) error {
+	return s.db.Write(ctx, store.Decision, func(tx *store.Tx) error {
+		p, err := byLogin(tx, strings.ToLower(login))
+		if err != nil {
+			return err
+		}
+		if by == p.Actor() {
+			return bolwerk.WithHint(bolwerk.Forbidden("you cannot do this to your own account"), "ask another administrator")
+		}
+		return fn(tx, p)
+	})
+}
+
+// SetRole gives a person another role. It may not approve for 24 h then.
+func (s *Accounts) SetRole(ctx context.Context, by bolwerk.Actor, login string, role Role, reason string) error {
+	role, err := ParseRole(string(role))
+	if err != nil {
+		return err
+	}
+	return s.change(ctx, by, login, func(tx *store.Tx, p Person) error {
+		if p.Role == role {
+			return bolwerk.Conflict("%s is %s already", p.Login, role)
+		}
+		if _, err := tx.Exec(`update account set role=$1, role_since=$2, exempt=$3 where id=$4`, role, tx.NowMicros(), false, p.ID); err != nil {
+			return err
+		}
+		audit.Append(tx, by, "account.role.set", p.ID, reason, map[string]any{"from": p.Role, "to": role})
+		return nil
+	})
+}
+
+// Disable ends a person's access at once: sessions, tokens and invitations. The
+// account stays, so that the audit trail can name it.
+func (s *Accounts) Disable(ctx context.Context, by bolwerk.Actor, login, reason string) error {
+	return s.change(ctx, by, login, func(tx *store.Tx, p Person) error {
+		if p.State == Disabled {
+			return bolwerk.Conflict("%s is disabled already", p.Login)
+		}
+		if _, err := tx.Exec(`update account set state='disabled', password='', exempt=$1 where id=$2`, false, p.ID); err != nil {
+			return err
+		}
+		audit.Append(tx, by, "account.person.disable", p.ID, reason, nil)
+		return forgetAll(tx, p.ID, "account_invitation", "account_session", "account_device", "account_token")
+	})
+}
+
+// Reset takes a person's password away, ends its sessions and gives the code
+// with which it sets a new one: for who forgot it, and for who comes back after
+// Disable. Because whoever holds the code becomes that person, it may not
+// approve for 24 h. Tokens of an active person stay.
+func (s *Accounts) Reset(ctx context.Context, by bolwerk.Actor, login, reason string) (bolwerk.Token, error) {
+	code := bolwerk.NewToken()
+	err := s.change(ctx, by, login, func(tx *store.Tx, p Person) error {
+		exempt := p.Exempt && p.State == Invited && by == bolwerk.Socket() // a lost invitation changes nothing
+		since := p.RoleSince
+		if !exempt {
+			since = tx.Now()
+		}
+		if _, err := tx.Exec(`update account set state='invited', password='', exempt=$1, role_since=$2 where id=$3`, exempt, store.Micros(since), p.ID); err != nil {
+			return err
+		}
+		if err := forgetAll(tx, p.ID, "account_invitation", "account_session", "account_device"); err != nil {
+			return err
+		}
+		audit.Append(tx, by, "account.password.reset", p.ID, reason, nil)
+		return invitation(tx, code, p.ID, "password", InvitationLife)
+	})
+	return code, err
+}
+
+func forgetAll(tx *store.Tx, id string, tables ...string) error {
+	for _, t := range tables {
+		if _, err := tx.Exec(`delete from `+t+` where account=$1`, id); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Expire deletes what has run out. The desk's housekeeping calls it now and then.
+func Expire(tx *store.Tx) error {
+	now := tx.Now()
+	for _, d := range []struct {
+		sql string
+		arg time.Time
+	}{
+		{`delete from account_invitation where expires<=$1`, now},
+		{`delete from account_device where expires<=$1`, now},
+		{`delete from account_session where made_at<=$1`, now.Add(-SessionLife)},
+		{`delete from account_session where seen_at<=$1`, now.Add(-SessionIdle)},
+		{`delete from account_token where expires<$1`, now.AddDate(-1, 0, 0)},
+	} {
+		if _, err := tx.Exec(d.sql, store.Micros(d.arg)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
