@@ -197,6 +197,8 @@ func (s *Shield) link(ctx context.Context, id string, in door.Report, r reading.
 	switch {
 	case r.Kind == reading.Unreadable:
 		state, outcome = "unreadable", "for_a_person"
+	case r.Kind == reading.Bounce:
+		state, outcome, finds = "no_observable", "bounce", nil // an answer of ours came back
 	case r.Drill != "":
 		outcome, finds = "training", nil
 	case len(finds) == 0:

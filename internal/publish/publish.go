@@ -25,10 +25,6 @@ var schema string
 // Schema is the tables of this package.
 func Schema() store.Schema { return store.Schema{Name: "publish", Steps: []string{schema}} }
 
-// Fresh is how long a head may go unrenewed before a host alarms: three missed
-// heartbeats of 60 s, and a bit.
-const Fresh = 200 * time.Second
-
 // Keep is how long batches stay for hosts that were away; older hosts get a
 // snapshot.
 const Keep = 48 * time.Hour
@@ -161,7 +157,7 @@ func (d *Desk) Head(ctx context.Context, name string) (h copy.Head, err error) {
 
 func (d *Desk) head(tx *store.Tx, name string) (copy.Head, error) {
 	now := tx.Now()
-	h := copy.Head{Operator: d.operator, Copy: name, Epoch: 1, Digest: origin(d.operator, name, 1), MadeAt: now, Fresh: now.Add(Fresh)}
+	h := copy.Head{Operator: d.operator, Copy: name, Epoch: 1, Digest: origin(d.operator, name, 1), MadeAt: now, Fresh: now.Add(copy.FreshFor)}
 	err := tx.Row(`select epoch,serial,previous,digest,count from copy_head where copy=$1`, name).Scan(&h.Epoch, &h.Serial, &h.Previous, &h.Digest, &h.Count)
 	if err != nil && !store.None(err) {
 		return h, err
@@ -170,19 +166,10 @@ func (d *Desk) head(tx *store.Tx, name string) (copy.Head, error) {
 	return h, err
 }
 
-// Step is one publication as it is kept for hosts that follow.
-type Step struct {
-	Serial int64
-	Body   []byte // of the batch
-	Digest string // of the copy after it
-	Count  int64  // entries in force after it
-	At     time.Time
-}
-
 // Since gives the publications of epoch after serial, oldest first, at most
 // limit. complete is false where the oldest of them are no longer kept, or the
 // epoch is another: then a snapshot is needed.
-func (d *Desk) Since(ctx context.Context, name string, epoch, serial int64, limit int) (steps []Step, complete bool, err error) {
+func (d *Desk) Since(ctx context.Context, name string, epoch, serial int64, limit int) (steps []copy.Step, complete bool, err error) {
 	err = d.db.Read(ctx, func(tx *store.Tx) error {
 		h, err := d.head(tx, name)
 		if err != nil {
@@ -191,7 +178,7 @@ func (d *Desk) Since(ctx context.Context, name string, epoch, serial int64, limi
 		if h.Epoch != epoch || serial > h.Serial {
 			return nil
 		}
-		steps, err = store.List(tx, func(scan func(...any) error) (s Step, err error) {
+		steps, err = store.List(tx, func(scan func(...any) error) (s copy.Step, err error) {
 			var at int64
 			err = scan(&s.Serial, &s.Body, &s.Digest, &s.Count, &at)
 			s.At = store.Time(at)
