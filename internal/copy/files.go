@@ -1,0 +1,566 @@
+package copy
+
+import (
+	"bufio"
+	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"hash"
+	"io"
+	"io/fs"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"bolwerk"
+	"bolwerk/internal/disk"
+)
+
+// Files keeps the last two good generations of one copy in a folder:
+//
+//	EPOCH-SERIAL.snapshot    E lines and the M line, as they came
+//	EPOCH-SERIAL.changes     B and H lines since, as they came
+//	EPOCH-SERIAL.withdrawn   withdrawals of earlier epochs that the snapshot does not know
+//	keys                     K lines
+//	audit                    H lines, at most one an hour
+//
+// They hold the desk's own signatures and can be given back to it. A torn end
+// of changes is what a crash leaves, and is cut.
+type Files struct {
+	disk disk.Disk
+	dir  string
+
+	trust   Trust
+	current string // base name of the generation in use; empty: none
+	base    Head   // of its snapshot
+	size    int64  // of its changes, whole
+	torn    bool   // there may be more octets behind size
+	ghosts  map[string]int64
+	noted   time.Time // when the last audit head was kept
+	damaged []string  // generations passed over by Load
+}
+
+// maxGhosts bounds the withdrawals carried over an epoch; the highest versions
+// stay.
+const maxGhosts = 1 << 17
+
+// NewFiles keeps a copy in dir.
+func NewFiles(d disk.Disk, dir string) *Files { return &Files{disk: d, dir: dir} }
+
+// Loaded is what was found.
+type Loaded struct {
+	Trust             Trust
+	Head              Head // Copy is empty where there is nothing
+	Floor             Mark
+	Snapshot, Changes int64
+	Damaged           bool  // a newer generation could not be used
+	Why               error // why not
+}
+
+func (f *Files) path(name string) string { return filepath.Join(f.dir, name) }
+
+// Load finds the newest generation that is whole. trust names the key of the
+// join; changes of the key that were stored are followed.
+func (f *Files) Load(trust Trust) (l Loaded, err error) {
+	*f = Files{disk: f.disk, dir: f.dir, ghosts: map[string]int64{}}
+	if err := f.disk.MakeDir(f.dir); err != nil {
+		return l, err
+	}
+	names, err := f.disk.List(f.dir)
+	if err != nil {
+		return l, err
+	}
+	if f.trust, err = f.loadKeys(trust); err != nil {
+		return l, err
+	}
+	l.Trust = f.trust
+	var gens []string
+	for _, n := range names {
+		if disk.IsTemp(n) {
+			if err := f.disk.Remove(f.path(n)); err != nil {
+				return l, err
+			}
+		}
+		if g, ok := strings.CutSuffix(n, ".snapshot"); ok {
+			gens = append(gens, g)
+		}
+	}
+	slices.Sort(gens)
+	slices.Reverse(gens)
+	for _, g := range gens {
+		head, bytes, err := f.verifySnapshot(g)
+		if err == nil {
+			err = f.use(g, head, bytes, &l)
+		}
+		if err == nil {
+			break
+		}
+		if !errors.Is(err, bolwerk.ErrInvalid) && !errors.Is(err, bolwerk.ErrForbidden) {
+			return l, fmt.Errorf("copy %s: %w", trust.Copy, err)
+		}
+		l.Damaged, l.Why = true, fmt.Errorf("generation %s: %w", g, err)
+		f.damaged = append(f.damaged, g)
+	}
+	// What a damaged generation still tells: how far we were, and what was
+	// withdrawn. Neither is ever taken back.
+	for _, g := range f.damaged {
+		f.salvage(g, &l)
+	}
+	if l.Floor.Before(l.Head.Mark()) {
+		l.Floor = l.Head.Mark()
+	}
+	return l, nil
+}
+
+// use makes g the generation in use, with as many changes as are whole.
+func (f *Files) use(g string, head Head, bytes int64, l *Loaded) error {
+	ghosts, err := f.loadGhosts(g)
+	if err != nil {
+		return err
+	}
+	f.current, f.base, f.ghosts, f.size = g, head, ghosts, 0
+	l.Head, l.Snapshot = head, bytes
+	err = f.changes(g, func(h Head, batches []Batch, end int64) bool {
+		for _, b := range batches {
+			for _, e := range b.Entries {
+				f.exorcise(e)
+			}
+		}
+		l.Head, f.size = h, end
+		return true
+	}, head)
+	if err != nil {
+		return err
+	}
+	total, err := f.disk.Size(f.path(g + ".changes"))
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	f.torn = total > f.size
+	l.Changes = f.size
+	return nil
+}
+
+// verifySnapshot checks every octet of a snapshot.
+func (f *Files) verifySnapshot(g string) (Head, int64, error) {
+	r, err := f.disk.Open(f.path(g + ".snapshot"))
+	if err != nil {
+		return Head{}, 0, err
+	}
+	defer r.Close()
+	var c counter
+	for in := newLines(r); ; {
+		line, err := in.next()
+		if err != nil {
+			return Head{}, 0, cut(err)
+		}
+		if line[0] == lineEntry {
+			if _, err := c.add(line); err != nil {
+				return Head{}, 0, err
+			}
+			continue
+		}
+		st := c.staged("", line)
+		m, err := f.trust.manifest(line, f.trust.Keys...)
+		if err != nil {
+			return Head{}, 0, err
+		}
+		if err := st.matches(m); err != nil {
+			return Head{}, 0, err
+		}
+		return m.Head, m.Bytes, nil
+	}
+}
+
+// cut is the error of a file that ends early.
+func cut(err error) error {
+	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, errLong) {
+		return bolwerk.Invalid("file cut or changed: %v", err)
+	}
+	return err
+}
+
+// changes reads the changes of g from head on, group by group: what ends with a
+// good head is told. Anything else ends it: a crash or a bad disk.
+func (f *Files) changes(g string, each func(h Head, batches []Batch, end int64) bool, head Head) error {
+	r, err := f.disk.Open(f.path(g + ".changes"))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	defer r.Close()
+	in := newLines(r)
+	var raws [][]byte
+	size := 0
+	for {
+		line, err := in.next()
+		if err != nil {
+			if errors.Is(cut(err), bolwerk.ErrInvalid) {
+				return nil
+			}
+			return err
+		}
+		switch line[0] {
+		case lineBatch:
+			if size += len(line); size > MaxSince+MaxBatch {
+				return nil
+			}
+			raws = append(raws, line[2:])
+		case lineHead:
+			s := State{Trust: f.trust, Head: head}
+			h, batches, err := s.continues(raws, bytes.Clone(line), f.trust.Keys...)
+			if err != nil || len(batches) == 0 {
+				return nil
+			}
+			head, raws, size = h, nil, 0
+			if !each(h, batches, in.read) {
+				return nil
+			}
+		default:
+			return nil
+		}
+	}
+}
+
+// salvage reads what can be read of a damaged generation.
+func (f *Files) salvage(g string, l *Loaded) {
+	if ghosts, _ := f.readGhosts(g); ghosts != nil {
+		for id, v := range ghosts {
+			f.ghost(id, v)
+		}
+	}
+	for _, ext := range []string{".snapshot", ".changes"} {
+		r, err := f.disk.Open(f.path(g + ext))
+		if err != nil {
+			continue
+		}
+		in := newLines(r)
+		for {
+			line, err := in.next()
+			if err != nil && !errors.Is(err, bolwerk.ErrInvalid) && !errors.Is(err, errLong) {
+				break
+			}
+			if err != nil {
+				continue
+			}
+			var h Head
+			switch line[0] {
+			case lineHead:
+				h, err = f.trust.head(line, f.trust.Keys...)
+			case lineManifest:
+				var m Manifest
+				m, err = f.trust.manifest(line, f.trust.Keys...)
+				h = m.Head
+			case lineBatch:
+				if b, err := DecodeBatch(line[2:]); err == nil {
+					for _, e := range b.Entries {
+						if e.Removed {
+							f.ghost(e.ID, e.Version)
+						}
+					}
+				}
+				continue
+			default:
+				continue
+			}
+			if err == nil && l.Floor.Before(h.Mark()) {
+				l.Floor = h.Mark()
+			}
+		}
+		r.Close()
+	}
+}
+
+// ghost notes a withdrawal that the copy in use may not know of.
+func (f *Files) ghost(id string, version int64) {
+	if have, ok := f.ghosts[id]; !ok || have < version {
+		f.ghosts[id] = version
+	}
+}
+
+// exorcise lets a ghost go that a higher version has overtaken, and says
+// whether e may be used.
+func (f *Files) exorcise(e Entry) bool {
+	v, ok := f.ghosts[e.ID]
+	if !ok || e.Removed {
+		return true
+	}
+	if e.Version > v {
+		delete(f.ghosts, e.ID)
+		return true
+	}
+	return false
+}
+
+// Entries yields every entry in force by the files, once, in no order.
+func (f *Files) Entries(yield func(Entry) bool) error {
+	if f.current == "" {
+		return nil
+	}
+	later, err := f.later()
+	if err != nil {
+		return err
+	}
+	more := true
+	err = f.snapshot(f.current, func(e Entry) bool {
+		if _, ok := later[e.ID]; ok || !f.exorcise(e) {
+			return true
+		}
+		more = yield(e)
+		return more
+	})
+	if err != nil || !more {
+		return err
+	}
+	for _, e := range later {
+		if !e.Removed && !yield(e) {
+			return nil
+		}
+	}
+	return nil
+}
+
+// later is what the changes made of each entry that they name.
+func (f *Files) later() (map[string]Entry, error) {
+	later := map[string]Entry{}
+	end := int64(0)
+	err := f.changes(f.current, func(_ Head, batches []Batch, at int64) bool {
+		for _, b := range batches {
+			for _, e := range b.Entries {
+				if f.exorcise(e) {
+					later[e.ID] = e
+				}
+			}
+		}
+		end = at
+		return at < f.size
+	}, f.base)
+	if err == nil && end != f.size {
+		err = bolwerk.Invalid("changes of generation %s: %d octets are whole, %d were", f.current, end, f.size)
+	}
+	return later, err
+}
+
+// snapshot yields the entries of a snapshot file and checks them once more.
+func (f *Files) snapshot(g string, yield func(Entry) bool) error {
+	r, err := f.disk.Open(f.path(g + ".snapshot"))
+	if err != nil {
+		return err
+	}
+	defer r.Close()
+	var c counter
+	for in := newLines(r); ; {
+		line, err := in.next()
+		if err != nil {
+			return cut(err)
+		}
+		if line[0] != lineEntry {
+			m, err := f.trust.manifest(line, f.trust.Keys...)
+			if err != nil {
+				return err
+			}
+			return c.staged("", line).matches(m)
+		}
+		e, err := c.add(line)
+		if err != nil {
+			return err
+		}
+		if !e.Removed && !yield(e) {
+			return nil
+		}
+	}
+}
+
+// Append adds a group of changes that was verified. When it returns nil they
+// survive a power cut.
+func (f *Files) Append(batches [][]byte, head []byte) error {
+	path := f.path(f.current + ".changes")
+	if f.torn {
+		if err := f.disk.Truncate(path, f.size); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+	}
+	old, err := disk.Exists(f.disk, path)
+	if err != nil {
+		return err
+	}
+	var b bytes.Buffer
+	for _, raw := range batches {
+		b.Write(batchLine(raw))
+		b.Write(raw)
+	}
+	b.Write(head)
+	b.WriteByte('\n')
+	w, err := f.disk.Append(path)
+	if err != nil {
+		return err
+	}
+	f.torn = true // until it is known to be whole
+	err = disk.WriteSynced(w, b.Bytes(), "copy.append")
+	if cerr := w.Close(); err == nil {
+		err = cerr
+	}
+	if err == nil && !old {
+		err = f.disk.SyncDir(f.dir)
+	}
+	if err != nil {
+		return disk.Full(err)
+	}
+	f.size += int64(b.Len())
+	f.torn = false
+	return nil
+}
+
+// SaveKeys adds changes of the key.
+func (f *Files) SaveKeys(lines [][]byte) error {
+	trust, err := f.trust.follow(lines)
+	if err != nil {
+		return err
+	}
+	var b bytes.Buffer
+	old, err := disk.Read(f.disk, f.path("keys"), 1<<20)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	b.Write(old)
+	for _, l := range lines {
+		b.Write(l)
+		b.WriteByte('\n')
+	}
+	if err := disk.Put(f.disk, f.path("keys"), b.Bytes(), "copy.keys"); err != nil {
+		return err
+	}
+	f.trust = trust
+	return nil
+}
+
+func (f *Files) loadKeys(trust Trust) (Trust, error) {
+	b, err := disk.Read(f.disk, f.path("keys"), 1<<20)
+	if errors.Is(err, fs.ErrNotExist) {
+		return trust, nil
+	}
+	if err != nil {
+		return trust, err
+	}
+	// The host may have joined again since: lines that do not follow from the
+	// key of the join are of no use.
+	for line := range bytes.SplitSeq(bytes.TrimSpace(b), []byte("\n")) {
+		if next, err := trust.follow([][]byte{line}); err == nil {
+			trust = next
+		}
+	}
+	return trust, nil
+}
+
+// Staged is a snapshot that was received and not yet verified.
+type Staged struct {
+	Name                 string // of its temporary file
+	Entries, Live, Bytes int64
+	SHA256               string
+	Manifest             []byte // the M line
+}
+
+// matches says whether it is what the desk signed.
+func (s Staged) matches(m Manifest) error {
+	if s.Entries != m.Entries || s.Bytes != m.Bytes || s.SHA256 != m.SHA256 || s.Live != m.Head.Count {
+		return bolwerk.Forbidden("snapshot of %s: its %d entries are not those that the desk signed", m.Head.Copy, s.Entries)
+	}
+	return nil
+}
+
+// counter measures the E lines of a snapshot as they pass.
+type counter struct {
+	sum                  hash.Hash
+	entries, live, bytes int64
+	last                 string
+}
+
+func (c *counter) add(line []byte) (Entry, error) {
+	if c.sum == nil {
+		c.sum = sha256.New()
+	}
+	if len(line) < 3 {
+		return Entry{}, bolwerk.Invalid("an empty entry")
+	}
+	e, err := parseEntry(line[2:])
+	if err != nil {
+		return e, err
+	}
+	if c.entries > 0 && e.ID <= c.last {
+		return e, bolwerk.Invalid("entry %.80q comes after %.80q", e.ID, c.last)
+	}
+	c.last = e.ID
+	c.entries++
+	if !e.Removed {
+		c.live++
+	}
+	c.bytes += int64(len(line)) + 1
+	if c.bytes > MaxSnapshot {
+		return e, bolwerk.Invalid("snapshot of more than %d octets", int64(MaxSnapshot))
+	}
+	c.sum.Write(line)
+	c.sum.Write([]byte{'\n'})
+	return e, nil
+}
+
+func (c *counter) staged(name string, manifest []byte) Staged {
+	if c.sum == nil {
+		c.sum = sha256.New()
+	}
+	return Staged{Name: name, Entries: c.entries, Live: c.live, Bytes: c.bytes,
+		SHA256: hex.EncodeToString(c.sum.Sum(nil)), Manifest: bytes.Clone(manifest)}
+}
+
+// stage writes a snapshot that comes from in, whose first E line is first, to a
+// temporary file.
+func (f *Files) stage(first []byte, in *lines) (st Staged, err error) {
+	name := disk.TempName(f.path("x"))
+	file, err := f.disk.Create(name)
+	if err != nil {
+		return st, disk.Full(err)
+	}
+	defer func() {
+		if cerr := file.Close(); err == nil {
+			err = cerr
+		}
+		if err != nil {
+			f.disk.Remove(name)
+			err = disk.Full(err)
+		}
+	}()
+	w := bufio.NewWriterSize(file, 256<<10)
+	var c counter
+	for line := first; ; {
+		w.Write(line)
+		if err := w.WriteByte('\n'); err != nil {
+			return st, err
+		}
+		if line[0] == lineManifest {
+			st = c.staged(name, line)
+			break
+		}
+		if line[0] != lineEntry {
+			return st, bolwerk.Invalid("snapshot: line %c in it", line[0])
+		}
+		if _, err := c.add(line); err != nil {
+			return st, err
+		}
+		if line, err = in.next(); err != nil {
+			return st, fmt.Errorf("snapshot: %w", err)
+		}
+	}
+	if err := w.Flush(); err != nil {
+		return st, err
+	}
+	return st, file.Sync()
+}
+
+// Drop forgets a staged snapshot.
+func (f *Files) Drop(st Staged) { f.disk.Remove(st.Name) }
+
+func generation(h Head) string { return fmt.Sprintf("%016x-%016x", h.Epoch, h.Serial) }
