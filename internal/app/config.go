@@ -1,0 +1,336 @@
+package app
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/pelletier/go-toml/v2"
+
+	"bolwerk"
+	"bolwerk/internal/dnsserve"
+	"bolwerk/internal/mail"
+	"bolwerk/internal/rpz"
+	"bolwerk/internal/store"
+	"bolwerk/internal/web"
+	"bolwerk/shield"
+	"bolwerk/shield/edge"
+)
+
+// Config is the whole configuration: one file for every role of a host. Each
+// part belongs to the package that uses it.
+type Config struct {
+	// Data is the folder for everything that is kept; its owner alone may read it.
+	Data string `toml:"data"`
+	// Operator is the name of the operator, as the public sees it.
+	Operator string `toml:"operator"`
+
+	Store     store.Config      `toml:"store"`
+	Console   SiteConfig        `toml:"console"`
+	Public    SiteConfig        `toml:"public"`
+	Hosts     HostsConfig       `toml:"hosts"`
+	Metrics   ListenConfig      `toml:"metrics"`
+	SMTP      mail.Config       `toml:"smtp"`
+	Mail      MailConfig        `toml:"mail"`
+	DNS       DNSConfig         `toml:"dns"`
+	Warning   WarningConfig     `toml:"warning"`
+	RPZ       RPZConfig         `toml:"rpz"`
+	Resolvers map[string]string `toml:"resolvers"`
+	Shield    shield.Config     `toml:"shield"`
+}
+
+// ListenConfig is an address to listen at.
+type ListenConfig struct {
+	Listen string `toml:"listen"`
+}
+
+// SiteConfig is a site and where it listens.
+type SiteConfig struct {
+	Listen string `toml:"listen"`
+	web.Config
+}
+
+// HostsConfig is where edges and intakes reach the desk.
+type HostsConfig struct {
+	Listen string `toml:"listen"`
+	// Address is what join lines name: host:port as hosts reach it.
+	Address string `toml:"address"`
+}
+
+// MailConfig is how mails go out: through the relay, or into a folder.
+type MailConfig struct {
+	Relay mail.RelayConfig `toml:"relay"`
+	// Outbox keeps mails as files instead of sending them.
+	Outbox string `toml:"outbox"`
+}
+
+// DNSConfig is the DNS server of an edge.
+type DNSConfig struct {
+	Listen string `toml:"listen"`
+	dnsserve.Config
+}
+
+// WarningConfig is the warning page of an edge.
+type WarningConfig struct {
+	Listen string `toml:"listen"`
+	TLS    string `toml:"listen_tls"`
+	edge.Config
+}
+
+// RPZConfig is the RPZ primary of the desk.
+type RPZConfig struct {
+	Listen    string            `toml:"listen"`
+	Secondary []SecondaryConfig `toml:"secondary"`
+	Key       []KeyConfig       `toml:"key"`
+}
+
+// SecondaryConfig is a resolver that transfers the zones.
+type SecondaryConfig struct {
+	Name   string         `toml:"name"`
+	Notify string         `toml:"notify"` // address:port; empty: it polls
+	From   []netip.Prefix `toml:"from"`
+	Key    string         `toml:"key"`
+	// Ask is where it answers questions, for "block explain"; empty: Notify.
+	Ask string `toml:"ask"`
+}
+
+// KeyConfig is a TSIG key.
+type KeyConfig struct {
+	Name      string `toml:"name"`
+	Algorithm string `toml:"algorithm"`
+	File      string `toml:"file"`
+}
+
+// Default is good enough for a first run on one machine.
+func Default() Config {
+	c := Config{
+		Data:     "./bolwerk-data",
+		Operator: "Your operator",
+		Console:  SiteConfig{Listen: "127.0.0.1:8080", Config: web.DefaultConfig()},
+		Public:   SiteConfig{Listen: "127.0.0.1:8081", Config: web.DefaultConfig()},
+		Hosts:    HostsConfig{Listen: "127.0.0.1:8090", Address: "127.0.0.1:8090"},
+		Metrics:  ListenConfig{Listen: "127.0.0.1:8089"},
+		SMTP:     mail.DefaultConfig(),
+		DNS:      DNSConfig{Listen: "127.0.0.1:5300", Config: dnsserve.DefaultConfig()},
+		Warning:  WarningConfig{Listen: "127.0.0.1:8082", TLS: "127.0.0.1:8443", Config: edge.DefaultConfig()},
+		RPZ:      RPZConfig{Listen: "127.0.0.1:5301"},
+		Shield:   shield.DefaultConfig(),
+	}
+	c.Public.URL = "http://localhost:8081"
+	c.Console.Hosts = []string{"127.0.0.1", "[::1]", "::1", "localhost"}
+	c.Public.Hosts = c.Console.Hosts
+	c.SMTP.Listen = "127.0.0.1:2525"
+	return c
+}
+
+// settle fills in what follows from other settings.
+func (c *Config) settle() {
+	if c.Store.URL == "" {
+		c.Store.URL = filepath.Join(c.Data, "desk", "bolwerk.db")
+	}
+	if c.Mail.Relay.Addr == "" && c.Mail.Outbox == "" {
+		c.Mail.Outbox = filepath.Join(c.Data, "outbox")
+	}
+	c.Shield.Operator, c.Warning.Operator = c.Operator, c.Operator
+	c.Shield.PublicURL = c.Public.URL
+	c.Shield.ReportAddresses = c.SMTP.Addresses
+	for _, b := range []*string{&c.Console.Brand.Name, &c.Public.Brand.Name} {
+		if *b == "" || *b == web.DefaultConfig().Brand.Name {
+			*b = c.Operator
+		}
+	}
+	c.Shield.Landing = nil
+	for _, a := range c.Warning.WarningAddresses {
+		if addr, err := netip.ParseAddr(a); err == nil {
+			c.Shield.Landing = append(c.Shield.Landing, addr)
+		}
+	}
+	if c.Warning.Site == "" {
+		c.Warning.Site = c.Public.URL
+	}
+}
+
+// Read reads a configuration file over the defaults. An unknown key is an error
+// that names it and its line. An empty path is the defaults.
+func Read(path string) (Config, error) {
+	c := Default()
+	if path != "" {
+		f, err := os.Open(path)
+		if err != nil {
+			return c, fmt.Errorf("configuration: %w", err)
+		}
+		defer f.Close()
+		d := toml.NewDecoder(io.LimitReader(f, 4<<20))
+		d.DisallowUnknownFields()
+		if err := d.Decode(&c); err != nil {
+			var strict *toml.StrictMissingError
+			var decode *toml.DecodeError
+			switch {
+			case errors.As(err, &strict):
+				var keys []string
+				for _, e := range strict.Errors {
+					row, _ := e.Position()
+					keys = append(keys, fmt.Sprintf("line %d: unknown key %s", row, strings.Join(e.Key(), ".")))
+				}
+				return c, bolwerk.WithHint(bolwerk.Invalid("configuration %s: %s", path, strings.Join(keys, "; ")), "docs/lookup/configuration.md lists every key")
+			case errors.As(err, &decode):
+				row, col := decode.Position()
+				return c, bolwerk.Invalid("configuration %s, line %d, column %d: %s", path, row, col, decode.Error())
+			}
+			return c, bolwerk.Invalid("configuration %s: %v", path, err)
+		}
+	}
+	c.settle()
+	return c, nil
+}
+
+// Validate tells every problem at once.
+func (c Config) Validate() error {
+	var errs []error
+	add := func(part string, err error) {
+		if err != nil {
+			errs = append(errs, fmt.Errorf("%s: %w", part, err))
+		}
+	}
+	if c.Data == "" {
+		add("data", bolwerk.Invalid("a folder is needed"))
+	}
+	if c.Operator == "" {
+		add("operator", bolwerk.Invalid("the name of the operator is needed"))
+	}
+	add("store", c.Store.Validate())
+	add("console", c.Console.Config.Validate())
+	add("public", c.Public.Config.Validate())
+	add("smtp", c.SMTP.Validate())
+	if c.Mail.Relay.Addr != "" {
+		add("mail.relay", c.Mail.Relay.Validate())
+		add("mail.relay.password_file", secretFile(c.Mail.Relay.PasswordFile))
+		if c.Mail.Outbox != "" {
+			add("mail", bolwerk.Invalid("give a relay or an outbox, not both"))
+		}
+	}
+	add("dns", c.DNS.Config.Validate())
+	add("warning", c.Warning.Config.Validate())
+	add("shield", c.Shield.Validate())
+	if _, err := c.RPZ.config(c); err != nil {
+		add("rpz", err)
+	}
+	for name, addr := range c.Resolvers {
+		if _, err := netip.ParseAddrPort(addr); err != nil {
+			add("resolvers."+name, bolwerk.Invalid("%q: want address:port", addr))
+		}
+	}
+	for part, addr := range map[string]string{"console.listen": c.Console.Listen, "public.listen": c.Public.Listen, "hosts.listen": c.Hosts.Listen,
+		"hosts.address": c.Hosts.Address, "metrics.listen": c.Metrics.Listen, "smtp.listen": c.SMTP.Listen, "dns.listen": c.DNS.Listen,
+		"warning.listen": c.Warning.Listen, "warning.listen_tls": c.Warning.TLS, "rpz.listen": c.RPZ.Listen} {
+		if _, _, err := net.SplitHostPort(addr); err != nil {
+			add(part, bolwerk.Invalid("%q: want host:port", addr))
+		}
+	}
+	if len(c.Warning.WarningAddresses) == 0 {
+		add("warning.warning_addresses", bolwerk.Invalid("the addresses at which customers reach the warning page are needed"))
+	}
+	if len(c.SMTP.Addresses) == 0 {
+		add("smtp.addresses", bolwerk.Invalid("the report addresses are needed, such as suspicious@example.org"))
+	}
+	add("store.password_file", secretFile(c.Store.PasswordFile))
+	for _, i := range c.Shield.Issuers {
+		add("shield.issuer "+i.Name+": key_file", secretFile(i.KeyFile))
+	}
+	return errors.Join(errs...)
+}
+
+// secretFile refuses a secret that others can read.
+func secretFile(path string) error {
+	if path == "" {
+		return nil
+	}
+	st, err := os.Stat(path)
+	if err != nil {
+		return err
+	}
+	if st.Mode().Perm()&0o077 != 0 {
+		return bolwerk.WithHint(bolwerk.Invalid("%s can be read by others (mode %04o)", path, st.Mode().Perm()), "chmod 600 "+path)
+	}
+	return nil
+}
+
+// config is the RPZ primary's configuration.
+func (r RPZConfig) config(c Config) (rpz.Config, error) {
+	out := rpz.DefaultConfig()
+	for i := range out.Zones {
+		out.Zones[i].Canary = c.Shield.Canary
+		out.Zones[i].TTL = time.Duration(c.Warning.TTL) * time.Second
+	}
+	for _, k := range r.Key {
+		key, err := rpz.ReadKey(k.Name, k.Algorithm, k.File)
+		if err != nil {
+			return out, err
+		}
+		out.Keys = append(out.Keys, key)
+	}
+	for _, s := range r.Secondary {
+		sec := rpz.Secondary{Name: s.Name, From: s.From, Key: s.Key}
+		if s.Notify != "" {
+			a, err := netip.ParseAddrPort(s.Notify)
+			if err != nil {
+				return out, bolwerk.Invalid("secondary %s: notify %q: want address:port", s.Name, s.Notify)
+			}
+			sec.Notify = a
+		}
+		out.Secondaries = append(out.Secondaries, sec)
+	}
+	return out, out.Validate()
+}
+
+// resolvers are whom "block explain" asks: those named, and every secondary.
+func (c Config) resolvers() map[string]netip.AddrPort {
+	out := map[string]netip.AddrPort{}
+	for name, addr := range c.Resolvers {
+		if a, err := netip.ParseAddrPort(addr); err == nil {
+			out[name] = a
+		}
+	}
+	for _, s := range c.RPZ.Secondary {
+		ask := s.Ask
+		if ask == "" {
+			ask = s.Notify
+		}
+		if a, err := netip.ParseAddrPort(ask); err == nil {
+			out[s.Name] = a
+		}
+	}
+	return out
+}
+
+// Check tells every problem of a configuration file at once, and warnings.
+func Check(path string, out io.Writer) error {
+	c, err := Read(path)
+	if err != nil {
+		return err
+	}
+	for _, w := range c.Shield.Warnings() {
+		fmt.Fprintln(out, "warning:", w)
+	}
+	if err := c.Validate(); err != nil {
+		return bolwerk.Invalid("%s", err)
+	}
+	fmt.Fprintln(out, "ok")
+	return nil
+}
+
+// Print writes what is in force. There are no secrets in it: the configuration
+// names files that hold them.
+func Print(path string, out io.Writer) error {
+	c, err := Read(path)
+	if err != nil {
+		return err
+	}
+	return toml.NewEncoder(out).Encode(c)
+}

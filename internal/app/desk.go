@@ -1,0 +1,249 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"bolwerk"
+	"bolwerk/desk"
+	"bolwerk/internal/account"
+	"bolwerk/internal/audit"
+	"bolwerk/internal/blob"
+	"bolwerk/internal/copy"
+	"bolwerk/internal/disk"
+	"bolwerk/internal/factlog"
+	"bolwerk/internal/handin"
+	"bolwerk/internal/hosts"
+	"bolwerk/internal/idem"
+	"bolwerk/internal/job"
+	"bolwerk/internal/join"
+	"bolwerk/internal/mail"
+	"bolwerk/internal/publish"
+	"bolwerk/internal/rpz"
+	"bolwerk/internal/seal"
+	"bolwerk/internal/store"
+	"bolwerk/internal/vault"
+	"bolwerk/internal/web"
+	"bolwerk/shield"
+	"bolwerk/shield/reading"
+)
+
+// Schemas are the tables of the desk, in the order in which they are made.
+func Schemas() []store.Schema {
+	return []store.Schema{audit.Schema(), factlog.Schema(), blob.Schema(), job.Schema(), publish.Schema(), account.Schema(), idem.Schema(), hosts.Schema(), desk.Schema(), shield.Schema()}
+}
+
+// Desk is the role desk, built.
+type Desk struct {
+	cfg       Config
+	env       Env
+	db        *store.DB
+	shield    *shield.Shield
+	accounts  *account.Accounts
+	hosts     *hosts.List
+	authority *join.Authority
+	publish   *publish.Desk
+	vault     *vault.Vault
+
+	back  []part // work: ends after the doors
+	front []part // doors: end first
+}
+
+// BuildDesk opens everything that the role desk needs. Close it when Run was
+// not called.
+func BuildDesk(ctx context.Context, cfg Config, env Env) (_ *Desk, err error) {
+	dir := filepath.Join(cfg.Data, "desk")
+	if err := disk.MakeDir(dir); err != nil {
+		return nil, err
+	}
+	d := &Desk{cfg: cfg, env: env}
+	if d.db, err = store.Open(ctx, cfg.Store, env.Clock); err != nil {
+		return nil, err
+	}
+	defer func() {
+		if err != nil {
+			d.db.Close()
+		}
+	}()
+	if err := d.db.Migrate(ctx, Schemas()...); err != nil {
+		return nil, err
+	}
+	if d.vault, err = vault.Open(filepath.Join(dir, "keys", "columns"), env.Clock); err != nil {
+		return nil, err
+	}
+	reg := env.registry("desk")
+	facts := factlog.New(d.db, env.Log)
+	jobs := job.New(d.db, env.Clock, env.Log)
+	d.publish = publish.New(d.db, cfg.Operator)
+	pool := reading.NewPool(cfg.Shield.Readers, env.Reader, 0, env.Log)
+	d.shield = shield.New(cfg.Shield, shield.Parts{DB: d.db, Clock: env.Clock, Log: env.Log, Facts: facts, Vault: d.vault, Blobs: blob.New(d.vault),
+		Publish: d.publish, Reader: pool, Metrics: reg, Resolvers: cfg.resolvers()})
+	if err := d.shield.Load(ctx); err != nil {
+		return nil, err
+	}
+	send, err := sender(cfg.Mail)
+	if err != nil {
+		return nil, err
+	}
+	d.shield.Handle(jobs, send)
+	if err := d.buildFeed(reg); err != nil {
+		return nil, err
+	}
+	if err := d.buildHosts(reg); err != nil {
+		return nil, err
+	}
+	if err := d.buildConsole(reg); err != nil {
+		return nil, err
+	}
+	d.back = append(d.back, part{"readers", pool.Run}, part{"jobs", jobs.Run}, part{"shield", d.shield.Run})
+	return d, nil
+}
+
+// sender is the way out for mails.
+func sender(cfg MailConfig) (shield.Sender, error) {
+	if cfg.Relay.Addr == "" {
+		return mail.Outbox{Dir: cfg.Outbox}, disk.MakeDir(cfg.Outbox)
+	}
+	var password bolwerk.Secret
+	if cfg.Relay.PasswordFile != "" {
+		b, err := os.ReadFile(cfg.Relay.PasswordFile)
+		if err != nil {
+			return nil, fmt.Errorf("mail.relay.password_file: %w", err)
+		}
+		password = bolwerk.NewSecret(firstLine(b))
+	}
+	return mail.NewRelay(cfg.Relay, password, (&net.Dialer{}).DialContext), nil
+}
+
+func (d *Desk) buildFeed(reg prometheus.Registerer) error {
+	cfg, err := d.cfg.RPZ.config(d.cfg)
+	if err != nil {
+		return fmt.Errorf("rpz: %w", err)
+	}
+	primary, err := rpz.New(cfg, d.env.Clock, d.env.Log, reg)
+	if err != nil {
+		return fmt.Errorf("rpz: %w", err)
+	}
+	udp, err := net.ListenPacket("udp", d.cfg.RPZ.Listen)
+	if err != nil {
+		return fmt.Errorf("rpz.listen: %w", err)
+	}
+	tcp, err := net.Listen("tcp", d.cfg.RPZ.Listen)
+	if err != nil {
+		udp.Close()
+		return fmt.Errorf("rpz.listen: %w", err)
+	}
+	feed := shield.NewFeed(d.publish, d.db, primary, d.cfg.Shield.Landing, d.env.Clock, d.env.Log)
+	d.shield.Follow(feed)
+	d.back = append(d.back, part{"policy zones", feed.Run}, part{"rpz primary", func(ctx context.Context) error { return primary.Run(ctx, udp, tcp) }})
+	return nil
+}
+
+// buildHosts is where edges and intakes hand in and follow their copies.
+func (d *Desk) buildHosts(reg prometheus.Registerer) error {
+	keys := filepath.Join(d.cfg.Data, "desk", "keys")
+	ca, err := join.OpenCA(keys, d.cfg.Operator, d.env.Clock.Now())
+	if err != nil {
+		return err
+	}
+	signer, err := copy.OpenSigner(filepath.Join(keys, "copies.pem"), d.cfg.Operator)
+	if err != nil {
+		return err
+	}
+	sealing, err := seal.Load(filepath.Join(keys, "seal.pem"))
+	if errors.Is(err, fs.ErrNotExist) {
+		if sealing, err = seal.NewKey(); err == nil {
+			err = sealing.Save(filepath.Join(keys, "seal.pem"))
+		}
+	}
+	if err != nil {
+		return err
+	}
+	d.hosts = hosts.New(d.db)
+	d.authority = &join.Authority{CA: ca, Register: d.hosts, Operator: d.cfg.Operator, Address: d.cfg.Hosts.Address, CopyKey: signer.Public(),
+		SealKey: sealing.Public(), Clock: d.env.Clock, Log: d.env.Log}
+	roles := map[string][]join.Role{shield.CopyBlocks: {join.Edge}, shield.CopyPublic: {join.Intake}}
+	receiver := handin.NewReceiver(shield.Kinds(), []seal.PrivateKey{sealing}, func(ctx context.Context, it handin.Item) error {
+		return d.shield.Receive(ctx, it.Host, it.Kind, it.ID, it.Body)
+	}, d.hosts.Replay, d.env.Log)
+	copies := copy.NewHandler(d.publish, signer, roles, d.env.Clock, d.env.Log)
+	mux := http.NewServeMux()
+	d.authority.Routes(mux)
+	mux.Handle("/v1/handin", d.authority.Require(receiver, join.Intake, join.Edge))
+	mux.Handle("/v1/handin/", d.authority.Require(receiver, join.Intake, join.Edge))
+	mux.Handle("/v1/copy/", d.authority.Require(copies, join.Intake, join.Edge))
+	l, err := net.Listen("tcp", d.cfg.Hosts.Listen)
+	if err != nil {
+		return fmt.Errorf("hosts.listen: %w", err)
+	}
+	d.front = append(d.front, part{"hosts", func(ctx context.Context) error { return serveHosts(ctx, l, d.authority.TLS(), mux, d.env.Log) }})
+	return nil
+}
+
+// buildConsole is the staff's site and API, and the admin socket.
+func (d *Desk) buildConsole(reg prometheus.Registerer) error {
+	d.accounts = account.New(d.db, shield.Published)
+	metrics, err := web.NewMetrics(reg)
+	if err != nil {
+		return err
+	}
+	words, err := account.Texts()
+	if err != nil {
+		return err
+	}
+	shieldWords, err := shield.Texts()
+	if err != nil {
+		return err
+	}
+	frame, err := web.New(web.Site{Name: "console", Config: d.cfg.Console.Config, Console: true, Places: append(shield.Places(), account.Places()...), Who: account.Who,
+		Texts: []*web.Texts{words, shieldWords}, Clock: d.env.Clock, Log: d.env.Log, Metrics: metrics})
+	if err != nil {
+		return err
+	}
+	door := account.NewDoor(d.accounts, frame)
+	people, err := account.NewPages(door)
+	if err != nil {
+		return err
+	}
+	pages, err := shield.NewPages(d.shield, frame)
+	if err != nil {
+		return err
+	}
+	api, err := shield.NewAPI(d.shield, door, idem.New(d.db, d.vault, d.env.Log))
+	if err != nil {
+		return err
+	}
+	mux := http.NewServeMux()
+	people.Routes(mux)
+	pages.Routes(mux, door)
+	api(mux)
+	l, err := net.Listen("tcp", d.cfg.Console.Listen)
+	if err != nil {
+		return fmt.Errorf("console.listen: %w", err)
+	}
+	admin, err := account.ListenAdmin(filepath.Join(d.cfg.Data, "desk"))
+	if err != nil {
+		l.Close()
+		return err
+	}
+	socket := account.NewAdmin(d.accounts, people.Link, d.env.Log)
+	d.front = append(d.front,
+		part{"console", func(ctx context.Context) error { return web.Serve(ctx, l, frame.Handler(mux), d.env.Log) }},
+		part{"admin socket", func(ctx context.Context) error { return web.Serve(ctx, admin, socket.Handler(), d.env.Log) }})
+	return nil
+}
+
+// Run does the desk's work until ctx ends: the doors close first, then the
+// work under way is finished, then the store closes.
+func (d *Desk) Run(ctx context.Context) error {
+	err := runOrdered(ctx, d.env.Log, d.front, d.back)
+	return errors.Join(err, d.db.Close())
+}

@@ -1,0 +1,94 @@
+package app
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"net/http"
+	"path/filepath"
+
+	"bolwerk/internal/copy"
+	"bolwerk/internal/disk"
+	"bolwerk/internal/handin"
+	"bolwerk/internal/join"
+	"bolwerk/internal/mail"
+	"bolwerk/internal/web"
+	"bolwerk/shield/door"
+)
+
+// copyPublic is the copy that intakes follow; the desk side calls it the same.
+const copyPublic = "public"
+
+// Intake is the role intake, built.
+type Intake struct {
+	env         Env
+	front, back []part
+	follower    *copy.Follower
+}
+
+// BuildIntake opens the doors of a host that has joined; dir is its folder.
+func BuildIntake(ctx context.Context, cfg Config, env Env, dir string) (*Intake, error) {
+	host, err := join.Load(dir, env.Clock, env.Log)
+	if err != nil {
+		return nil, err
+	}
+	reg := env.registry("intake")
+	client := host.Client((&net.Dialer{}).DialContext)
+	spool, err := handin.Open(disk.System{}, filepath.Join(dir, "spool"), handin.DefaultConfig(), host.SealKey(), env.Clock, env.Log)
+	if err != nil {
+		return nil, err
+	}
+	if err := spool.Register(reg); err != nil {
+		return nil, err
+	}
+	metrics, err := web.NewMetrics(reg)
+	if err != nil {
+		return nil, err
+	}
+	words, err := door.Texts()
+	if err != nil {
+		return nil, err
+	}
+	frame, err := web.New(web.Site{Name: "public", Config: cfg.Public.Config, Texts: []*web.Texts{words}, Clock: env.Clock, Log: env.Log, Metrics: metrics})
+	if err != nil {
+		return nil, err
+	}
+	d, err := door.New(door.Config{Operator: cfg.Operator, PublicURL: cfg.Public.URL, OwnNetworks: cfg.SMTP.OwnNetworks}, spool.Put, frame, env.Clock, env.Log, reg)
+	if err != nil {
+		return nil, err
+	}
+	mux := http.NewServeMux()
+	if err := d.Routes(mux); err != nil {
+		return nil, err
+	}
+	site, err := net.Listen("tcp", cfg.Public.Listen)
+	if err != nil {
+		return nil, fmt.Errorf("public.listen: %w", err)
+	}
+	smtp, err := net.Listen("tcp", cfg.SMTP.Listen)
+	if err != nil {
+		site.Close()
+		return nil, fmt.Errorf("smtp.listen: %w", err)
+	}
+	box := mail.NewDoor(cfg.SMTP, d.Accept, env.Clock, env.Log, reg)
+	follower := copy.New(copy.Config{Operator: host.Operator(), Copy: copyPublic, Key: host.CopyKey(), Disk: disk.System{}, Dir: filepath.Join(dir, "copies", copyPublic),
+		Base: host.Base(), Client: client, Clock: env.Clock, Log: env.Log}, d)
+	if err := follower.Register(reg); err != nil {
+		return nil, err
+	}
+	sender := handin.NewSender(spool, client, host.Base(), env.Log)
+	return &Intake{env: env, follower: follower,
+		front: []part{
+			{"smtp", func(ctx context.Context) error { return box.Run(ctx, smtp) }},
+			{"public site", func(ctx context.Context) error {
+				return web.Serve(ctx, web.Limit(site, 2000, 100, cfg.SMTP.OwnNetworks), frame.Handler(mux), env.Log)
+			}},
+		},
+		back: []part{
+			{"hand-in", sender.Run}, {"copy public", follower.Run},
+			{"certificate", func(ctx context.Context) error { return host.Run(ctx, client) }},
+		}}, nil
+}
+
+// Run serves until ctx ends.
+func (i *Intake) Run(ctx context.Context) error { return runOrdered(ctx, i.env.Log, i.front, i.back) }
