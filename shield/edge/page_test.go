@@ -7,6 +7,7 @@ import (
 	"crypto/tls"
 	"flag"
 	"io"
+	"math"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -15,6 +16,7 @@ import (
 	"path/filepath"
 	"reflect"
 	"regexp"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -232,6 +234,46 @@ func TestPage_counts_views(t *testing.T) {
 	e.rollUp(t.Context())
 	if len(d.got) != 1 || !strings.Contains(string(d.got[0].body), `[{"block":"B-2026-000147","page_views":1}]`) {
 		t.Errorf("got %s", d.got)
+	}
+}
+
+// 7:1 for every text (WCAG 2.2, 1.4.6), light and dark.
+func TestPage_contrast(t *testing.T) {
+	light := func(hex string) float64 {
+		if len(hex) == 3 {
+			hex = string([]byte{hex[0], hex[0], hex[1], hex[1], hex[2], hex[2]})
+		}
+		n, err := strconv.ParseUint(hex, 16, 32)
+		if err != nil {
+			t.Fatal(err)
+		}
+		l := 0.0
+		for i, weight := range []float64{0.0722, 0.7152, 0.2126} {
+			c := float64(n>>(8*i)&0xff) / 255
+			if c <= 0.04045 {
+				c /= 12.92
+			} else {
+				c = math.Pow((c+0.055)/1.055, 2.4)
+			}
+			l += weight * c
+		}
+		return l
+	}
+	schemes := regexp.MustCompile(`:root\{[^}]*\}`).FindAllString(pageCSS, -1)
+	if len(schemes) != 2 {
+		t.Fatalf("got %d colour schemes", len(schemes))
+	}
+	for _, s := range schemes {
+		c := map[string]float64{}
+		for _, m := range regexp.MustCompile(`--(\w+):#([0-9a-f]+)`).FindAllStringSubmatch(s, -1) {
+			c[m[1]] = light(m[2])
+		}
+		for _, pair := range [][2]string{{"ink", "paper"}, {"ink", "field"}, {"soft", "paper"}, {"accent", "paper"}, {"on", "accent"}, {"bad", "paper"}} {
+			a, b := c[pair[0]], c[pair[1]]
+			if r := (max(a, b) + 0.05) / (min(a, b) + 0.05); r < 7 {
+				t.Errorf("%s on %s: %.1f:1", pair[0], pair[1], r)
+			}
+		}
 	}
 }
 

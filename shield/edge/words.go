@@ -226,7 +226,7 @@ var texts = map[bolwerk.Lang]*words{
 		ThanksTitle: "We have your message", Thanks: "We are looking again at",
 		CodeLabel: "Your code", CodeHelp: "Keep this code. You need it to read our answer. We show it only once.", Due: "You get an answer before",
 		OpenTitle: "Nothing is stopped here", Open: "You asked for", OpenHost: "We do not stop that website. Try again in a minute.",
-		WhoHead: "Who are we?", Who: "This page comes from %s, your internet provider. We do not see who you are and do not keep that you were here.",
+		WhoHead: "Who are we?", Who: "This page comes from %s, your internet provider. We do not see who you are and keep no record of your visit.",
 		Phone: "Phone", Mail: "Email", Site: "Website", Preview: "This is an example. Nothing was stopped.", Languages: "Language",
 		Months: [12]string{"January", "February", "March", "April", "May", "June", "July", "August", "September", "October", "November", "December"},
 		Date:   "%d %s %d", HourDate: "%s on %s",
