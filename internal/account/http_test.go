@@ -348,25 +348,6 @@ func TestGoldenPages(t *testing.T) {
 	}
 }
 
-// TestShow keeps the site open for BOLWERK_SHOW=ADDRESS, to look at its pages.
-func TestShow(t *testing.T) {
-	addr := os.Getenv("BOLWERK_SHOW")
-	if addr == "" {
-		t.Skip("BOLWERK_SHOW names no address")
-	}
-	s, boss := fixture(t)
-	h := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		r.Host = "console.bolwerk.example"
-		if r.URL.Path != "/login" {
-			r.Header.Set("Cookie", boss)
-		}
-		s.h.ServeHTTP(w, r)
-	})
-	srv := &http.Server{Addr: addr, Handler: h}
-	go func() { time.Sleep(90 * time.Second); srv.Close() }()
-	srv.ListenAndServe()
-}
-
 func FuzzLocalPath(f *testing.F) {
 	for _, s := range []string{"/", "/people?q=x#y", "//evil.example", "/\\evil.example", "https://evil.example", "/%2f/evil.example", "/\t/evil.example", "/login?next=/login", "/a//b", "/..//evil.example"} {
 		f.Add(s)

@@ -159,21 +159,25 @@ func (s *Accounts) Accept(ctx context.Context, code bolwerk.Token, password bolw
 		return Pass{}, err
 	}
 	return s.useCode(ctx, code, e, func(tx *store.Tx, p Person) error {
+		// Somebody may disable the account in this very moment.
+		n, err := tx.Exec(`update account set password=$1, state='active', seen_at=$2 where id=$3 and state<>'disabled'`, hash, tx.NowMicros(), p.ID)
+		if err != nil || n == 0 {
+			return orGone(err)
+		}
 		audit.Append(tx, p.Actor(), "account.password.set", p.ID, "", nil)
-		_, err := tx.Exec(`update account set password=$1, state='active', seen_at=$2 where id=$3`, hash, tx.NowMicros(), p.ID)
-		return err
+		return nil
 	})
 }
 
 // Enter logs in with a code of LoginLink.
 func (s *Accounts) Enter(ctx context.Context, code bolwerk.Token, e Entry) (Pass, error) {
 	return s.useCode(ctx, code, e, func(tx *store.Tx, p Person) error {
-		if p.State != Active {
-			return errGone()
+		n, err := tx.Exec(`update account set seen_at=$1 where id=$2 and state='active'`, tx.NowMicros(), p.ID)
+		if err != nil || n == 0 {
+			return orGone(err)
 		}
 		audit.Append(tx, p.Actor(), "account.link.use", p.ID, "", nil)
-		_, err := tx.Exec(`update account set seen_at=$1 where id=$2`, tx.NowMicros(), p.ID)
-		return err
+		return nil
 	})
 }
 
