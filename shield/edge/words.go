@@ -148,7 +148,7 @@ var texts = map[bolwerk.Lang]*words{
 		CardPhone: "Carte bancaire ou données bancaires : faites bloquer votre carte au", CardBank: "Carte bancaire ou données bancaires : appelez votre banque et faites bloquer votre carte.",
 		Password: "Mot de passe : changez-le tout de suite sur le vrai site, et partout où vous utilisez le même.",
 		Code:     "Code ou confirmation dans une application : appelez votre banque. N’approuvez plus rien.",
-		Money:    "Argent perdu : appelez votre banque et portez plainte à la police. Gardez le message.", NeverCall: "Ni nous ni votre banque ne vous appelons pour demander un code.",
+		Money:    "Argent perdu : appelez votre banque et portez plainte à la police. Gardez le message.", NeverCall: "Ni nous ni votre banque ne vous appellerons pour demander un code.",
 		MistakeHead: "C’est une erreur", Mistake: "C’est votre site, ou vous le connaissez bien ? Écrivez-nous. Nous vérifions à nouveau et répondons dans les 48 heures.",
 		Order:     "Cette décision vient d’une autre autorité. Nous lui transmettons votre message.",
 		RoleLabel: "Qui êtes-vous ?", OwnerRole: "Je suis le propriétaire du site", VisitorRole: "Je suis un visiteur",
