@@ -3,12 +3,9 @@ package account
 import (
 	"bytes"
 	"context"
-	"crypto/rand"
-	"database/sql"
 	"errors"
 	"net/netip"
 	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -17,6 +14,7 @@ import (
 	"bolwerk/internal/audit"
 	"bolwerk/internal/clock"
 	"bolwerk/internal/store"
+	"bolwerk/internal/store/storetest"
 	"bolwerk/internal/web"
 )
 
@@ -32,44 +30,13 @@ type testDesk struct {
 	published bool
 }
 
-// open opens a fresh store: SQLite, or a schema of its own in PostgreSQL where
-// BOLWERK_TEST_DSN names one.
+// open opens a fresh store.
 func open(t *testing.T) *testDesk {
 	t.Helper()
 	d := &testDesk{clock: clock.NewFake(start), dir: t.TempDir()}
-	url := filepath.Join(d.dir, "store.db")
-	if dsn := os.Getenv("BOLWERK_TEST_DSN"); dsn != "" {
-		url = freshSchema(t, dsn)
-	}
-	db, err := store.Open(t.Context(), store.Config{URL: url}, d.clock)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { db.Close() })
-	if err := db.Migrate(t.Context(), audit.Schema(), Schema()); err != nil {
-		t.Fatal(err)
-	}
-	d.db = db
-	d.Accounts = New(db, func(*store.Tx) (bool, error) { return d.published, nil })
+	d.db = storetest.Open(t, d.clock, audit.Schema(), Schema())
+	d.Accounts = New(d.db, func(*store.Tx) (bool, error) { return d.published, nil })
 	return d
-}
-
-func freshSchema(t *testing.T, dsn string) string {
-	t.Helper()
-	pg, err := sql.Open("pgx", dsn)
-	if err != nil {
-		t.Fatal(err)
-	}
-	name := "t_" + strings.ToLower(rand.Text())
-	if _, err := pg.Exec("create schema " + name); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { pg.Exec("drop schema " + name + " cascade"); pg.Close() })
-	sep := "?"
-	if strings.Contains(dsn, "?") {
-		sep = "&"
-	}
-	return dsn + sep + "search_path=" + name
 }
 
 // person makes an active account without the cost of a password.
@@ -475,14 +442,14 @@ func TestNothingSecretIsStoredPlain(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, name := range []string{"store.db", "store.db-wal"} {
-		b, err := os.ReadFile(filepath.Join(d.dir, name))
+	for _, name := range []string{"", "-wal"} {
+		b, err := os.ReadFile(d.db.Path() + name)
 		if err != nil {
 			t.Fatal(err)
 		}
 		for what, secret := range map[string]string{"password": password, "code": code.Reveal(), "session": pass.Session.Reveal(), "device": pass.Device.Reveal(), "token": token.Reveal(), "address": "192.0.2.7"} {
 			if bytes.Contains(b, []byte(secret)) {
-				t.Errorf("%s holds a %s in the clear", name, what)
+				t.Errorf("store%s holds a %s in the clear", name, what)
 			}
 		}
 	}

@@ -16,6 +16,7 @@ import (
 
 	"bolwerk/internal/clock"
 	"bolwerk/internal/store"
+	"bolwerk/internal/store/storetest"
 	"bolwerk/internal/vault"
 )
 
@@ -29,21 +30,7 @@ type setup struct {
 func open(t *testing.T) *setup {
 	t.Helper()
 	s := &setup{clock: clock.NewFake(time.Date(2026, 11, 23, 13, 0, 0, 0, time.UTC)), dir: t.TempDir()}
-	url := os.Getenv("BOLWERK_TEST_DSN")
-	if url == "" {
-		url = filepath.Join(s.dir, "store.db")
-	}
-	db, err := store.Open(t.Context(), store.Config{URL: url}, s.clock)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { db.Close() })
-	if err := db.Migrate(t.Context(), Schema()); err != nil {
-		t.Fatal(err)
-	}
-	if err := db.Write(t.Context(), store.Decision, func(tx *store.Tx) error { _, err := tx.Exec(`delete from idempotency`); return err }); err != nil {
-		t.Fatal(err)
-	}
+	db := storetest.Open(t, s.clock, Schema())
 	v, err := vault.Open(filepath.Join(s.dir, "keys"), s.clock)
 	if err != nil {
 		t.Fatal(err)
@@ -164,13 +151,13 @@ func TestAnswersAreSealed(t *testing.T) {
 	if s.db.Postgres() {
 		t.Skip("reads the SQLite files")
 	}
-	for _, name := range []string{"store.db", "store.db-wal"} {
-		b, err := os.ReadFile(filepath.Join(s.dir, name))
+	for _, name := range []string{"", "-wal"} {
+		b, err := os.ReadFile(s.db.Path() + name)
 		if err != nil {
 			t.Fatal(err)
 		}
 		if bytes.Contains(b, []byte("secret answer")) || bytes.Contains(b, []byte("plain-key")) {
-			t.Errorf("%s holds an answer or a key in the clear", name)
+			t.Errorf("store%s holds an answer or a key in the clear", name)
 		}
 	}
 }

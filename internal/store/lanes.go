@@ -129,8 +129,8 @@ func (db *DB) batch(first *write) {
 	}
 }
 
-// batchOnce runs parts until one transaction is full or a decision waits; it
-// answers each of them and returns how many that were.
+// batchOnce runs parts until one transaction is full; it answers each of them
+// and returns how many that were.
 func (db *DB) batchOnce(parts []*write) int {
 	ctx := context.Background() // one caller who leaves must not undo the others
 	ran := 0
@@ -180,7 +180,13 @@ func (db *DB) batchOnce(parts []*write) int {
 		}
 		return db.commit(all)
 	})
+	var spoilt *finishError
+	alone := ran > 1 && errors.As(err, &spoilt)
 	for i, p := range parts[:ran] {
+		if errs[i] == nil && alone {
+			p.done <- db.alone(p.ctx, p.fn)
+			continue
+		}
 		p.done <- errors.Join(errs[i], errIf(errs[i] == nil, err))
 	}
 	return ran

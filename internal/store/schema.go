@@ -67,30 +67,67 @@ func (db *DB) Migrate(ctx context.Context, schemas ...Schema) error {
 }
 
 var (
-	column    = regexp.MustCompile(`(?i)^\s*(?:alter table \w+ add column )?(\w+)\s+(text|bigint|boolean|bytea|integer|timestamp\w*|json\w*|varchar\S*|serial|real|double precision|blob)\b`)
-	keepMark  = regexp.MustCompile(`--\s*keep (\w+): \S`)
-	forbidden = regexp.MustCompile(`(?i)\bnow\(|\binterval\b|::|\bjsonb?\b|\bserial\b|\bautoincrement\b|\bdatetime\(|\btimestamp|\bvarchar|\binteger\b|\bblob\b(\s|,)|\bfor update\b`)
+	opening    = regexp.MustCompile(`(?i)^\s*create table (?:if not exists )?\w+ \(\s*$`)
+	added      = regexp.MustCompile(`(?i)^\s*alter table \w+ add column (.*)$`)
+	column     = regexp.MustCompile(`(?i)^\s*(\w+)\s+(?:text|bigint|boolean|bytea)\b(.*)$`)
+	constraint = regexp.MustCompile(`(?i)^\s*(?:primary key|unique|check|foreign key|constraint)\b`)
+	inside     = regexp.MustCompile(`'[^']*'|\([^()]*\)`)
+	keepMark   = regexp.MustCompile(`--\s*keep (\w+): \S`)
+	forbidden  = regexp.MustCompile(`(?i)\bnow\(|\binterval\b|::|\bjsonb?\b|\bserial\b|\bautoincrement\b|\bdatetime\(|\btimestamp\w*|\bvarchar|\binteger\b|\bblob\b(\s|,)|\bfor update\b|\bilike\b|\bglob\b|\binsert or\b|\bon duplicate\b|\bstrftime\(|\browid\b|\bdate_trunc\(`)
 )
 
 // CheckSQL refuses what does not run alike on both engines, and a column
-// without a retention class and a purpose.
+// without a retention class and a purpose. It reads tables of one column a line.
 func CheckSQL(step string) error {
+	table := false
 	for line := range strings.Lines(step) {
 		code, _, _ := strings.Cut(line, "--")
+		code = strings.TrimRight(code, " \t\n")
 		if w := forbidden.FindString(code); w != "" {
 			return fmt.Errorf("%q does not run alike on SQLite and PostgreSQL", strings.TrimSpace(w))
 		}
-		m := column.FindStringSubmatch(code)
-		if m == nil {
+		switch {
+		case opening.MatchString(code):
+			table = true
+			continue
+		case strings.HasPrefix(strings.ToLower(strings.TrimSpace(code)), "create table"):
+			return fmt.Errorf("%s: write one column a line, and none beside \"create table\"", strings.TrimSpace(code))
+		case strings.HasPrefix(strings.TrimSpace(code), ")"):
+			table = false
+		}
+		if a := added.FindStringSubmatch(code); a != nil {
+			code = a[1]
+		} else if !table || strings.TrimSpace(code) == "" || constraint.MatchString(code) {
 			continue
 		}
-		k := keepMark.FindStringSubmatch(line)
-		if k == nil {
-			return fmt.Errorf("column %s has no retention class: write \"-- keep CLASS: purpose\" behind it", m[1])
+		if err := checkColumn(code, line); err != nil {
+			return err
 		}
-		if _, ok := Keep[k[1]]; !ok {
-			return fmt.Errorf("column %s: retention class %q is not known", m[1], k[1])
+	}
+	return nil
+}
+
+func checkColumn(code, line string) error {
+	m := column.FindStringSubmatch(code)
+	if m == nil {
+		return fmt.Errorf("column %q has no type that both engines have: text, bigint, boolean or bytea", strings.TrimSpace(code))
+	}
+	for rest := m[2]; ; {
+		less := inside.ReplaceAllString(rest, "")
+		if less == rest {
+			break
 		}
+		rest, m[2] = less, less
+	}
+	if strings.Contains(strings.TrimRight(m[2], ","), ",") {
+		return fmt.Errorf("%s: write one column a line", strings.TrimSpace(code))
+	}
+	k := keepMark.FindStringSubmatch(line)
+	if k == nil {
+		return fmt.Errorf("column %s has no retention class: write \"-- keep CLASS: purpose\" behind it", m[1])
+	}
+	if _, ok := Keep[k[1]]; !ok {
+		return fmt.Errorf("column %s: retention class %q is not known", m[1], k[1])
 	}
 	return nil
 }

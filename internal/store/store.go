@@ -108,7 +108,7 @@ func (db *DB) openSQLite(ctx context.Context, path string) error {
 		return fmt.Errorf("open the store: %w", err)
 	}
 	f.Close()
-	q := "file:" + path + "?_txlock=immediate&_pragma=busy_timeout(10000)&_pragma=journal_mode(WAL)&_pragma=synchronous(FULL)&_pragma=foreign_keys(1)&_pragma=secure_delete(1)&_pragma=cache_size(-65536)"
+	q := fileURI(path) + "?_txlock=immediate&_pragma=busy_timeout(10000)&_pragma=journal_mode(WAL)&_pragma=synchronous(FULL)&_pragma=foreign_keys(1)&_pragma=secure_delete(1)&_pragma=cache_size(-65536)"
 	w, err := sql.Open("sqlite", q)
 	if err != nil {
 		return err
@@ -162,10 +162,33 @@ func (db *DB) Read(ctx context.Context, fn func(*Tx) error) error {
 	return fn(&Tx{ctx: ctx, tx: tx, db: db, now: db.clock.Now(), reading: true})
 }
 
-// VacuumInto writes a consistent copy of a SQLite store to path.
+// VacuumInto writes a consistent copy of a SQLite store to path, which must not
+// be there yet. The copy is for its owner alone and durable but for its name in
+// the folder. Writers go on meanwhile.
 func (db *DB) VacuumInto(ctx context.Context, path string) error {
-	_, err := db.r.ExecContext(ctx, `vacuum into `+quote(path))
-	return err
+	if db.pg {
+		return errors.New("copy the store: PostgreSQL has its own ways (pg_dump, pg_basebackup)")
+	}
+	f, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_RDWR, 0o600)
+	if err != nil {
+		return fmt.Errorf("copy the store: %w", err)
+	}
+	defer f.Close()
+	// A connection of its own: the readers' refuses anything that writes a file.
+	c, err := sql.Open("sqlite", fileURI(db.path)+"?_pragma=busy_timeout(10000)")
+	if err != nil {
+		return err
+	}
+	defer c.Close()
+	if _, err := c.ExecContext(ctx, `vacuum into `+quote(path)); err != nil {
+		return fmt.Errorf("copy the store: %w", err)
+	}
+	return f.Sync()
+}
+
+// fileURI names a file as SQLite reads names of files.
+func fileURI(path string) string {
+	return "file:" + strings.NewReplacer("%", "%25", "?", "%3f", "#", "%23").Replace(path)
 }
 
 func quote(s string) string { return "'" + strings.ReplaceAll(s, "'", "''") + "'" }

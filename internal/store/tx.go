@@ -4,7 +4,6 @@ import (
 	"context"
 	"database/sql"
 	"errors"
-	"fmt"
 	"time"
 )
 
@@ -23,7 +22,15 @@ type flush struct {
 	key   any
 	items []any
 	run   func(*Tx, []any) error
+	ran   bool
 }
+
+// finishError is what a flush failed with: in a batch nobody knows whose item
+// it was, so each part runs again in a transaction of its own.
+type finishError struct{ err error }
+
+func (e *finishError) Error() string { return "finish the transaction: " + e.err.Error() }
+func (e *finishError) Unwrap() error { return e.err }
 
 // Context is the context of the transaction.
 func (t *Tx) Context() context.Context { return t.ctx }
@@ -78,7 +85,8 @@ func List[T any](t *Tx, read func(scan func(...any) error) (T, error), q string,
 func None(err error) bool { return errors.Is(err, sql.ErrNoRows) }
 
 // Collect keeps item for the end of the transaction, where run gets all items
-// of the same key at once, as the last statements before the commit. Facts,
+// of the same key at once, as the last statements before the commit; what run
+// itself collects follows behind. Facts,
 // audit rows and publications are written so: on PostgreSQL they then hold
 // their lock for the shortest time.
 func (t *Tx) Collect(key, item any, run func(*Tx, []any) error) {
@@ -86,12 +94,12 @@ func (t *Tx) Collect(key, item any, run func(*Tx, []any) error) {
 		panic("store: Collect in a read")
 	}
 	for i := range t.flushes {
-		if t.flushes[i].key == key {
+		if t.flushes[i].key == key && !t.flushes[i].ran {
 			t.flushes[i].items = append(t.flushes[i].items, item)
 			return
 		}
 	}
-	t.flushes = append(t.flushes, flush{key, []any{item}, run})
+	t.flushes = append(t.flushes, flush{key: key, items: []any{item}, run: run})
 }
 
 // After runs fn once the transaction is durable: to wake whoever waits.
@@ -120,9 +128,11 @@ func (t *Tx) finish() error {
 			return err
 		}
 	}
-	for i := 0; i < len(t.flushes); i++ { // a flush may collect for a later one
-		if err := t.flushes[i].run(t, t.flushes[i].items); err != nil {
-			return fmt.Errorf("finish the transaction: %w", err)
+	for i := 0; i < len(t.flushes); i++ { // a flush may collect for another one
+		t.flushes[i].ran = true
+		err := guard(t, func(t *Tx) error { return t.flushes[i].run(t, t.flushes[i].items) })
+		if err != nil {
+			return &finishError{err}
 		}
 	}
 	return nil
