@@ -73,7 +73,7 @@ var (
 	constraint = regexp.MustCompile(`(?i)^\s*(?:primary key|unique|check|foreign key|constraint)\b`)
 	inside     = regexp.MustCompile(`'[^']*'|\([^()]*\)`)
 	keepMark   = regexp.MustCompile(`--\s*keep (\w+): \S`)
-	forbidden  = regexp.MustCompile(`(?i)\bnow\(|\binterval\b|::|\bjsonb?\b|\bautoincrement\b|\bdatetime\(|\btimestamp\w*|\bvarchar|\binteger\b|\bblob\b(\s|,)|\bfor update\b|\bilike\b|\bglob\b|\binsert or\b|\bon duplicate\b|\bstrftime\(|\browid\b|\bdate_trunc\(`)
+	forbidden  = regexp.MustCompile(`(?i)\bnow\(|\binterval\b|::|\bjsonb?\b|\bautoincrement\b|\bdatetime\(|\btimestamp\w*|\bvarchar|\binteger\b|\bfor update\b|\bilike\b|\bglob\b|\binsert or\b|\bon duplicate\b|\bstrftime\(|\browid\b|\bdate_trunc\(`)
 )
 
 // CheckSQL refuses what does not run alike on both engines, and a column
