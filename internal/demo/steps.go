@@ -1,0 +1,119 @@
+package demo
+
+import (
+	"fmt"
+	"net"
+	"path/filepath"
+	"strings"
+)
+
+// Addresses are where the demo listens and what its commands are called.
+type Addresses struct {
+	Program string // path of the program, as the newcomer types it
+	Dir     string // of the demo's state
+	// Flags are what client commands need beside their own words, such as
+	// --server and --token-file; empty where ./bolwerk-demo/demo.json tells them.
+	Flags   string
+	LogIn   string // one-time link
+	Console string // http://...
+	Public  string // http://...
+	Outbox  string // console page with sent mail; empty: the folder alone
+	Preview string // link to the example of the warning page; empty: none
+	// host:port
+	DNS, RPZ, Upstream, Page, TLS, SMTP string
+}
+
+// Step is one thing to try.
+type Step struct {
+	Title    string
+	See      string // what happens, one sentence
+	Links    []string
+	Commands []string // exact; ID, RECEIPT stand for what an earlier step showed
+}
+
+// Steps are what to try, in order.
+func Steps(a Addresses) []Step {
+	client := func(words string) string {
+		return strings.TrimSpace(a.Program + " " + words + " " + a.Flags)
+	}
+	phish := quoted(filepath.Join(a.Dir, PhishFile))
+	page := func(address, kind string) string {
+		return fmt.Sprintf("dig %s %s %s +noall +comments +answer", at(address), PhishName, kind)
+	}
+	seen := func(what ...string) (out []string) {
+		for _, w := range what {
+			if w != "" {
+				out = append(out, w)
+			}
+		}
+		return out
+	}
+	smtpHost, smtpPort, _ := net.SplitHostPort(a.SMTP)
+	webHost, webPort, _ := net.SplitHostPort(a.Page)
+	return []Step{
+		{Title: "Log in", See: "You are " + Decider + ", a duty officer. The link works once.", Links: seen(a.LogIn)},
+		{Title: "Look at the queue", See: "Two hundred invented reports of twelve campaigns arrive in four minutes; the worst stands on top.",
+			Links: seen(a.Console), Commands: []string{client("case list")}},
+		{Title: "Ask for a name that nobody has reported", See: "It resolves: an address of the invented world.", Commands: []string{page(a.DNS, "A")}},
+		{Title: "Report it", See: "You get a receipt, and within a second the case " + PhishName + " is in the queue.",
+			Commands: []string{client("report mail " + phish), client("report show RECEIPT")}},
+		{Title: "Report it as a subscriber does, by mail", See: "The same case, one reporter more; the answer is in the outbox.",
+			Commands: []string{fmt.Sprintf("swaks --server %s --port %s --from you@thuisnet.example --to suspicious@bolwerk.example --header 'Subject: Fwd: is this real?' --body 'Is this real?' --attach-type message/rfc822 --attach @%s", smtpHost, smtpPort, phish)}},
+		{Title: "Confirm it", See: "The decision is in the audit trail and the edge blocks the name a moment later. ID is what the list shows beside " + PhishName + ".",
+			Commands: []string{client("case list"), client("case confirm ID --reason 'asks for the bank password'")}},
+		{Title: "Ask again", See: "The answer is the address of the warning page, with EDE 4; secondaries load the same from the policy zone.",
+			Commands: []string{page(a.DNS, "A"), fmt.Sprintf("dig %s b.rpz AXFR +tcp | grep %s", at(a.RPZ), PhishName)}},
+		{Title: "See what a visitor sees", See: "Where he was, why he was stopped, what to do now, and how to say that it is a mistake.", Links: seen(a.Preview),
+			Commands: []string{fmt.Sprintf("curl --connect-to %s:80:%s:%s -H 'Accept: text/html' 'http://%s/?lang=en'", PhishName, webHost, webPort, PhishName)}},
+		{Title: "Ask why", See: "Every block says who decided, on what ground, until when, and whether it is in force at each resolver.",
+			Commands: []string{client("block explain " + PhishName)}},
+		{Title: "Take it back", See: "One person, no second signature, no waiting: the name resolves again.",
+			Commands: []string{client("block list"), client("block withdraw ID --reason 'we were wrong'"), page(a.DNS, "A")}},
+		{Title: "Read what the reporter got", See: "Receipt, answer and correction, each in the reporter's language.", Links: seen(a.Public, a.Outbox),
+			Commands: []string{client("report show RECEIPT"), "ls " + quoted(filepath.Join(a.Dir, "outbox"))}},
+		{Title: "Release the authority's orders", See: "A first list is looked at by one person, in the console under Orders; one order is refused, because it names a site that must resolve.",
+			Commands: []string{client("order list"), client("audit verify")}},
+	}
+}
+
+// WhatToTry is the first page as text for a terminal. It is what the demo prints
+// before "ready".
+func WhatToTry(a Addresses) string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "Bolwerk demo: the invented operator Polder Telecom. All names end in .example; nothing leaves this machine.\n\n")
+	for _, l := range [][2]string{{"console, API", a.Console}, {"public site", a.Public}, {"warning page", a.Page}, {"TLS door", a.TLS},
+		{"DNS", a.DNS}, {"RPZ primary", a.RPZ}, {"upstream DNS", a.Upstream}, {"SMTP", a.SMTP}, {"folder", a.Dir}} {
+		if l[1] != "" {
+			fmt.Fprintf(&b, "  %-14s %s\n", l[0], l[1])
+		}
+	}
+	b.WriteString("\nWhat to try, in this order:\n")
+	for i, s := range Steps(a) {
+		fmt.Fprintf(&b, "\n%2d. %s\n    %s\n", i+1, s.Title, s.See)
+		for _, l := range s.Links {
+			fmt.Fprintf(&b, "      %s\n", l)
+		}
+		for _, c := range s.Commands {
+			fmt.Fprintf(&b, "      $ %s\n", c)
+		}
+	}
+	b.WriteString("\nCtrl-C stops everything.\n")
+	return b.String()
+}
+
+// at is a server as dig wants it.
+func at(address string) string {
+	host, port, err := net.SplitHostPort(address)
+	if err != nil {
+		return "@" + address
+	}
+	return "@" + host + " -p " + port
+}
+
+// quoted is a path as one word of a shell.
+func quoted(path string) string {
+	if strings.Trim(path, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789/._-+,@") == "" {
+		return path
+	}
+	return "'" + strings.ReplaceAll(path, "'", `'\''`) + "'"
+}
