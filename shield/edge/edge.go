@@ -11,6 +11,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"runtime/debug"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -177,6 +178,9 @@ func (e *Edge) Reset(head copies.Head, seq func(yield func(copies.Entry) bool)) 
 		return err
 	}
 	e.took(head, bad, true)
+	if e.set.Len() > 100_000 {
+		debug.FreeOSMemory() // what reading so many entries left behind
+	}
 	return nil
 }
 

@@ -434,6 +434,41 @@ func TestPayload_keeps_everything(t *testing.T) {
 	}
 }
 
+// BOLWERK_BIG=1 loads a million rules and shows what they cost.
+func TestSize(t *testing.T) {
+	n := 20_000
+	if os.Getenv("BOLWERK_BIG") != "" {
+		n = 1_000_000
+	}
+	e, _, _ := testEdge(t)
+	start := time.Now()
+	if err := e.Reset(copies.Head{}, func(yield func(copies.Entry) bool) {
+		r := rule("", "x.example", nil)
+		for i := range n {
+			r.Block = fmt.Sprintf("B-2026-%06d", i)
+			r.Name = bolwerk.MustDomain(fmt.Sprintf("%x.%s.example", uint64(i)*0x9e3779b97f4a7c15>>24, []string{"shop", "x"}[i%2]))
+			r.Until = noon.Add(time.Duration(i%1e6) * time.Second)
+			if !yield(r.Entry(bolwerk.NewID(noon), 1)) {
+				return
+			}
+		}
+	}); err != nil {
+		t.Fatal(err)
+	}
+	status, _ := os.ReadFile("/proc/self/status")
+	for l := range strings.Lines(string(status)) {
+		if strings.HasPrefix(l, "VmRSS") || strings.HasPrefix(l, "RssAnon") || strings.HasPrefix(l, "VmHWM") {
+			t.Log(strings.TrimSpace(l))
+		}
+	}
+	t.Logf("%d rules, %.1f octets each, read and loaded in %v", e.Rules(), float64(e.set.Bytes())/float64(n), time.Since(start).Round(time.Millisecond))
+	start = time.Now()
+	if err := e.Apply(copies.Head{Serial: 1}, []copies.Entry{rule("B-2027-000001", "fresh.example", nil).Entry("fresh", 1)}); err != nil || !blocked(e, "fresh.example") {
+		t.Errorf("a new block does not act: %v", err)
+	}
+	t.Logf("one block added in %v", time.Since(start))
+}
+
 func TestConfig(t *testing.T) {
 	for what, change := range map[string]func(*Config){
 		"operator": func(c *Config) { c.Operator = "" },

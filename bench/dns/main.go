@@ -1,0 +1,353 @@
+// Program dns measures what one DNS question costs: CPU time of the server per
+// question, blocked and cached, of our edge and of the peers that are installed,
+// side by side in one run.
+//
+//	go run ./bench/dns [-names 1000000] [-rounds 3] [-seconds 3]
+//
+// It needs dnsperf, and taskset to give the server one core and the load another.
+// Peers: Unbound (rpz), PowerDNS Recursor (rpzFile). Everything is on loopback.
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"flag"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"net"
+	"os"
+	"os/exec"
+	"os/signal"
+	"path/filepath"
+	"regexp"
+	"runtime"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/miekg/dns"
+
+	"bolwerk/shield/edge"
+)
+
+var (
+	names   = flag.Int("names", 1_000_000, "names on the list")
+	rounds  = flag.Int("rounds", 3, "rounds; the figures are medians")
+	seconds = flag.Int("seconds", 3, "seconds of load in each")
+	part    = flag.String("part", "", "run one part: upstream or edge (used by the program itself)")
+	list    = flag.String("list", "", "the list of the part edge")
+)
+
+const (
+	upstream = "127.0.0.1:15302"
+	warm     = 10_000 // different cached names, as in the peers' measurement
+)
+
+func main() {
+	flag.Parse()
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	defer stop()
+	var err error
+	switch *part {
+	case "upstream":
+		err = serveUpstream(ctx)
+	case "edge":
+		err = serveEdge(ctx)
+	default:
+		err = measure(ctx)
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "dns:", err)
+		os.Exit(1)
+	}
+}
+
+func serveEdge(ctx context.Context) error {
+	f, err := os.Open(*list)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	return edge.RunNames(ctx, edge.Names{List: f, Listen: "127.0.0.1:15300", Upstream: upstream, Log: slog.New(slog.NewTextHandler(os.Stderr, nil))})
+}
+
+// serveUpstream answers every question for an address.
+func serveUpstream(ctx context.Context) error {
+	pc, err := net.ListenPacket("udp", upstream)
+	if err != nil {
+		return err
+	}
+	context.AfterFunc(ctx, func() { pc.Close() })
+	s := &dns.Server{PacketConn: pc, Handler: dns.HandlerFunc(func(w dns.ResponseWriter, m *dns.Msg) {
+		a := new(dns.Msg).SetReply(m)
+		a.Authoritative = true
+		if q := m.Question[0]; q.Qtype == dns.TypeA {
+			a.Answer = []dns.RR{&dns.A{Hdr: dns.RR_Header{Name: q.Name, Rrtype: dns.TypeA, Class: dns.ClassINET, Ttl: 86400}, A: net.IPv4(192, 0, 2, 7)}}
+		}
+		w.WriteMsg(a)
+	})}
+	return s.ActivateAndServe()
+}
+
+// product is a server under test.
+type product struct {
+	name    string
+	port    int
+	version string
+	start   func(dir string) (*exec.Cmd, error)
+	cmd     *exec.Cmd
+	rss     int64
+	load    time.Duration
+	cost    map[string][]float64 // us of CPU per question
+	rate    map[string][]float64
+}
+
+func measure(ctx context.Context) error {
+	for _, tool := range []string{"dnsperf", "taskset"} {
+		if _, err := exec.LookPath(tool); err != nil {
+			return fmt.Errorf("%s is not installed: apt-get install dnsperf util-linux", tool)
+		}
+	}
+	if runtime.NumCPU() < 2 {
+		return fmt.Errorf("two cores are needed: one for the server, one for the load")
+	}
+	dir, err := os.MkdirTemp("", "bolwerk-bench-dns-")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(dir)
+	if err := os.Chmod(dir, 0o755); err != nil { // servers give up root
+		return err
+	}
+	if err := writeInputs(dir); err != nil {
+		return err
+	}
+	self, err := os.Executable()
+	if err != nil {
+		return err
+	}
+	up := exec.Command("taskset", "-c", "1", self, "-part", "upstream")
+	if err := up.Start(); err != nil {
+		return err
+	}
+	defer end(up)
+
+	products := []*product{{name: "bolwerk edge", port: 15300, version: runtime.Version(), start: func(dir string) (*exec.Cmd, error) {
+		c := exec.Command("taskset", "-c", "0", self, "-part", "edge", "-list", filepath.Join(dir, "list"))
+		c.Env = append(os.Environ(), "GOMAXPROCS=1")
+		return c, nil
+	}}}
+	products = append(products, peers()...)
+	for _, p := range products {
+		p.cost, p.rate = map[string][]float64{}, map[string][]float64{}
+		if p.cmd, err = p.start(dir); err != nil {
+			return err
+		}
+		began := time.Now()
+		logFile, err := os.Create(filepath.Join(dir, "log."+strings.Fields(p.name)[0]))
+		if err != nil {
+			return err
+		}
+		p.cmd.Stdout, p.cmd.Stderr = logFile, logFile
+		if err := p.cmd.Start(); err != nil {
+			return err
+		}
+		defer end(p.cmd)
+		if err := ready(ctx, p.port); err != nil {
+			out, _ := os.ReadFile(logFile.Name())
+			return fmt.Errorf("%s: %w: %s", p.name, err, tail(out))
+		}
+		p.load = time.Since(began)
+		// Warm the cache.
+		if _, err := dnsperf(ctx, p.port, filepath.Join(dir, "cached"), "-n", "2"); err != nil {
+			return err
+		}
+	}
+	loads := []string{"blocked", "cached"}
+	for range *rounds {
+		for _, load := range loads {
+			for _, p := range products { // interleaved, so that a busy minute hits all
+				before := cpu(p.cmd.Process.Pid)
+				r, err := dnsperf(ctx, p.port, filepath.Join(dir, load), "-l", strconv.Itoa(*seconds))
+				if err != nil {
+					return err
+				}
+				if r.lost*100 > r.done {
+					fmt.Printf("%s, %s: %d of %d questions lost\n", p.name, load, r.lost, r.done)
+				}
+				p.cost[load] = append(p.cost[load], (cpu(p.cmd.Process.Pid)-before).Seconds()*1e6/float64(r.done))
+				p.rate[load] = append(p.rate[load], r.rate)
+				p.rss = rss(p.cmd.Process.Pid)
+			}
+		}
+	}
+	fmt.Printf("%s, %d cores, %s, load %s; %d names, %d rounds of %d s, medians\n", model(), runtime.NumCPU(), kernel(), loadavg(), *names, *rounds, *seconds)
+	fmt.Printf("%-22s %-12s %14s %13s %13s %12s %8s %7s\n", "server", "version", "blocked us/q", "cached us/q", "blocked q/s", "cached q/s", "RSS MB", "load s")
+	best := map[string]float64{}
+	for i, p := range products {
+		fmt.Printf("%-22s %-12s %14.2f %13.2f %13.0f %12.0f %8.0f %7.1f\n", p.name, p.version, median(p.cost["blocked"]), median(p.cost["cached"]),
+			median(p.rate["blocked"]), median(p.rate["cached"]), float64(p.rss)/1e6, p.load.Seconds())
+		for _, l := range loads {
+			if m := median(p.cost[l]); i > 0 && (best[l] == 0 || m < best[l]) {
+				best[l] = m
+			}
+		}
+	}
+	for _, l := range loads {
+		if best[l] > 0 {
+			fmt.Printf("%s: %.2f x the best peer's CPU per question\n", l, median(products[0].cost[l])/best[l])
+		}
+	}
+	return nil
+}
+
+// writeInputs makes the list, the peers' zone and the questions: half of the
+// blocked ones for the name itself, half below it.
+func writeInputs(dir string) error {
+	r := rand.New(rand.NewPCG(1, 1))
+	files := map[string]*bufio.Writer{}
+	for _, n := range []string{"list", "rpz", "blocked", "cached"} {
+		f, err := os.Create(filepath.Join(dir, n))
+		if err != nil {
+			return err
+		}
+		defer f.Close()
+		files[n] = bufio.NewWriterSize(f, 1<<20)
+		defer files[n].Flush()
+	}
+	fmt.Fprint(files["rpz"], "$ORIGIN rpz.\n$TTL 60\n@ SOA localhost. root.localhost. 1 3600 600 86400 60\n@ NS localhost.\n")
+	const letters = "abcdefghijklmnopqrstuvwxyz0123456789"
+	for i := range *names {
+		b := make([]byte, 4+r.IntN(13))
+		for j := range b {
+			b[j] = letters[r.IntN(len(letters))]
+		}
+		name := fmt.Sprintf("%s%x.%s", b, i, []string{"example", "shop.example", "x.example"}[i%3])
+		fmt.Fprintln(files["list"], name)
+		fmt.Fprintf(files["rpz"], "%s A 192.0.2.1\n*.%s A 192.0.2.1\n", name, name)
+		if r.IntN(*names) < 200_000 {
+			if i%2 == 0 {
+				name = "www." + name
+			}
+			fmt.Fprintln(files["blocked"], name, "A")
+		}
+	}
+	for i := range warm {
+		fmt.Fprintf(files["cached"], "host%d.allowed%d.example A\n", i, i%977)
+	}
+	return nil
+}
+
+func ready(ctx context.Context, port int) error {
+	limit := time.Now().Add(3 * time.Minute)
+	for time.Now().Before(limit) && ctx.Err() == nil {
+		c := &dns.Client{Timeout: 500 * time.Millisecond}
+		m, _, err := c.ExchangeContext(ctx, new(dns.Msg).SetQuestion("host1.allowed1.example.", dns.TypeA), fmt.Sprintf("127.0.0.1:%d", port))
+		if err == nil && len(m.Answer) > 0 {
+			return nil
+		}
+		time.Sleep(20 * time.Millisecond)
+	}
+	return fmt.Errorf("does not answer")
+}
+
+type run struct {
+	done, lost int
+	rate       float64
+}
+
+var perf = regexp.MustCompile(`Queries (completed|lost):\s+(\d+)|Queries per second:\s+([\d.]+)`)
+
+func dnsperf(ctx context.Context, port int, data string, more ...string) (r run, err error) {
+	args := append([]string{"-c", "1", "dnsperf", "-s", "127.0.0.1", "-p", strconv.Itoa(port), "-d", data, "-c", "16", "-q", "256", "-t", "2"}, more...)
+	out, err := exec.CommandContext(ctx, "taskset", args...).CombinedOutput()
+	if err != nil {
+		return r, fmt.Errorf("dnsperf: %w: %s", err, tail(out))
+	}
+	for _, m := range perf.FindAllStringSubmatch(string(out), -1) {
+		switch m[1] {
+		case "completed":
+			r.done, _ = strconv.Atoi(m[2])
+		case "lost":
+			r.lost, _ = strconv.Atoi(m[2])
+		default:
+			r.rate, _ = strconv.ParseFloat(m[3], 64)
+		}
+	}
+	if r.done == 0 {
+		return r, fmt.Errorf("dnsperf: no question was answered: %s", tail(out))
+	}
+	return r, nil
+}
+
+func median(v []float64) float64 {
+	if len(v) == 0 {
+		return 0
+	}
+	v = slices.Sorted(slices.Values(v))
+	return v[len(v)/2]
+}
+
+func tail(b []byte) string { b = bytes.TrimSpace(b); return string(b[max(0, len(b)-400):]) }
+
+func end(c *exec.Cmd) {
+	if c.Process != nil {
+		c.Process.Signal(os.Interrupt)
+		done := make(chan struct{})
+		go func() { c.Wait(); close(done) }()
+		select {
+		case <-done:
+		case <-time.After(5 * time.Second):
+			c.Process.Kill()
+			<-done
+		}
+	}
+}
+
+// cpu is the processor time of a process (proc(5): utime and stime in ticks of
+// 10 ms).
+func cpu(pid int) time.Duration {
+	b, _ := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	_, rest, _ := strings.Cut(string(b), ") ")
+	f := strings.Fields(rest)
+	if len(f) < 13 {
+		return 0
+	}
+	u, _ := strconv.Atoi(f[11])
+	s, _ := strconv.Atoi(f[12])
+	return time.Duration(u+s) * 10 * time.Millisecond
+}
+
+func rss(pid int) int64 {
+	b, _ := os.ReadFile(fmt.Sprintf("/proc/%d/statm", pid))
+	f := strings.Fields(string(b))
+	if len(f) < 2 {
+		return 0
+	}
+	n, _ := strconv.ParseInt(f[1], 10, 64)
+	return n * int64(os.Getpagesize())
+}
+
+func model() string {
+	b, _ := os.ReadFile("/proc/cpuinfo")
+	for l := range strings.Lines(string(b)) {
+		if k, v, ok := strings.Cut(l, ":"); ok && strings.TrimSpace(k) == "model name" {
+			return strings.TrimSpace(v)
+		}
+	}
+	return runtime.GOARCH
+}
+
+func kernel() string {
+	b, _ := os.ReadFile("/proc/sys/kernel/osrelease")
+	return "Linux " + strings.TrimSpace(string(b))
+}
+
+func loadavg() string {
+	b, _ := os.ReadFile("/proc/loadavg")
+	f, _, _ := strings.Cut(string(b), " ")
+	return f
+}
