@@ -17,10 +17,13 @@ const langCookie = "lang"
 func (f *Frame) negotiate(w http.ResponseWriter, r *http.Request) bolwerk.Lang {
 	speaks := f.site.Config.Languages
 	if l := bolwerk.Lang(r.URL.Query().Get("lang")); slices.Contains(speaks, l) {
+		if f.site.NoCookies {
+			return l
+		}
 		http.SetCookie(w, &http.Cookie{Name: langCookie, Value: string(l), Path: "/", MaxAge: 365 * 24 * 3600, HttpOnly: true, Secure: f.secure, SameSite: http.SameSiteLaxMode})
 		return l
 	}
-	if c, err := r.Cookie(langCookie); err == nil && slices.Contains(speaks, bolwerk.Lang(c.Value)) {
+	if c, err := r.Cookie(langCookie); err == nil && !f.site.NoCookies && slices.Contains(speaks, bolwerk.Lang(c.Value)) {
 		return bolwerk.Lang(c.Value)
 	}
 	return Accepted(r.Header.Get("Accept-Language"), speaks)

@@ -26,6 +26,9 @@ type Site struct {
 	// places on the left, scripts of our own allowed. Otherwise pages are for
 	// the public: large controls, times spelled out, no script at all.
 	Console bool
+	// NoCookies keeps a language chosen with ?lang= to that one address: the
+	// site's own links carry it on.
+	NoCookies bool
 	// Places stand on the left of a console page, in this order.
 	Places []Place
 	// Who is the person a request comes from; nil, or an answer of nil, is
