@@ -1,0 +1,272 @@
+package door
+
+import (
+	"context"
+	"embed"
+	"encoding/json"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"net/http"
+	"net/netip"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"bolwerk"
+	"bolwerk/internal/clock"
+	"bolwerk/internal/mail"
+	"bolwerk/internal/web"
+	"bolwerk/shield/edge"
+)
+
+// Put keeps what a door took. When it returns an id, body survives a power cut
+// and will reach the desk. No room is a bolwerk.ErrFull.
+type Put func(kind string, body []byte) (id string, err error)
+
+// Door takes reports by mail, form and API, and answers from its copy of what
+// the public may see. It is the copies.Sink of that copy, and safe for
+// concurrent use.
+type Door struct {
+	cfg     Config
+	put     Put
+	frame   *web.Frame
+	pages   *web.Pages
+	clock   clock.Clock
+	log     *slog.Logger
+	count   *metrics
+	openapi []byte
+
+	list                  listing
+	issued                issued
+	requests              requests
+	reports, bytes, looks *quota
+	uploads               *places
+}
+
+// With is what a Door needs.
+type With struct {
+	Put   Put
+	Frame *web.Frame // of a web.Site that Site made
+	Clock clock.Clock
+	Log   *slog.Logger
+	// Metrics may be nil in tests.
+	Metrics prometheus.Registerer
+}
+
+//go:embed texts/*.toml
+var textFiles embed.FS
+
+//go:embed pages/*.html
+var pageFiles embed.FS
+
+//go:embed static
+var staticFiles embed.FS
+
+// Site makes a web.Site the public site: its texts, its files, no cookies.
+func Site(s web.Site) (web.Site, error) {
+	texts, err := web.ReadTexts(textFiles, "texts")
+	if err != nil {
+		return s, err
+	}
+	files, err := fs.Sub(staticFiles, "static")
+	if err != nil {
+		return s, err
+	}
+	s.Name, s.Console, s.NoCookies = "public", false, true
+	s.Texts, s.Static = append(s.Texts, texts), append(s.Static, files)
+	s.Config.MaxBody = max(s.Config.MaxBody, smallBody)
+	return s, nil
+}
+
+// New makes a door. cfg has passed Validate.
+func New(cfg Config, with With) (*Door, error) {
+	d := &Door{cfg: cfg, put: with.Put, frame: with.Frame, clock: with.Clock, log: with.Log,
+		reports: newQuota(int64(cfg.ReportsPerHour)), bytes: newQuota(cfg.BytesPerHour), looks: newQuota(int64(cfg.LooksPerHour)),
+		uploads: newPlaces(cfg.Uploads)}
+	d.list.clear()
+	d.issued.w = newWindow[Receipt](keepIssued, maxIssued)
+	d.requests.w = newWindow[request](keepRequest, maxRequests)
+	d.count = newMetrics(&d.list)
+	if with.Metrics != nil {
+		if err := d.count.register(with.Metrics); err != nil {
+			return nil, err
+		}
+	}
+	var err error
+	if d.pages, err = with.Frame.Pages(pageFiles, "pages"); err != nil {
+		return nil, err
+	}
+	d.openapi, err = openAPI(cfg)
+	return d, err
+}
+
+// Accept is the mail.Accept of the door: it keeps the mail as it came, and
+// nothing of the client but whether it is in an own network.
+func (d *Door) Accept(_ context.Context, e mail.Envelope) (reference string, err error) {
+	if len(e.Raw) == 0 {
+		return "", bolwerk.Invalid("an empty mail")
+	}
+	id, err := d.keep(Report{Channel: ByMail, ReceivedAt: e.ReceivedAt, Token: bolwerk.NewToken().Reveal(), OwnNetwork: e.OwnNetwork,
+		MailFrom: e.MailFrom, Form: Mail, Body: e.Raw})
+	if err != nil {
+		return "", err
+	}
+	return id[max(0, len(id)-12):], nil // the random end of the id: without its time
+}
+
+// keep hands a report in.
+func (d *Door) keep(r Report) (id string, err error) {
+	id, err = d.put(KindReport, r.Encode())
+	d.count.reports.WithLabelValues(string(r.Channel), string(r.Form), result(err)).Inc()
+	if err != nil {
+		return "", fmt.Errorf("report by %s: %w", r.Channel, err)
+	}
+	return id, nil
+}
+
+// receive hands in a report of the site and gives its receipt.
+func (d *Door) receive(from netip.Addr, r Report) (bolwerk.Token, error) {
+	code := bolwerk.NewToken()
+	r.ReceivedAt, r.Token, r.OwnNetwork = d.clock.Now(), code.Reveal(), d.cfg.own(from)
+	if _, err := d.keep(r); err != nil {
+		return bolwerk.Token{}, err
+	}
+	d.issued.add(r.ReceivedAt, code, Receipt{Kind: "report", State: "received", At: r.ReceivedAt})
+	return code, nil
+}
+
+// appeal hands in an appeal and gives its receipt.
+func (d *Door) appeal(a edge.Appeal) (bolwerk.Token, error) {
+	code := bolwerk.NewToken()
+	a.At, a.Receipt = d.clock.Now(), code.Hash()
+	body, err := json.Marshal(a)
+	if err != nil {
+		return bolwerk.Token{}, err
+	}
+	_, err = d.put(KindAppeal, body)
+	d.count.appeals.WithLabelValues(result(err)).Inc()
+	if err != nil {
+		return bolwerk.Token{}, fmt.Errorf("appeal: %w", err)
+	}
+	d.issued.add(a.At, code, Receipt{Kind: "appeal", State: "received", At: a.At, Due: a.At.Add(appealTime), Name: a.Name.String(), Block: a.Block})
+	return code, nil
+}
+
+// appealTime is how long an appeal may wait for its decision: the desk's own.
+const appealTime = 48 * time.Hour
+
+// errNoCopy is why nothing can be looked up before the first copy has come.
+var errNoCopy = fmt.Errorf("the public copy has not come yet: %w", bolwerk.ErrFull)
+
+// Receipt is what the holder of a code may see. Until the desk tells of a
+// receipt that this process gave, it is "received" (for 48 h at most, and not
+// after a restart).
+func (d *Door) Receipt(code bolwerk.Token) (Receipt, error) {
+	now := d.clock.Now()
+	if r, ok := d.list.receipt(now, code.Hash()); ok {
+		return r, nil
+	}
+	if r, ok := d.issued.find(now, code); ok {
+		return r, nil
+	}
+	if !d.list.has() {
+		return Receipt{}, errNoCopy
+	}
+	return Receipt{}, bolwerk.WithHint(bolwerk.NotFound("we know no such code"), "check it for typing errors; receipts are not kept for ever")
+}
+
+// Listed is the block that catches a name; false is none.
+func (d *Door) Listed(name bolwerk.Domain) (Listed, bool, error) {
+	if !d.list.has() {
+		return Listed{}, false, errNoCopy
+	}
+	b, ok := d.list.block(d.clock.Now(), name)
+	return b, ok, nil
+}
+
+func (l *listing) has() bool { l.mu.RLock(); defer l.mu.RUnlock(); return l.ready }
+
+// mayReport and mayLook hold a source network to its rate.
+func (d *Door) mayReport(r *http.Request) error {
+	return d.within(d.reports, r, 1, "too many reports from your network in the last hour")
+}
+
+func (d *Door) mayLook(r *http.Request) error {
+	return d.within(d.looks, r, 1, "too many look-ups from your network in the last hour")
+}
+
+func (d *Door) within(q *quota, r *http.Request, n int, what string) error {
+	from := d.frame.Source(r)
+	if d.cfg.own(from) {
+		return nil
+	}
+	if wait := q.take(d.clock.Now(), web.Network(from), n); wait > 0 {
+		d.count.slowed.Inc()
+		return &web.Wait{Err: &bolwerk.Refusal{Kind: bolwerk.ErrFull, What: what}, After: wait}
+	}
+	return nil
+}
+
+// errUploads is why a large body has to wait.
+var errUploads = fmt.Errorf("as many uploads as may run at once: %w", bolwerk.ErrFull)
+
+const (
+	smallBody  = 1 << 20
+	uploadTime = 2 * time.Minute // 25 MiB at 2 Mbit/s take 105 s
+)
+
+// openBody lets the body of a request be up to max bytes. leave gives its place
+// back.
+func (d *Door) openBody(w http.ResponseWriter, r *http.Request, max int64) (leave func(), err error) {
+	if r.ContentLength >= 0 && r.ContentLength <= smallBody {
+		return func() {}, nil
+	}
+	if r.ContentLength > max {
+		return nil, &http.MaxBytesError{Limit: max}
+	}
+	from := d.frame.Source(r)
+	leave = d.uploads.take(web.Network(from), d.cfg.own(from))
+	if leave == nil {
+		return nil, errUploads
+	}
+	web.AllowBody(w, r, max, uploadTime)
+	return leave, nil
+}
+
+// Handler is the public site.
+func (d *Door) Handler() http.Handler {
+	mux := http.NewServeMux()
+	for pattern, fn := range map[string]web.Func{
+		"POST /api/v1/reports":        d.apiReport,
+		"GET /api/v1/receipts/{code}": d.apiReceipt,
+		"GET /api/v1/names/{name}":    d.apiName,
+		"GET /api/v1/openapi.json":    d.apiDescription,
+		"GET /{$}":                    d.home,
+		"POST /report":                d.report,
+		"GET /r":                      d.enterCode,
+		"GET /r/{code}":               d.receiptPage,
+		"GET /name":                   d.namePage,
+		"POST /appeal":                d.appealForm,
+		"GET /robots.txt":             robots,
+	} {
+		mux.Handle(pattern, d.frame.Do(fn))
+	}
+	return d.frame.Handler(mux)
+}
+
+// robots keeps crawlers from questions without end. Receipts are not named here:
+// a crawler that may not read one would never see that it must not be listed.
+func robots(w http.ResponseWriter, _ *http.Request) error {
+	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+	w.Header().Set("Cache-Control", "public, max-age=86400")
+	_, err := fmt.Fprint(w, "User-agent: *\nDisallow: /api/\nDisallow: /name?\n")
+	return err
+}
+
+// private keeps a page out of search engines and its address out of other
+// sites' logs.
+func private(h http.Header) {
+	h.Set("X-Robots-Tag", "noindex, nofollow")
+	h.Set("Referrer-Policy", "no-referrer")
+}

@@ -1,0 +1,136 @@
+package door
+
+import (
+	"errors"
+	"io"
+	"mime/multipart"
+	"net/http"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+
+	"bolwerk"
+)
+
+// maxParts bounds the fields of a form.
+const maxParts = 12
+
+// form is what a page's form holds: short texts, and at most one file.
+type form struct {
+	text map[string]string
+	file []byte
+	size int // bytes of the whole
+}
+
+// readForm reads a form of either encoding. A file is kept in memory and never
+// on the disk of the door. most bounds the file, maxText each text.
+func readForm(r *http.Request, most int64) (form, error) {
+	f := form{text: map[string]string{}}
+	m, err := r.MultipartReader()
+	if errors.Is(err, http.ErrNotMultipart) {
+		if err := r.ParseForm(); err != nil {
+			return f, readFailed(err)
+		}
+		for k, v := range r.PostForm {
+			f.text[k] = tidy(v[0])
+			f.size += len(v[0])
+		}
+		return f, nil
+	}
+	if err != nil {
+		return f, bolwerk.Invalid("the form cannot be read")
+	}
+	for range maxParts {
+		part, err := m.NextPart()
+		if err == io.EOF {
+			return f, nil
+		}
+		if err != nil {
+			return f, readFailed(err)
+		}
+		if err := f.add(part, most); err != nil {
+			return f, err
+		}
+	}
+	return f, bolwerk.Invalid("the form has more than %d fields", maxParts)
+}
+
+func (f *form) add(part *multipart.Part, most int64) error {
+	bound := int64(maxText)
+	if part.FileName() != "" {
+		bound = most
+	}
+	b, err := io.ReadAll(io.LimitReader(part, bound+1))
+	if err != nil {
+		return readFailed(err)
+	}
+	f.size += len(b)
+	switch {
+	case part.FileName() == "" && part.FormName() != "file":
+		// One byte too many is left to the field's own check, which names the field.
+		f.text[part.FormName()] = tidy(string(b))
+	case int64(len(b)) > bound:
+		return &http.MaxBytesError{Limit: bound}
+	case len(b) > 0:
+		f.file = b
+	}
+	return nil
+}
+
+// tidy makes text of what a browser sent: line ends as everywhere, no broken or
+// control characters.
+func tidy(s string) string {
+	s = strings.ReplaceAll(strings.ToValidUTF8(s, "\uFFFD"), "\r\n", "\n")
+	return strings.Map(func(r rune) rune {
+		if r != '\n' && r != '\t' && unicode.IsControl(r) {
+			return ' '
+		}
+		return r
+	}, s)
+}
+
+// faults are the errors beside the fields of a form: key of the text by field.
+type faults map[string]string
+
+// fileFault says what is wrong with an upload, or "".
+func fileFault(b []byte, most int64) string {
+	if checkMail(b, most) == nil {
+		return ""
+	}
+	if strings.HasPrefix(http.DetectContentType(b), "image/") {
+		return "door.fault.image"
+	}
+	if strings.HasPrefix(string(b[:min(len(b), 8)]), "\xD0\xCF\x11\xE0\xA1\xB1\x1A\xE1") { // an OLE file: a mail saved by Outlook
+		return "door.fault.msg"
+	}
+	return "door.fault.file"
+}
+
+// reportOf makes a report of the report form.
+func reportOf(f form, most int64) (Report, faults) {
+	r := Report{Channel: ByWeb}
+	text := strings.TrimSpace(f.text["text"])
+	switch {
+	case f.file != nil && text != "":
+		return r, faults{"text": "door.fault.both"}
+	case f.file != nil:
+		if key := fileFault(f.file, most); key != "" {
+			return r, faults{"file": key}
+		}
+		r.Form, r.Body = Evidence, f.file
+	case text == "" && f.text["what"] == "file":
+		return r, faults{"file": "door.fault.nofile"}
+	case text == "":
+		return r, faults{"text": "door.fault.empty"}
+	case len(text) > maxText:
+		return r, faults{"text": "door.fault.long"}
+	case checkURL(text) == nil:
+		r.Form, r.Body = Link, []byte(text)
+	default:
+		r.Form, r.Body = Text, []byte(text)
+	}
+	return r, nil
+}
+
+// runes counts what a person would call characters.
+func runes(s string) int { return utf8.RuneCountInString(s) }

@@ -1,0 +1,77 @@
+package door
+
+import (
+	"encoding/json"
+	"net/http"
+	"reflect"
+	"strconv"
+
+	"github.com/danielgtaylor/huma/v2"
+
+	"bolwerk/internal/web"
+)
+
+// openAPI describes the API of the public site, from the types that it speaks.
+// The handlers are plain ones: their bodies are mails that no schema describes.
+// A test holds each answer against this description.
+func openAPI(cfg Config) ([]byte, error) {
+	doc := description(cfg)
+	return json.Marshal(doc)
+}
+
+func description(cfg Config) *huma.OpenAPI {
+	reg := huma.NewMapRegistry("#/components/schemas/", huma.DefaultSchemaNamer)
+	doc := &huma.OpenAPI{
+		OpenAPI: "3.1.0",
+		Info: &huma.Info{Title: cfg.Operator + ": reports and look-ups", Version: "1",
+			Description: "Report suspicious links, texts and mails, see what became of a report, and ask whether a name is blocked. No account is needed. " +
+				"Times are UTC (RFC 3339), names are lower-case A-labels. Errors are problem details (RFC 9457)."},
+		Components: &huma.Components{Schemas: reg},
+	}
+	schema := func(v any) *huma.Schema { return reg.Schema(reflect.TypeOf(v), true, "") }
+	answers := func(status int, text string, v any, headers map[string]*huma.Param, problems ...int) map[string]*huma.Response {
+		out := map[string]*huma.Response{strconv.Itoa(status): {Description: text, Headers: headers,
+			Content: map[string]*huma.MediaType{typeJSON: {Schema: schema(v)}}}}
+		for _, p := range problems {
+			r := &huma.Response{Description: http.StatusText(p), Content: map[string]*huma.MediaType{"application/problem+json": {Schema: schema(web.Problem{})}}}
+			if p == http.StatusTooManyRequests || p == http.StatusServiceUnavailable {
+				r.Headers = map[string]*huma.Param{"Retry-After": {Description: "seconds to wait", Schema: &huma.Schema{Type: huma.TypeInteger}}}
+			}
+			out[strconv.Itoa(p)] = r
+		}
+		return out
+	}
+	text := func(max int, enum ...any) *huma.Schema {
+		s := &huma.Schema{Type: huma.TypeString, Enum: enum}
+		if max > 0 {
+			s.MaxLength = &max
+		}
+		return s
+	}
+	doc.AddOperation(&huma.Operation{
+		OperationID: "report", Method: http.MethodPost, Path: "/api/v1/reports", Summary: "Report something suspicious",
+		Description: "201 means that the report survives a power cut and will be looked at. The same Idempotency-Key with the same body within 24 hours gives the same receipt (until this host restarts); with another body 422.",
+		Parameters: []*huma.Param{
+			{Name: "form", In: "query", Schema: text(0, "evidence", "mail"), Description: "what the mail is: the suspicious mail itself (evidence), or a reporter's mail around it"},
+			{Name: "lang", In: "query", Schema: text(0, "nl", "fr", "de", "en"), Description: "language of the reporter, where the body does not say it"},
+			{Name: "Idempotency-Key", In: "header", Schema: text(maxKey), Description: "a text of your own for this report, so that it can be sent again"},
+		},
+		RequestBody: &huma.RequestBody{Required: true, Content: map[string]*huma.MediaType{
+			typeJSON: {Schema: schema(ReportRequest{})},
+			typeMail: {Schema: &huma.Schema{Type: huma.TypeString, Description: "a mail of at most " + strconv.FormatInt(cfg.MaxUpload>>20, 10) + " MiB, byte for byte"}},
+		}},
+		Responses: answers(http.StatusCreated, "It is kept", ReportAnswer{}, map[string]*huma.Param{
+			"Location": {Description: "where the receipt can be read", Schema: text(0)}}, 400, 409, 413, 415, 422, 429, 503),
+	})
+	doc.AddOperation(&huma.Operation{
+		OperationID: "receipt", Method: http.MethodGet, Path: "/api/v1/receipts/{code}", Summary: "What became of a report or an appeal",
+		Parameters: []*huma.Param{{Name: "code", In: "path", Required: true, Schema: text(0), Description: "the receipt's code, in any case, with or without hyphens"}},
+		Responses:  answers(http.StatusOK, "How it stands", Receipt{}, nil, 404, 429, 503),
+	})
+	doc.AddOperation(&huma.Operation{
+		OperationID: "name", Method: http.MethodGet, Path: "/api/v1/names/{name}", Summary: "Whether a name is blocked here",
+		Parameters: []*huma.Param{{Name: "name", In: "path", Required: true, Schema: text(0), Description: "a host name; U-labels are understood"}},
+		Responses:  answers(http.StatusOK, "Whether it is blocked, since when, why and by whom", NameAnswer{}, nil, 400, 429, 503),
+	})
+	return doc
+}
