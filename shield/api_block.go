@@ -1,0 +1,149 @@
+package shield
+
+import (
+	"context"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/danielgtaylor/huma/v2"
+
+	"bolwerk"
+	"bolwerk/internal/account"
+	"bolwerk/internal/idn"
+)
+
+type listBlocksIn struct {
+	Window
+	State string `query:"state" enum:"in_force,expired,withdrawn" doc:"absent: all"`
+	Query string `query:"q" maxLength:"253" doc:"part of the name"`
+}
+
+func (l listBlocksIn) filter(pass bool) BlockFilter {
+	return BlockFilter{State: State(l.State), Pass: pass, Query: strings.ToLower(l.Query), After: l.Cursor, Limit: l.Limit}
+}
+
+type endIn struct {
+	ByID
+	Body struct {
+		Reason string `json:"reason" maxLength:"2000" doc:"why, in a few words; kept in the audit trail"`
+		Cause  string `json:"cause,omitempty" enum:"false_positive,appeal,cleaned,error" doc:"absent: error"`
+	}
+}
+
+// nameIn reads a name as people give it. An address of a page is none.
+func nameIn(text string) (bolwerk.Domain, error) {
+	d, err := idn.Parse(strings.TrimSpace(text))
+	if err != nil && strings.ContainsAny(text, "/:@") {
+		err = bolwerk.WithHint(err, "give the name alone, without http:// and path")
+	}
+	return d, err
+}
+
+func (a *API) blocks(api huma.API) {
+	s := a.shield
+	add(a, api, account.Look, "GET", "/blocks", "List blocks", func(ctx context.Context, in *listBlocksIn) (*answer[page[Block]], error) {
+		rows, err := s.Blocks(ctx, in.filter(false))
+		return paged(in.Window, rows, func(b Block) string { return b.ID }), err
+	})
+	add(a, api, account.Look, "GET", "/blocks/{id}", "Show a block with its whole life", func(ctx context.Context, in *ByID) (*answer[BlockView], error) {
+		return a.blockView(ctx, in.ID, false)
+	})
+	type addBlock struct {
+		Body struct {
+			Name string `json:"name" maxLength:"600" doc:"in A-labels or as people write it"`
+			Wish
+		}
+	}
+	add(a, api, account.Decide, "POST", "/blocks", "Block a name that nobody reported; 202 where a second person is needed", func(ctx context.Context, in *addBlock) (*decided, error) {
+		c, err := in.Body.confirm()
+		if err != nil {
+			return nil, err
+		}
+		if c.Name, err = nameIn(in.Body.Name); err != nil {
+			return nil, err
+		}
+		out, err := s.Confirm(ctx, Decider(whoAsks(ctx)), c)
+		return decision(out, http.StatusCreated), err
+	})
+	add(a, api, account.Decide, "POST", "/blocks/{id}/withdraw", "Take a block out of force", func(ctx context.Context, in *endIn) (*decided, error) {
+		return a.end(ctx, in, false)
+	})
+	type explain struct {
+		Name string `path:"name" maxLength:"600"`
+	}
+	add(a, api, account.Look, "GET", "/names/{name}", "Explain what happens to a name, and ask every resolver", func(ctx context.Context, in *explain) (*answer[Explanation], error) {
+		name, err := nameIn(in.Name)
+		if err != nil {
+			return nil, err
+		}
+		e, err := s.Explain(ctx, name)
+		return &answer[Explanation]{Body: e}, err
+	})
+	a.exemptions(api)
+}
+
+func (a *API) exemptions(api huma.API) {
+	s := a.shield
+	add(a, api, account.Look, "GET", "/exemptions", "List exemptions", func(ctx context.Context, in *listBlocksIn) (*answer[page[Block]], error) {
+		rows, err := s.Blocks(ctx, in.filter(true))
+		return paged(in.Window, rows, func(b Block) string { return b.ID }), err
+	})
+	type addExemption struct {
+		Body struct {
+			Name      string `json:"name" maxLength:"600"`
+			Reason    string `json:"reason" maxLength:"2000"`
+			Scope     string `json:"scope,omitempty" enum:"host,subtree,registrable" doc:"absent: host"`
+			For       string `json:"for,omitempty" maxLength:"20" doc:"length of time such as 12h; absent with until and permanent: 24h, the most that one person may give"`
+			Until     string `json:"until,omitempty" format:"date-time"`
+			Permanent bool   `json:"permanent,omitempty" doc:"for ever; needs a second person"`
+		}
+	}
+	add(a, api, account.Decide, "POST", "/exemptions", "Let a name pass whatever is blocked; 202 where a second person is needed", func(ctx context.Context, in *addExemption) (*decided, error) {
+		b := in.Body
+		if b.Permanent && (b.For != "" || b.Until != "") {
+			return nil, bolwerk.Invalid("an exemption is permanent or has an end, not both")
+		}
+		length, until, err := span(b.For, b.Until)
+		if err != nil {
+			return nil, err
+		}
+		if length == 0 && until.IsZero() && !b.Permanent {
+			length = 24 * time.Hour
+		}
+		name, err := nameIn(b.Name)
+		if err != nil {
+			return nil, err
+		}
+		out, err := s.Exempt(ctx, Decider(whoAsks(ctx)), Exempt{Name: name, Scope: bolwerk.Scope(b.Scope), For: length, Until: until, Reason: b.Reason})
+		return decision(out, http.StatusCreated), err
+	})
+	add(a, api, account.Decide, "POST", "/exemptions/{id}/remove", "End an exemption", func(ctx context.Context, in *endIn) (*decided, error) {
+		return a.end(ctx, in, true)
+	})
+}
+
+func (a *API) blockView(ctx context.Context, text string, pass bool) (*answer[BlockView], error) {
+	id, err := a.shield.blockID(ctx, text, pass)
+	if err != nil {
+		return nil, err
+	}
+	v, err := a.shield.Block(ctx, id)
+	return &answer[BlockView]{Body: v}, err
+}
+
+func (a *API) end(ctx context.Context, in *endIn, pass bool) (*decided, error) {
+	cause := ByMistake
+	if in.Body.Cause != "" {
+		var err error
+		if cause, err = ParseCause(in.Body.Cause); err != nil {
+			return nil, err
+		}
+	}
+	id, err := a.shield.blockID(ctx, in.ID, pass)
+	if err != nil {
+		return nil, err
+	}
+	out, err := a.shield.Withdraw(ctx, Decider(whoAsks(ctx)), id, cause, in.Body.Reason)
+	return decision(out, http.StatusOK), err
+}

@@ -1,0 +1,138 @@
+package shield
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+
+	"bolwerk/internal/terminal"
+	"bolwerk/shield/judge"
+)
+
+// CaseCmd is "bolwerk case".
+type CaseCmd struct {
+	List    caseList    `cmd:"" help:"List the cases; what waits for a person comes first."`
+	Show    caseShow    `cmd:"" help:"Show a case: evidence, verdicts, reports, what would be blocked."`
+	Confirm caseConfirm `cmd:"" help:"Have the case's name blocked."`
+	Reject  caseReject  `cmd:"" help:"End the case without a block."`
+	Replay  caseReplay  `cmd:"" help:"Judge the case again from the evidence that is kept."`
+}
+
+type caseList struct {
+	desktop
+	State []string `help:"Only these states: gathering, waiting, second, decided, closed. Default: all whose proposal stands." enum:"gathering,waiting,second,decided,closed" placeholder:"STATE"`
+	Query string   `help:"Only names that contain this." short:"q" placeholder:"TEXT"`
+}
+
+// Run does it.
+func (c *caseList) Run(ctx context.Context, t *terminal.Terminal) error {
+	q := url.Values{"q": {c.Query}, "state": {strings.Join(c.State, ",")}}
+	urgent := func(all []CaseRow) {
+		slices.SortStableFunc(all, func(a, b CaseRow) int {
+			if a.State.Open() != b.State.Open() {
+				if a.State.Open() {
+					return -1
+				}
+				return 1
+			}
+			return int(b.Priority - a.Priority)
+		})
+	}
+	return list(ctx, t, &c.desktop, "/cases", q, urgent, caseRows)
+}
+
+type caseShow struct {
+	desktop
+	ID string `arg:"" help:"Id, number (C-2026-000001) or name."`
+}
+
+// Run does it.
+func (c *caseShow) Run(ctx context.Context, t *terminal.Terminal) error {
+	return show(ctx, t, &c.desktop, http.MethodGet, "/cases/"+url.PathEscape(c.ID), nil, printCase)
+}
+
+func printCase(w io.Writer, v CaseView) {
+	fmt.Fprintf(w, "%s\t%s\nid\t%s\nstate\t%s %s\nverdict\t%s\n", v.Ref, named(v.Name), v.ID, v.State, terminal.Escape(v.Outcome), dash(v.Verdict))
+	if len(v.Verdicts) > 0 {
+		for _, r := range v.Verdicts[0].Reasons {
+			fmt.Fprintf(w, "\t%s\n", reasonText(r))
+		}
+	}
+	fmt.Fprintf(w, "proposed\t%s %s\n", dash(string(v.Scope)), named(v.Target))
+	for _, r := range v.ScopeWhy {
+		fmt.Fprintf(w, "\t%s\n", reasonText(r))
+	}
+	fmt.Fprintf(w, "brand\t%s\ncampaign\t%s\nreports\t%d, %d reporters, first %s\n", dash(v.Brand), dash(v.Campaign), v.Reports, v.Reporters, at(v.FirstSeen))
+	for _, e := range v.Evidence {
+		fmt.Fprintf(w, "evidence\t%s %s: %s %s\n", e.Family, terminal.Escape(e.Source), e.Verdict, terminal.Escape(strings.TrimSpace(e.Reason+" "+e.Detail)))
+	}
+	if v.Proposal != nil {
+		fmt.Fprintf(w, "waits\tfor a second person: %s\n", terminal.Escape(v.Proposal.Need))
+	}
+	if v.Placed != nil {
+		fmt.Fprintf(w, "block\t%s %s, %s\n", v.Placed.Ref, named(v.Placed.Name.String()), v.Placed.State)
+	}
+}
+
+func reasonText(r judge.Reason) string { return terminal.Escape(r.Text) }
+
+// wishes are the flags of a block.
+type wishes struct {
+	Reason      string `help:"Why, in a few words; kept in the audit trail." required:"" placeholder:"TEXT"`
+	Scope       string `help:"host, subtree or registrable. Default: what the rules propose, or host." enum:",host,subtree,registrable" default:"" placeholder:"SCOPE"`
+	For         Span   `help:"How long: 72h, 14d. Default: what the rules propose." placeholder:"TIME"`
+	Ground      string `help:"Legal ground. Default: the configured one." placeholder:"TEXT"`
+	Class       string `help:"phishing, fake_shop, malware or scam." enum:",phishing,fake_shop,malware,scam" default:"" placeholder:"CLASS"`
+	Brand       string `help:"Whom it imitates." placeholder:"NAME"`
+	Action      string `help:"What is answered: redirect, nxdomain or nodata." enum:",redirect,nxdomain,nodata" default:"" placeholder:"ACTION"`
+	Compromised bool   `help:"A hacked site of somebody else is behind it: shorter, and cleaned sites come back."`
+}
+
+func (w wishes) wish() Wish {
+	return Wish{Reason: w.Reason, Scope: w.Scope, For: string(w.For), Class: w.Class, Brand: w.Brand, Ground: w.Ground, Action: w.Action, Compromised: w.Compromised}
+}
+
+type caseConfirm struct {
+	desktop
+	ID string `arg:"" help:"Id, number (C-2026-000001) or name."`
+	wishes
+}
+
+// Run does it.
+func (c *caseConfirm) Run(ctx context.Context, t *terminal.Terminal) error {
+	return decide(ctx, t, &c.desktop, "/cases/"+url.PathEscape(c.ID)+"/confirm", c.wish())
+}
+
+// because is the body of a decision that needs a reason only.
+type because struct {
+	Reason string `json:"reason"`
+	Cause  string `json:"cause,omitempty"`
+}
+
+type caseReject struct {
+	desktop
+	ID     string `arg:"" help:"Id, number (C-2026-000001) or name."`
+	Reason string `help:"Why, in a few words; kept in the audit trail." required:"" placeholder:"TEXT"`
+}
+
+// Run does it.
+func (c *caseReject) Run(ctx context.Context, t *terminal.Terminal) error {
+	return decide(ctx, t, &c.desktop, "/cases/"+url.PathEscape(c.ID)+"/reject", because{Reason: c.Reason})
+}
+
+type caseReplay struct {
+	desktop
+	ID string `arg:"" help:"Id, number (C-2026-000001) or name."`
+}
+
+// Run does it.
+func (c *caseReplay) Run(ctx context.Context, t *terminal.Terminal) error {
+	return show(ctx, t, &c.desktop, http.MethodGet, "/cases/"+url.PathEscape(c.ID)+"/replay", nil, func(w io.Writer, r Replayed) {
+		fmt.Fprintf(w, "%s\tthe verdict is %s\nwas\t%s\t%s\nis\t%s\t%s\n", named(r.Name), map[string]string{"same": "the same", "different": "another one now"}[r.State],
+			dash(string(r.Was.Word)), dash(r.Was.Ruleset), dash(string(r.Is.Word)), dash(r.Is.Ruleset))
+	})
+}
