@@ -594,3 +594,29 @@ func FuzzReply(f *testing.F) {
 		}
 	})
 }
+
+// BenchmarkHandle is what a question costs without the kernel.
+func BenchmarkHandle(b *testing.B) {
+	cfg := DefaultConfig()
+	cfg.Upstream = []string{"127.0.0.1:1"}
+	s, _ := New(cfg, block, nil, nil, nil)
+	w, out := s.worker(0), make([]byte, maxUDP)
+	m := new(dns.Msg).SetQuestion("host.allowed.example.", dns.TypeA)
+	cached, _ := m.Pack()
+	r := new(dns.Msg).SetReply(m)
+	r.Answer = []dns.RR{rr("host.allowed.example. 300 IN A 192.0.2.9")}
+	reply, _ := r.Pack()
+	w.q.parse(cached, 0)
+	kept, ttl, _, _ := keep(nil, reply, m.Id, w.q.query(0)[12:][:len(w.q.Name)+4])
+	s.cache.put(w.q.cacheKey(nil), kept, 0, ttl)
+	m.Question[0].Name = "www.blocked.example."
+	blocked, _ := m.Pack()
+	for name, msg := range map[string][]byte{"blocked": blocked, "cached": cached} {
+		b.Run(name, func(b *testing.B) {
+			b.ReportAllocs()
+			for b.Loop() {
+				w.handle(out, msg, true, 0, 1)
+			}
+		})
+	}
+}
