@@ -2,21 +2,17 @@ package account
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"io"
 	"os"
 	"path/filepath"
-	"strings"
-	"text/tabwriter"
 
 	"bolwerk"
+	"bolwerk/internal/terminal"
 )
 
 // Terminal is where a command writes. The command line binds it to Run.
-type Terminal struct {
-	Out io.Writer
-}
+type Terminal = terminal.Terminal
 
 // desk says where the admin socket is and how to print.
 type desk struct {
@@ -24,21 +20,22 @@ type desk struct {
 	JSON bool   `help:"Print JSON."`
 }
 
-func (d desk) client() Client { return Client{Socket: filepath.Join(d.Data, SocketName)} }
+// client finds the socket in the folder, or in the desk's part of it where one
+// machine runs more than the desk.
+func (d desk) client() Client {
+	socket := filepath.Join(d.Data, "desk", SocketName)
+	if _, err := os.Stat(filepath.Dir(socket)); err != nil {
+		socket = filepath.Join(d.Data, SocketName)
+	}
+	return Client{Socket: socket}
+}
 
 // print writes v as JSON, or calls table.
 func (d desk) print(t *Terminal, v any, table func(w io.Writer)) error {
 	if d.JSON {
-		b, err := json.MarshalIndent(v, "", "  ")
-		if err != nil {
-			return err
-		}
-		_, err = fmt.Fprintln(t.Out, string(b))
-		return err
+		return t.JSON(v)
 	}
-	w := tabwriter.NewWriter(t.Out, 0, 4, 2, ' ', 0)
-	table(w)
-	return w.Flush()
+	return t.Table(table)
 }
 
 // items is how every list is printed as JSON.
@@ -207,7 +204,7 @@ func (c *tokenList) Run(ctx context.Context, t *Terminal) error {
 			if !k.UsedAt.IsZero() {
 				used = k.UsedAt.Format("2006-01-02 15:04 MST")
 			}
-			fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t%s\n", k.ID, k.Login, visible(k.Name), joinScopes(k.Scopes), k.State, k.Expires.Format("2006-01-02"), used)
+			fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t%s\n", k.ID, k.Login, terminal.Escape(k.Name), joinScopes(k.Scopes), k.State, k.Expires.Format("2006-01-02"), used)
 		}
 	})
 }
@@ -223,14 +220,4 @@ func (c *tokenRevoke) Run(ctx context.Context, t *Terminal) error {
 		return err
 	}
 	return c.print(t, askID{c.ID}, func(w io.Writer) { fmt.Fprintln(w, "revoked") })
-}
-
-// visible escapes what would change how a terminal shows a line.
-func visible(s string) string {
-	return strings.Map(func(r rune) rune {
-		if r < ' ' || r >= 0x7f && r < 0xa0 || r >= 0x200b && r <= 0x200f || r >= 0x2028 && r <= 0x202e || r >= 0x2066 && r <= 0x2069 {
-			return '\ufffd'
-		}
-		return r
-	}, s)
 }
