@@ -23,7 +23,7 @@ import (
 //
 //	EPOCH-SERIAL.snapshot    E lines and the M line, as they came
 //	EPOCH-SERIAL.changes     B and H lines since, as they came
-//	EPOCH-SERIAL.withdrawn   withdrawals of earlier epochs that the snapshot does not know
+//	EPOCH-SERIAL.withdrawn   withdrawals from before the snapshot
 //	keys                     K lines
 //	audit                    H lines, at most one an hour
 //
@@ -37,15 +37,19 @@ type Files struct {
 	current string // base name of the generation in use; empty: none
 	base    Head   // of its snapshot
 	size    int64  // of its changes, whole
+	named   bool   // the name of its changes is durable
 	torn    bool   // there may be more octets behind size
 	ghosts  map[string]int64
 	noted   time.Time // when the last audit head was kept
-	damaged []string  // generations passed over by Load
+	// withheld counts entries that the desk lists and an older withdrawal keeps
+	// out.
+	withheld int64
+	damaged  []string // generations passed over by Load
 }
 
-// maxGhosts bounds the withdrawals carried over an epoch; the highest versions
-// stay.
-const maxGhosts = 1 << 17
+// maxGhosts bounds the withdrawals that are carried on: the highest versions
+// stay. At a hundred a day it is two years, longer than backups are kept.
+const maxGhosts = 1 << 16
 
 // NewFiles keeps a copy in dir.
 func NewFiles(d disk.Disk, dir string) *Files { return &Files{disk: d, dir: dir} }
@@ -70,6 +74,9 @@ func (f *Files) Load(trust Trust) (l Loaded, err error) {
 		return l, err
 	}
 	names, err := f.disk.List(f.dir)
+	if err == nil {
+		err = f.disk.SyncDir(f.dir) // a killed process may not have come to it
+	}
 	if err != nil {
 		return l, err
 	}
@@ -123,12 +130,7 @@ func (f *Files) use(g string, head Head, bytes int64, l *Loaded) error {
 	}
 	f.current, f.base, f.ghosts, f.size = g, head, ghosts, 0
 	l.Head, l.Snapshot = head, bytes
-	err = f.changes(g, func(h Head, batches []Batch, end int64) bool {
-		for _, b := range batches {
-			for _, e := range b.Entries {
-				f.exorcise(e)
-			}
-		}
+	err = f.changes(g, func(h Head, _ []Batch, end int64) bool {
 		l.Head, f.size = h, end
 		return true
 	}, head)
@@ -141,7 +143,21 @@ func (f *Files) use(g string, head Head, bytes int64, l *Loaded) error {
 	}
 	f.torn = total > f.size
 	l.Changes = f.size
-	return nil
+	return f.settle(err == nil)
+}
+
+// settle makes durable what a killed process may have left in the system's
+// memory: it is about to be used.
+func (f *Files) settle(changes bool) error {
+	f.named = changes
+	if !changes {
+		return nil
+	}
+	w, err := f.disk.Append(f.path(f.current + ".changes"))
+	if err != nil {
+		return err
+	}
+	return errors.Join(w.Sync(), w.Close())
 }
 
 // verifySnapshot checks every octet of a snapshot.
@@ -276,25 +292,19 @@ func (f *Files) salvage(g string, l *Loaded) {
 	}
 }
 
-// ghost notes a withdrawal that the copy in use may not know of.
+// ghost notes a withdrawal.
 func (f *Files) ghost(id string, version int64) {
 	if have, ok := f.ghosts[id]; !ok || have < version {
 		f.ghosts[id] = version
 	}
 }
 
-// exorcise lets a ghost go that a higher version has overtaken, and says
-// whether e may be used.
-func (f *Files) exorcise(e Entry) bool {
+// withdrawn says that e is older than a withdrawal of its id that we know of.
+// That withdrawal stands for ever, also after a younger decision: a restored
+// desk may have forgotten both.
+func (f *Files) withdrawn(e Entry) bool {
 	v, ok := f.ghosts[e.ID]
-	if !ok || e.Removed {
-		return true
-	}
-	if e.Version > v {
-		delete(f.ghosts, e.ID)
-		return true
-	}
-	return false
+	return ok && !e.Removed && e.Version <= v
 }
 
 // Entries yields every entry in force by the files, once, in no order.
@@ -302,13 +312,18 @@ func (f *Files) Entries(yield func(Entry) bool) error {
 	if f.current == "" {
 		return nil
 	}
-	later, err := f.later()
+	later, _, err := f.later()
 	if err != nil {
 		return err
 	}
 	more := true
+	f.withheld = 0
 	err = f.snapshot(f.current, func(e Entry) bool {
-		if _, ok := later[e.ID]; ok || !f.exorcise(e) {
+		if _, ok := later[e.ID]; ok {
+			return true
+		}
+		if f.withdrawn(e) {
+			f.withheld++
 			return true
 		}
 		more = yield(e)
@@ -325,14 +340,18 @@ func (f *Files) Entries(yield func(Entry) bool) error {
 	return nil
 }
 
-// later is what the changes made of each entry that they name.
-func (f *Files) later() (map[string]Entry, error) {
-	later := map[string]Entry{}
+// later is what the changes made of each entry that they name, and the highest
+// version of each withdrawal among them.
+func (f *Files) later() (later map[string]Entry, removed map[string]int64, err error) {
+	later, removed = map[string]Entry{}, map[string]int64{}
 	end := int64(0)
-	err := f.changes(f.current, func(_ Head, batches []Batch, at int64) bool {
+	err = f.changes(f.current, func(_ Head, batches []Batch, at int64) bool {
 		for _, b := range batches {
 			for _, e := range b.Entries {
-				if f.exorcise(e) {
+				if e.Removed {
+					removed[e.ID] = max(removed[e.ID], e.Version)
+				}
+				if !f.withdrawn(e) {
 					later[e.ID] = e
 				}
 			}
@@ -343,7 +362,7 @@ func (f *Files) later() (map[string]Entry, error) {
 	if err == nil && end != f.size {
 		err = bolwerk.Invalid("changes of generation %s: %d octets are whole, %d were", f.current, end, f.size)
 	}
-	return later, err
+	return later, removed, err
 }
 
 // snapshot yields the entries of a snapshot file and checks them once more.
@@ -385,10 +404,6 @@ func (f *Files) Append(batches [][]byte, head []byte) error {
 			return err
 		}
 	}
-	old, err := disk.Exists(f.disk, path)
-	if err != nil {
-		return err
-	}
 	var b bytes.Buffer
 	for _, raw := range batches {
 		b.Write(batchLine(raw))
@@ -405,12 +420,13 @@ func (f *Files) Append(batches [][]byte, head []byte) error {
 	if cerr := w.Close(); err == nil {
 		err = cerr
 	}
-	if err == nil && !old {
+	if err == nil && !f.named {
 		err = f.disk.SyncDir(f.dir)
 	}
 	if err != nil {
 		return disk.Full(err)
 	}
+	f.named = true
 	f.size += int64(b.Len())
 	f.torn = false
 	return nil

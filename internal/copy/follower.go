@@ -42,6 +42,7 @@ type Follower struct {
 	ready chan struct{} // closed when the copy on disk is in use
 	mu    sync.Mutex
 	seen  State
+	held  int64 // entries withheld
 	audit []AuditHead
 }
 
@@ -61,13 +62,16 @@ type Status struct {
 	Head   Head // Copy is empty where there is nothing yet
 	Heard  time.Time
 	Alarms []Alarm
+	// Withheld counts entries that the desk lists again after a restore though
+	// it had withdrawn them; they are not used.
+	Withheld int64
 }
 
 // Status is where the follower stands now.
 func (f *Follower) Status() Status {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	return Status{f.seen.Head, f.seen.Heard, f.seen.Alarms()}
+	return Status{f.seen.Head, f.seen.Heard, f.seen.Alarms(), f.held}
 }
 
 // AuditHeads are the audit heads that the desk has signed and we have seen, at
@@ -195,7 +199,7 @@ func (f *Follower) tell(ctx context.Context, at Mark) error {
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		w.CloseWithError(f.m.files.Held(w))
+		w.CloseWithError(f.m.Held(w))
 	}()
 	defer func() { r.CloseWithError(io.ErrClosedPipe); <-done }()
 	req, err := http.NewRequestWithContext(ctx, http.MethodPut, fmt.Sprintf("%s/held?epoch=%d&serial=%d", f.url(), at.Epoch, at.Serial), r)
@@ -229,7 +233,7 @@ func (f *Follower) note() {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	moved := s.Head.Audit != f.seen.Head.Audit || f.audit == nil
-	f.seen = s
+	f.seen, f.held = s, f.m.Withheld()
 	if s.Head.Copy == "" {
 		return
 	}
@@ -262,6 +266,7 @@ func (f *Follower) Register(reg prometheus.Registerer) error {
 		gauge("bolwerk_copy_epoch", "Epoch of the copy in use.", func(s State) float64 { return float64(s.Head.Epoch) }),
 		gauge("bolwerk_copy_serial", "Serial of the copy in use.", func(s State) float64 { return float64(s.Head.Serial) }),
 		gauge("bolwerk_copy_entries", "Entries of the copy in use, as its head says.", func(s State) float64 { return float64(s.Head.Count) }),
+		gauge("bolwerk_copy_withheld_entries", "Entries that a restored desk lists though it had withdrawn them; they are not used.", func(State) float64 { return float64(f.held) }),
 		gauge("bolwerk_copy_fresh_seconds", "Seconds until the head is no longer fresh; negative when it is not.", func(s State) float64 {
 			return s.Head.Fresh.Sub(f.cfg.Clock.Now()).Seconds()
 		}),

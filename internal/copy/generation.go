@@ -10,6 +10,7 @@ import (
 	"errors"
 	"io"
 	"io/fs"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -26,7 +27,7 @@ func (f *Files) Install(st Staged) error {
 	if err != nil {
 		return err
 	}
-	ghosts, err := f.carry(st)
+	ghosts, err := f.carry(st, m.Head)
 	if err != nil {
 		return err
 	}
@@ -54,7 +55,7 @@ func (f *Files) Install(st Staged) error {
 	}
 	before := f.current
 	if next != f.current {
-		f.size, f.torn = 0, false
+		f.size, f.named, f.torn = 0, false, false
 	}
 	f.current, f.base, f.ghosts = next, m.Head, ghosts
 	if err := fault.Point("copy.install.done"); err != nil {
@@ -82,21 +83,39 @@ func (f *Files) sweep(keep ...string) error {
 	return nil
 }
 
-// carry finds the withdrawals known here that a staged snapshot does not know.
-func (f *Files) carry(st Staged) (map[string]int64, error) {
-	ghosts := map[string]int64{}
-	for id, v := range f.ghosts {
-		ghosts[id] = v
-	}
+// carry finds the withdrawals that a new generation starts with: those that we
+// were told of, and in the same epoch what the staged snapshot no longer lists.
+func (f *Files) carry(st Staged, next Head) (map[string]int64, error) {
+	ghosts := maps.Clone(f.ghosts)
+	missing := map[string]Entry{} // of the changes, until seen below
+	old := &entryReader{}         // the snapshot before; nothing across an epoch
+	later := map[string]Entry{}
 	if f.current != "" {
-		later, err := f.later()
-		if err != nil && !errors.Is(err, bolwerk.ErrInvalid) {
+		var removed map[string]int64
+		var err error
+		if later, removed, err = f.later(); err != nil && !errors.Is(err, bolwerk.ErrInvalid) {
 			return nil, err
 		}
+		for id, v := range removed {
+			ghosts[id] = max(ghosts[id], v)
+		}
 		for id, e := range later {
-			if e.Removed {
-				ghosts[id] = max(ghosts[id], e.Version)
+			if !e.Removed && next.Epoch == f.base.Epoch {
+				missing[id] = e
 			}
+		}
+		if next.Epoch == f.base.Epoch {
+			r, err := f.disk.Open(f.path(f.current + ".snapshot"))
+			if err != nil {
+				return nil, err
+			}
+			defer r.Close()
+			old.in = newLines(r)
+		}
+	}
+	gone := func(e Entry) {
+		if _, named := later[e.ID]; !named && !e.Removed {
+			ghosts[e.ID] = max(ghosts[e.ID], e.Version)
 		}
 	}
 	r, err := f.disk.Open(st.Name)
@@ -104,23 +123,52 @@ func (f *Files) carry(st Staged) (map[string]int64, error) {
 		return nil, err
 	}
 	defer r.Close()
-	for in := newLines(r); len(ghosts) > 0; {
-		line, err := in.next()
-		if err != nil {
-			return nil, cut(err)
+	new := &entryReader{in: newLines(r)}
+	for old.next(); new.next(); {
+		for ; old.ok && old.e.ID < new.e.ID; old.next() {
+			gone(old.e)
 		}
-		if line[0] != lineEntry {
-			break
+		if old.ok && old.e.ID == new.e.ID {
+			old.next()
 		}
-		e, err := parseEntry(line[2:])
-		if err != nil {
-			return nil, err
-		}
-		if v, ok := ghosts[e.ID]; ok && (e.Version > v || e.Removed && e.Version == v) {
-			delete(ghosts, e.ID)
-		}
+		delete(missing, new.e.ID)
 	}
-	return bound(ghosts), nil
+	for ; old.ok; old.next() {
+		gone(old.e)
+	}
+	for id, e := range missing {
+		ghosts[id] = max(ghosts[id], e.Version)
+	}
+	if errors.Is(old.err, bolwerk.ErrInvalid) {
+		old.err = nil // a bad disk must not keep what is new away
+	}
+	return bound(ghosts), errors.Join(old.err, new.err)
+}
+
+// entryReader reads the entries of a snapshot one by one, ascending by id.
+type entryReader struct {
+	in  *lines // nil: empty
+	e   Entry
+	ok  bool
+	err error // ended by this
+}
+
+func (r *entryReader) next() bool {
+	r.ok = false
+	if r.in == nil || r.err != nil {
+		return false
+	}
+	line, err := r.in.next()
+	if err == nil && line[0] == lineManifest {
+		r.in = nil
+		return false
+	}
+	if err == nil && len(line) > 2 {
+		r.e, err = parseEntry(line[2:])
+	}
+	r.err = cut(err)
+	r.ok = err == nil
+	return r.ok
 }
 
 // bound keeps the maxGhosts highest versions.

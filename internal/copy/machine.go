@@ -97,7 +97,9 @@ func (m *Machine) apply(a Apply) error {
 	all := make([]Entry, 0, changes)
 	for _, b := range a.Batches {
 		for _, e := range b.Entries {
-			if m.files.exorcise(e) {
+			if m.files.withdrawn(e) {
+				m.files.withheld++
+			} else {
 				all = append(all, e)
 			}
 		}
@@ -178,3 +180,10 @@ func readAnswer(q Question, r io.Reader, files *Files) (a Answered, err error) {
 		}
 	}
 }
+
+// Held writes what the host holds, for the desk; see Files.Held.
+func (m *Machine) Held(w io.Writer) error { return m.files.Held(w) }
+
+// Withheld is how many entries of the desk an older withdrawal keeps
+// out.
+func (m *Machine) Withheld() int64 { return m.files.withheld }

@@ -279,6 +279,9 @@ func (s State) answered(a Answered, now time.Time) (State, []Effect) {
 		return s, out
 	}
 	s.Asked = time.Time{}
+	if a.Want && s.Head.Copy == "" {
+		return s.ask(now, s.retry()) // there is nothing to tell
+	}
 	if a.Want {
 		s.Asked = now // the telling takes its place
 		return s, append(out, Tell{s.Head.Mark()})
