@@ -1,14 +1,19 @@
 #!/bin/sh
 # Installs the peers that the tests run beside us, from the distribution, the
 # missing ones only. As root; may run again. No service of theirs is started:
-# the tests start copies of their own.
+# the tests start copies of their own. With --missing it only says what it would
+# install.
 set -eu
 
 missing=
-for p in bind9 bind9-dnsutils unbound pdns-recursor swaks dnsperf postgresql-15 chromium strace; do
+for p in bind9 bind9-dnsutils unbound pdns-recursor swaks dnsperf postgresql-15 chromium strace gcc libc6-dev; do
 	state=$(dpkg-query -W -f '${db:Status-Status}' "$p" 2>/dev/null || true)
 	[ "$state" = installed ] || missing="$missing $p"
 done
+if [ "${1:-}" = --missing ]; then
+	echo $missing
+	exit 0
+fi
 if [ -z "$missing" ]; then
 	echo "peers: all installed"
 	exit 0

@@ -1,0 +1,55 @@
+# make demo     builds, and starts everything on this machine in an invented world
+# make test     all that CI runs
+# make help     the rest
+
+export CGO_ENABLED ?= 0
+GO ?= go
+
+.PHONY: help build demo test check unit stories pg peers sim race fuzz docs bench
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' Makefile
+
+build: ## bin/bolwerk
+	$(GO) build -trimpath -o bin/bolwerk ./cmd/bolwerk
+
+demo: build ## everything on loopback; ARGS="--keep --port-offset 100" and others go to it
+	./bin/bolwerk demo $(ARGS)
+
+test: ## all that CI runs, phase by phase; asks before it installs peers
+	@test/run.sh
+
+check: ## gofmt, vet and staticcheck
+	@out=$$(gofmt -l $$(git ls-files '*.go')); test -z "$$out" || { echo "run gofmt -w on:"; echo "$$out"; exit 1; }
+	$(GO) vet ./...
+	$(GO) vet -tags "peers fault" ./...
+	$(GO) tool -modfile=tools/go.mod staticcheck ./...
+
+unit: ## every package's own tests, on SQLite
+	$(GO) test -short ./...
+
+stories: ## whole stories with the real program
+	$(GO) test -count=1 ./test
+
+# What keeps rows, on a PostgreSQL of its own.
+pg: ## the tests of what keeps rows, on PostgreSQL
+	$(GO) run ./test/pg $(GO) test -count=1 $$($(GO) list -f '{{.ImportPath}} {{.TestImports}} {{.XTestImports}}' ./internal/... ./desk/... ./shield/... | grep internal/store/storetest | cut -d' ' -f1)
+
+peers: ## BIND, Unbound and PowerDNS beside us
+	$(GO) test -count=1 -tags peers ./test/...
+
+sim: ## the simulation, longer: ROUNDS=20000
+	$(GO) test -count=1 ./test/sim -rapid.checks=$(or $(ROUNDS),5000)
+
+# SQLite is translated C: the detector slows it down 33 times and finds nothing.
+race: ## the race detector over what does not run on SQLite; needs a C compiler
+	CGO_ENABLED=1 $(GO) test -short -race $$($(GO) list -test -f '{{if not .ForTest}}{{else}}{{.ForTest}}{{range .Deps}}{{if eq . "modernc.org/sqlite"}} sqlite{{end}}{{end}}{{end}}' ./... | sort -u | grep -v sqlite)
+
+fuzz: ## each fuzz target for TIME=20s
+	@test/fuzz.sh $(or $(TIME),20s)
+
+docs: ## the lists in docs/lookup that are made from the code
+	$(GO) run ./docs/lookup
+
+bench: ## the programs that measure
+	@ls bench; echo "run one: go run ./bench/NAME --help"

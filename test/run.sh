@@ -1,0 +1,60 @@
+#!/usr/bin/env bash
+# All that CI runs, phase by phase. Ends at the first phase that fails.
+set -uo pipefail
+cd "$(dirname "$0")/.."
+
+ci=${CI:-}
+skipped=()
+table=()
+began=$SECONDS
+
+phase() { # NAME WHAT
+	local start=$SECONDS
+	echo
+	echo "=== $1: $2"
+	if ! make --no-print-directory "$1" "${@:3}"; then
+		echo "=== $1: FAILED after $((SECONDS - start)) s"
+		echo "make $1 runs it again"
+		exit 1
+	fi
+	echo "=== $1: $((SECONDS - start)) s"
+	table+=("$(printf '%-8s %5d s' "$1" $((SECONDS - start)))")
+}
+
+skip() { # NAME WHY
+	if [ -n "$ci" ]; then
+		echo "=== $1: FAILED: $2; in CI nothing is skipped"
+		exit 1
+	fi
+	skipped+=("$1: $2")
+}
+
+# What runs beside us: installed from the distribution in CI, or when a person says so.
+missing=$(test/peers/install.sh --missing) || exit 1
+if [ -n "$missing" ]; then
+	yes=
+	if [ -z "$ci" ] && [ -t 0 ]; then
+		read -r -p "Install $missing from the distribution? [y/N] " yes
+	fi
+	if [ -n "$ci" ] || [ "$yes" = y ] || [ "$yes" = Y ]; then
+		if [ "$(id -u)" = 0 ]; then test/peers/install.sh; else sudo test/peers/install.sh; fi || exit 1
+		missing=$(test/peers/install.sh --missing)
+	fi
+fi
+lacks() { case " $missing " in *" $1 "*) return 0 ;; esac; return 1; }
+
+phase check "form and common mistakes"
+phase build "the program"
+phase unit "every package's own tests, on SQLite"
+phase stories "whole stories with the real program"
+if lacks postgresql-15; then skip pg "postgresql-15 is not installed"; else phase pg "what keeps rows, on PostgreSQL"; fi
+if lacks bind9 || lacks unbound || lacks pdns-recursor; then skip peers "bind9, unbound or pdns-recursor is not installed"; else phase peers "beside BIND, Unbound and PowerDNS"; fi
+phase sim "drop, reorder, crash, restore: the promises after every step"
+if lacks gcc; then skip race "gcc is not installed"; else phase race "the race detector"; fi
+phase fuzz "strangers' bytes, 10 s a target" TIME=10s
+
+echo
+printf '%s\n' "${table[@]}"
+[ -n "${BOLWERK_DATA:-}" ] || skipped+=("real mails and lists: BOLWERK_DATA is not set")
+for s in "${skipped[@]}"; do echo "skipped  $s"; done
+echo "all passed in $((SECONDS - began)) s"
