@@ -9,6 +9,6 @@ while IFS=: read -r file line; do
 	name=$(sed -E 's/^func (Fuzz[A-Za-z0-9_]*).*/\1/' <<<"$line")
 	n=$((n + 1))
 	echo "fuzz $(dirname "$file") $name"
-	go test -run '^$' -fuzz "^$name\$" -fuzztime "$time" -fuzzminimizetime 10x "$(dirname "$file")" | grep -v '^fuzz: elapsed: ' | tail -30
+	go test -run '^$' -fuzz "^$name\$" -fuzztime "$time" -fuzzminimizetime 10x "./$(dirname "$file")" </dev/null | sed '/^fuzz: elapsed: /d'
 done < <(grep -rE --include='*_test.go' '^func Fuzz[A-Za-z0-9_]*\(' "$within" | sort)
 echo "$n targets, $time each"
