@@ -9,6 +9,8 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"strconv"
+	"strings"
 	"time"
 
 	"bolwerk"
@@ -48,7 +50,7 @@ type key struct{}
 // Append writes an entry at the end of the transaction. detail is marshalled
 // to JSON and may be nil.
 func Append(tx *store.Tx, actor bolwerk.Actor, action, object, reason string, detail any) {
-	e := Entry{At: tx.Now(), Actor: actor, Action: action, Object: object, Reason: reason}
+	e := Entry{At: tx.Now(), Actor: actor, Action: action, Object: store.Text(object), Reason: store.Text(reason)}
 	if detail != nil {
 		b, err := json.Marshal(detail)
 		if err != nil {
@@ -132,11 +134,17 @@ func Before(tx *store.Tx, object string, seq int64, limit int) ([]Entry, error) 
 func Verify(ctx context.Context, db *store.DB, seen []string) (int64, error) {
 	known := map[int64]string{}
 	for _, s := range seen {
-		var seq int64
-		var hash string
-		if _, err := fmt.Sscanf(s, "%d:%s", &seq, &hash); err == nil && seq > 0 {
-			known[seq] = hash
+		number, hash, ok := strings.Cut(s, ":")
+		seq, err := strconv.ParseInt(number, 10, 64)
+		switch {
+		case !ok || err != nil || seq < 0 || (seq == 0) != (hash == ""):
+			return 0, bolwerk.Invalid("%q is not the head of an audit trail: want number:hash", s)
+		case seq == 0:
+			continue // seen before the first entry
+		case known[seq] != "" && known[seq] != hash:
+			return 0, bolwerk.Conflict("hosts have seen different audit entries %d: one of the trails was rewritten", seq)
 		}
+		known[seq] = hash
 	}
 	var last Entry
 	err := db.Read(ctx, func(tx *store.Tx) error {

@@ -4,7 +4,10 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"slices"
+	"strings"
 	"time"
+	"unicode/utf8"
 )
 
 // Tx is one transaction. It is valid until the function it was given to returns.
@@ -41,9 +44,31 @@ func (t *Tx) Now() time.Time { return t.now }
 // NowMicros is Now as the store keeps it.
 func (t *Tx) NowMicros() int64 { return t.now.UnixMicro() }
 
+// Text is s as the store keeps it: what is not UTF-8, and NUL, which PostgreSQL
+// does not keep, becomes U+FFFD. Every argument of a statement is made so; what
+// is hashed before it is stored calls Text first.
+func Text(s string) string {
+	if utf8.ValidString(s) && strings.IndexByte(s, 0) < 0 {
+		return s
+	}
+	return strings.ReplaceAll(strings.ToValidUTF8(s, "\uFFFD"), "\x00", "\uFFFD")
+}
+
+func texts(args []any) []any {
+	for i, a := range args {
+		if s, ok := a.(string); ok {
+			if clean := Text(s); clean != s {
+				args = slices.Clone(args) // the caller's own
+				args[i] = clean
+			}
+		}
+	}
+	return args
+}
+
 // Exec runs a statement and returns how many rows it touched.
 func (t *Tx) Exec(q string, args ...any) (int64, error) {
-	r, err := t.tx.ExecContext(t.ctx, q, args...)
+	r, err := t.tx.ExecContext(t.ctx, q, texts(args)...)
 	if err != nil {
 		return 0, err
 	}
@@ -51,11 +76,13 @@ func (t *Tx) Exec(q string, args ...any) (int64, error) {
 }
 
 // Row runs a query of one row. Scan answers sql.ErrNoRows where there is none.
-func (t *Tx) Row(q string, args ...any) *sql.Row { return t.tx.QueryRowContext(t.ctx, q, args...) }
+func (t *Tx) Row(q string, args ...any) *sql.Row {
+	return t.tx.QueryRowContext(t.ctx, q, texts(args)...)
+}
 
 // Each runs a query and calls fn for each row. fn must not use the Tx.
 func (t *Tx) Each(q string, args []any, fn func(scan func(...any) error) error) error {
-	rows, err := t.tx.QueryContext(t.ctx, q, args...)
+	rows, err := t.tx.QueryContext(t.ctx, q, texts(args)...)
 	if err != nil {
 		return err
 	}

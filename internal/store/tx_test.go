@@ -121,3 +121,30 @@ func TestValuesComeBackAsTheyWent(t *testing.T) {
 		t.Fatal(err)
 	}
 }
+
+func TestTextsThatNoEngineKeepsAlikeAreMadeAlike(t *testing.T) {
+	db := open(t)
+	hostile, kept := "a\x00b\xff\xfec\ufffd", "a\ufffdb\ufffdc\ufffd"
+	args := []any{hostile}
+	err := db.Write(t.Context(), store.Intake, func(tx *store.Tx) error {
+		_, err := tx.Exec(`insert into line(name,n) values($1,1)`, args...)
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if args[0] != hostile {
+		t.Error("the caller's own text was changed")
+	}
+	want(t, db, kept)
+	err = db.Read(t.Context(), func(tx *store.Tx) error {
+		var n int
+		return tx.Row(`select n from line where name=$1`, hostile).Scan(&n)
+	})
+	if err != nil {
+		t.Errorf("find it again: %v", err)
+	}
+	if got := store.Text(hostile); got != kept || store.Text(kept) != kept {
+		t.Errorf("Text: got %q, want %q", got, kept)
+	}
+}
