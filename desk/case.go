@@ -137,7 +137,7 @@ func Cases(tx *store.Tx, f CaseFilter) ([]Case, error) {
 		where capability=$1 and state in ($2,$3,$4,$5,$6) and subject like $7 escape '\'
 		and (priority < $8 or (priority = $8 and (opened_at < $9 or (opened_at = $9 and id < $10))))
 		order by priority desc, opened_at desc, id desc limit $11`,
-		f.Capability, in[0], in[1], in[2], in[3], in[4], "%"+escapeLike(f.Query)+"%", prio, opened, f.After, limit)
+		f.Capability, in[0], in[1], in[2], in[3], in[4], "%"+EscapeLike(f.Query)+"%", prio, opened, f.After, limit)
 }
 
 // CountCases counts the cases of a capability by state.

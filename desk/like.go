@@ -2,7 +2,7 @@ package desk
 
 import "strings"
 
-// escapeLike makes s a literal inside a LIKE pattern with escape '\'.
-func escapeLike(s string) string {
+// EscapeLike makes s a literal inside a LIKE pattern with escape '\'.
+func EscapeLike(s string) string {
 	return strings.NewReplacer(`\`, `\\`, `%`, `\%`, `_`, `\_`).Replace(s)
 }

@@ -7,6 +7,7 @@ import (
 	"bolwerk"
 	"bolwerk/desk"
 	"bolwerk/internal/copy"
+	"bolwerk/internal/publish"
 	"bolwerk/internal/store"
 	"bolwerk/shield/door"
 	"bolwerk/shield/edge"
@@ -206,6 +207,9 @@ func (s *Shield) end(tx *store.Tx, b Block, to State, by bolwerk.Actor, why, rea
 		return bolwerk.Conflict("%s is no longer in force", b.Ref)
 	}
 	b.Version++
+	if err := publish.Forget(tx, CopyBlocks, b.ID); err != nil { // held back after a restore
+		return err
+	}
 	s.publish.Append(tx, CopyBlocks, copy.Entry{ID: b.ID, Version: b.Version, Removed: true}, func(tx *store.Tx, epoch, serial int64) error {
 		if _, err := tx.Exec(`update shield_block set ended_serial=$1 where id=$2`, serial, b.ID); err != nil {
 			return err

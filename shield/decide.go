@@ -306,6 +306,9 @@ func (s *Shield) block(tx *store.Tx, c desk.Case, p plan, first, second bolwerk.
 	if have > 0 {
 		return Block{}, bolwerk.WithHint(bolwerk.Conflict("block %s: already blocked with scope %s", p.Name, p.Scope), "bolwerk block explain "+p.Name.String())
 	}
+	if err := s.checkPublication(tx, 1); err != nil {
+		return Block{}, err
+	}
 	_, www := judge.NamesTaken(s.guard.rules().place(p.Name), p.Scope)
 	versions, err := json.Marshal(p.Versions)
 	if err != nil {
@@ -326,6 +329,16 @@ func (s *Shield) block(tx *store.Tx, c desk.Case, p plan, first, second bolwerk.
 	s.facts.Append(tx, lastOf(first, second), fact.CaseDecided, c.ID, fact.Decided{Outcome: "blocked", Block: b.ID})
 	s.count.decided.WithLabelValues("blocked").Inc()
 	return b, s.unsettle(tx, c.ID)
+}
+
+// checkPublication lets the guards look at the publication that a transaction
+// is about to make of our own decisions. One that only removes is never asked.
+func (s *Shield) checkPublication(tx *store.Tx, added int) error {
+	var size, serial int64
+	if err := tx.Row(`select count,serial from copy_head where copy=$1`, CopyBlocks).Scan(&size, &serial); err != nil && !store.None(err) {
+		return err
+	}
+	return judge.Refusal(judge.CheckPublication(judge.Publication{Size: int(size), Added: added, Serial: serial + 1, Last: serial}, s.limits()))
 }
 
 func lastOf(first, second bolwerk.Actor) bolwerk.Actor {

@@ -58,11 +58,27 @@ func (f *Feed) Deliveries() []rpz.Delivery { return f.primary.Secondaries() }
 
 // Run loads the zones and follows the publications until ctx ends.
 func (f *Feed) Run(ctx context.Context) error {
+	tick := time.NewTicker(time.Second) // another desk's publications
+	defer tick.Stop()
+	for {
+		// After a restore the zones wait until the hosts were asked: until then
+		// the secondaries keep what they have.
+		state, _, err := f.publish.Restoring(ctx)
+		if err != nil {
+			return err
+		}
+		if state != "asking" {
+			break
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+		}
+	}
 	if err := f.load(ctx); err != nil {
 		return err
 	}
-	tick := time.NewTicker(time.Second) // another desk's publications
-	defer tick.Stop()
 	for {
 		changed := f.publish.Changed(CopyBlocks)
 		if err := f.follow(ctx); err != nil && ctx.Err() == nil {

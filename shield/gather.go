@@ -25,10 +25,10 @@ func (s *Shield) gather(tx *store.Tx, rules *rules, report string, f found, quie
 	}
 	fresh := false
 	for _, e := range f.evidence {
-		n, err := tx.Exec(`insert into shield_evidence(observable,family,source,reason,tier,verdict,detail,version,at) values($1,$2,$3,$4,$5,$6,$7,$8,$9)
-			on conflict(observable,family,source,reason) do update set tier=excluded.tier, verdict=excluded.verdict, detail=excluded.detail, version=excluded.version, at=excluded.at
+		n, err := tx.Exec(`insert into shield_evidence(observable,family,source,reason,tier,verdict,detail,brand,version,at) values($1,$2,$3,$4,$5,$6,$7,$8,$9,$10)
+			on conflict(observable,family,source,reason) do update set tier=excluded.tier, verdict=excluded.verdict, detail=excluded.detail, brand=excluded.brand, version=excluded.version, at=excluded.at
 			where shield_evidence.verdict<>excluded.verdict or shield_evidence.version<>excluded.version`,
-			o.id, string(e.Family), e.Source, e.Reason, int(e.Tier), string(e.Verdict), e.Detail, e.ListVersion, tx.NowMicros())
+			o.id, string(e.Family), e.Source, e.Reason, int(e.Tier), string(e.Verdict), e.Detail, e.Brand, e.ListVersion, tx.NowMicros())
 		if err != nil {
 			return "", err
 		}
@@ -66,10 +66,10 @@ func (s *Shield) observe(tx *store.Tx, f found) (o observable, err error) {
 func evidenceOf(tx *store.Tx, observable string) ([]judge.Evidence, error) {
 	return store.List(tx, func(scan func(...any) error) (e judge.Evidence, err error) {
 		var tier int
-		err = scan(&e.Family, &e.Source, &e.Reason, &tier, &e.Verdict, &e.Detail, &e.ListVersion)
+		err = scan(&e.Family, &e.Source, &e.Reason, &tier, &e.Verdict, &e.Detail, &e.Brand, &e.ListVersion)
 		e.Tier = judge.Tier(tier)
 		return e, err
-	}, `select family,source,reason,tier,verdict,detail,version from shield_evidence where observable=$1 order by family,source,reason`, observable)
+	}, `select family,source,reason,tier,verdict,detail,brand,version from shield_evidence where observable=$1 order by family,source,reason`, observable)
 }
 
 // assess makes a verdict of all evidence and keeps it.

@@ -225,7 +225,32 @@ func (g *guard) rebuild(ctx context.Context, db *store.DB, psl *suffix.List) err
 		}
 	}
 	g.now.Store(r)
-	return nil
+	return g.canary(ctx, db, r)
+}
+
+// canary alarms where a block in force takes a name of the known-good set as it
+// is loaded now. It withdraws nothing: a person does.
+func (g *guard) canary(ctx context.Context, db *store.DB, r *rules) error {
+	if len(r.good) == 0 {
+		return nil
+	}
+	return db.Read(ctx, func(tx *store.Tx) error {
+		return tx.Each(`select ref,name,scope,www from shield_block where state='in_force' and not pass`, nil, func(scan func(...any) error) error {
+			var ref, name, scope string
+			var www bool
+			if err := scan(&ref, &name, &scope, &www); err != nil {
+				return err
+			}
+			d, err := bolwerk.ParseDomain(name)
+			if err != nil {
+				return err
+			}
+			if good, hit := r.good[0].Taken(d, bolwerk.Scope(scope), www); hit {
+				g.log.Error("a block in force takes a name of the known-good set", "alarm", true, "block", ref, "name", d, "known_good", good)
+			}
+			return nil
+		})
+	})
 }
 
 // run asks again for the lists that have an address, until ctx ends.

@@ -17,6 +17,9 @@ import (
 	"bolwerk/shield/fact"
 )
 
+// KindReport is the kind of a report that is handed in.
+const KindReport = door.KindReport
+
 // Receive takes what a host hands in. It returns nil once it is durable; the
 // same id again changes nothing.
 func (s *Shield) Receive(ctx context.Context, host, kind, id string, body []byte) error {

@@ -59,6 +59,7 @@ create table shield_evidence (
   tier       bigint not null, -- keep case: 1 authoritative, 2 strong, 3 context
   verdict    text not null,  -- keep case: what it says
   detail     text not null,  -- keep case: in words
+  brand      text not null,  -- keep case: imitated brand
   version    text not null,  -- keep case: version of the list or rule set
   at         bigint not null, -- keep case: when
   primary key (observable, family, source, reason)

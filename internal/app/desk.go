@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
@@ -45,9 +46,11 @@ func Schemas() []store.Schema {
 type Desk struct {
 	cfg       Config
 	env       Env
+	started   time.Time
 	db        *store.DB
 	shield    *shield.Shield
 	accounts  *account.Accounts
+	people    *account.Pages
 	hosts     *hosts.List
 	authority *join.Authority
 	publish   *publish.Desk
@@ -64,7 +67,7 @@ func BuildDesk(ctx context.Context, cfg Config, env Env) (_ *Desk, err error) {
 	if err := disk.MakeDir(dir); err != nil {
 		return nil, err
 	}
-	d := &Desk{cfg: cfg, env: env}
+	d := &Desk{cfg: cfg, env: env, started: env.Clock.Now()}
 	if d.db, err = store.Open(ctx, cfg.Store, env.Clock); err != nil {
 		return nil, err
 	}
@@ -103,7 +106,7 @@ func BuildDesk(ctx context.Context, cfg Config, env Env) (_ *Desk, err error) {
 	if err := d.buildConsole(reg); err != nil {
 		return nil, err
 	}
-	d.back = append(d.back, part{"readers", pool.Run}, part{"jobs", jobs.Run}, part{"shield", d.shield.Run})
+	d.back = append(d.back, part{"readers", pool.Run}, part{"jobs", jobs.Run}, part{"shield", d.shield.Run}, part{"restore", d.restoring}, part{"retention", d.retain})
 	return d, nil
 }
 
@@ -175,6 +178,7 @@ func (d *Desk) buildHosts(reg prometheus.Registerer) error {
 		return d.shield.Receive(ctx, it.Host, it.Kind, it.ID, it.Body)
 	}, d.hosts.Replay, d.env.Log)
 	copies := copy.NewHandler(d.publish, signer, roles, d.env.Clock, d.env.Log)
+	d.askHeld(copies, d.cfg.Operator, signer.Public())
 	mux := http.NewServeMux()
 	d.authority.Routes(mux)
 	mux.Handle("/v1/handin", d.authority.Require(receiver, join.Intake, join.Edge))
@@ -203,28 +207,29 @@ func (d *Desk) buildConsole(reg prometheus.Registerer) error {
 	if err != nil {
 		return err
 	}
-	frame, err := web.New(web.Site{Name: "console", Config: d.cfg.Console.Config, Console: true, Places: append(shield.Places(), account.Places()...), Who: account.Who,
+	places := append(shield.Places(), web.Place{Path: "/people", Text: "account.people.title", For: func(w *web.Who) bool { return w.Role == string(account.Administrator) }})
+	if d.cfg.Mail.Outbox != "" {
+		places = append(places, shield.OutboxPlace())
+	}
+	frame, err := web.New(web.Site{Name: "console", Config: d.cfg.Console.Config, Console: true, Places: places, Who: account.Who,
 		Texts: []*web.Texts{words, shieldWords}, Clock: d.env.Clock, Log: d.env.Log, Metrics: metrics})
 	if err != nil {
 		return err
 	}
 	door := account.NewDoor(d.accounts, frame)
 	people, err := account.NewPages(door)
+	d.people = people
 	if err != nil {
 		return err
 	}
-	pages, err := shield.NewPages(d.shield, frame)
-	if err != nil {
-		return err
-	}
-	api, err := shield.NewAPI(d.shield, door, idem.New(d.db, d.vault, d.env.Log))
+	pages, err := shield.NewPages(d.shield, frame, outbox(d.cfg.Mail.Outbox))
 	if err != nil {
 		return err
 	}
 	mux := http.NewServeMux()
 	people.Routes(mux)
 	pages.Routes(mux, door)
-	api(mux)
+	shield.NewAPI(d.shield, door, idem.New(d.db, d.vault, d.env.Log)).Routes(mux)
 	l, err := net.Listen("tcp", d.cfg.Console.Listen)
 	if err != nil {
 		return fmt.Errorf("console.listen: %w", err)
@@ -237,7 +242,7 @@ func (d *Desk) buildConsole(reg prometheus.Registerer) error {
 	socket := account.NewAdmin(d.accounts, people.Link, d.env.Log)
 	d.front = append(d.front,
 		part{"console", func(ctx context.Context) error { return web.Serve(ctx, l, frame.Handler(mux), d.env.Log) }},
-		part{"admin socket", func(ctx context.Context) error { return web.Serve(ctx, admin, socket.Handler(), d.env.Log) }})
+		part{"admin socket", func(ctx context.Context) error { return web.Serve(ctx, admin, d.admin(socket.Handler()), d.env.Log) }})
 	return nil
 }
 

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"net"
-	"net/http"
 	"path/filepath"
 
 	"bolwerk/internal/copy"
@@ -45,20 +44,16 @@ func BuildIntake(ctx context.Context, cfg Config, env Env, dir string) (*Intake,
 	if err != nil {
 		return nil, err
 	}
-	words, err := door.Texts()
+	look, err := door.Site(web.Site{Config: cfg.Public.Config, Clock: env.Clock, Log: env.Log, Metrics: metrics})
 	if err != nil {
 		return nil, err
 	}
-	frame, err := web.New(web.Site{Name: "public", Config: cfg.Public.Config, Texts: []*web.Texts{words}, Clock: env.Clock, Log: env.Log, Metrics: metrics})
+	frame, err := web.New(look)
 	if err != nil {
 		return nil, err
 	}
-	d, err := door.New(door.Config{Operator: cfg.Operator, PublicURL: cfg.Public.URL, OwnNetworks: cfg.SMTP.OwnNetworks}, spool.Put, frame, env.Clock, env.Log, reg)
+	d, err := door.New(cfg.door(), door.With{Put: spool.Put, Frame: frame, Clock: env.Clock, Log: env.Log, Metrics: reg})
 	if err != nil {
-		return nil, err
-	}
-	mux := http.NewServeMux()
-	if err := d.Routes(mux); err != nil {
 		return nil, err
 	}
 	site, err := net.Listen("tcp", cfg.Public.Listen)
@@ -81,7 +76,7 @@ func BuildIntake(ctx context.Context, cfg Config, env Env, dir string) (*Intake,
 		front: []part{
 			{"smtp", func(ctx context.Context) error { return box.Run(ctx, smtp) }},
 			{"public site", func(ctx context.Context) error {
-				return web.Serve(ctx, web.Limit(site, 2000, 100, cfg.SMTP.OwnNetworks), frame.Handler(mux), env.Log)
+				return web.Serve(ctx, web.Limit(site, 2000, 100, cfg.SMTP.OwnNetworks), d.Handler(), env.Log)
 			}},
 		},
 		back: []part{
@@ -92,3 +87,14 @@ func BuildIntake(ctx context.Context, cfg Config, env Env, dir string) (*Intake,
 
 // Run serves until ctx ends.
 func (i *Intake) Run(ctx context.Context) error { return runOrdered(ctx, i.env.Log, i.front, i.back) }
+
+// door is the door's configuration: what the site and the mail door say already.
+func (c Config) door() door.Config {
+	out := door.DefaultConfig()
+	out.Operator, out.OwnNetworks = c.Operator, c.SMTP.OwnNetworks
+	out.Phone, out.Mail, out.Site, out.CardPhone = c.Warning.Phone, c.Warning.Mail, c.Warning.Site, c.Warning.CardPhone
+	if len(c.SMTP.Addresses) > 0 {
+		out.ReportAddress = c.SMTP.Addresses[0]
+	}
+	return out
+}

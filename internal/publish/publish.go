@@ -108,9 +108,11 @@ func (d *Desk) write(tx *store.Tx, name string, items []any) error {
 	return nil
 }
 
+// A copy begins at serial 1, empty: resolvers take a zone of serial 0 for none.
+//
 // raise takes the next serial; the row is ours until the transaction ends.
 func (d *Desk) raise(tx *store.Tx, name string) (copy.Head, error) {
-	if _, err := tx.Exec(`insert into copy_head(copy,epoch,serial,previous,digest,count,made_at) values($1,1,0,'',$2,0,0) on conflict(copy) do nothing`, name, origin(d.operator, name, 1)); err != nil {
+	if _, err := tx.Exec(`insert into copy_head(copy,epoch,serial,previous,digest,count,made_at) values($1,1,1,'',$2,0,0) on conflict(copy) do nothing`, name, origin(d.operator, name, 1)); err != nil {
 		return copy.Head{}, err
 	}
 	h := copy.Head{Copy: name}
@@ -157,7 +159,7 @@ func (d *Desk) Head(ctx context.Context, name string) (h copy.Head, err error) {
 
 func (d *Desk) head(tx *store.Tx, name string) (copy.Head, error) {
 	now := tx.Now()
-	h := copy.Head{Operator: d.operator, Copy: name, Epoch: 1, Digest: origin(d.operator, name, 1), MadeAt: now, Fresh: now.Add(copy.FreshFor)}
+	h := copy.Head{Operator: d.operator, Copy: name, Epoch: 1, Serial: 1, Digest: origin(d.operator, name, 1), MadeAt: now, Fresh: now.Add(copy.FreshFor)}
 	err := tx.Row(`select epoch,serial,previous,digest,count from copy_head where copy=$1`, name).Scan(&h.Epoch, &h.Serial, &h.Previous, &h.Digest, &h.Count)
 	if err != nil && !store.None(err) {
 		return h, err

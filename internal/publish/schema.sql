@@ -27,3 +27,31 @@ create table copy_batch (
   primary key (copy, epoch, serial)
 );
 create index copy_batch_at on copy_batch(at);
+create table copy_restore (
+  id     text primary key, -- keep log: which restore
+  state  text not null check (state in ('asking','held','released')), -- keep log: where it stands
+  at     bigint not null   -- keep log: when
+);
+create table copy_held (
+  copy    text not null,    -- keep case: which copy
+  id      text not null,    -- keep case: which entry
+  version bigint not null,  -- keep case: its version
+  vfrom   bigint not null,  -- keep case: valid from
+  vuntil  bigint not null,  -- keep case: valid until
+  body    text not null,    -- keep case: what would be published
+  primary key (copy, id)
+);
+create table copy_seen (
+  host    text not null,    -- keep tech: which host
+  id      text not null,    -- keep tech: which entry
+  version bigint not null,  -- keep tech: its version there
+  removed boolean not null, -- keep tech: withdrawn there
+  vfrom   bigint not null,  -- keep tech: valid from
+  vuntil  bigint not null,  -- keep tech: valid until
+  body    text not null,    -- keep tech: what is in force there
+  primary key (host, id)
+);
+create table copy_told (
+  host text primary key, -- keep tech: who has told what it holds
+  at   bigint not null   -- keep tech: when
+);

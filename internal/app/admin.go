@@ -1,0 +1,203 @@
+package app
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"path/filepath"
+	"time"
+
+	"bolwerk"
+	"bolwerk/internal/account"
+	"bolwerk/internal/audit"
+	"bolwerk/internal/hosts"
+	"bolwerk/internal/job"
+	"bolwerk/internal/join"
+	"bolwerk/internal/store"
+	"bolwerk/internal/web"
+	"bolwerk/shield"
+)
+
+// admin adds to the admin socket what belongs to the whole desk: hosts, the
+// audit trail, a restore that a person has looked at.
+func (d *Desk) admin(accounts http.Handler) http.Handler {
+	mux := http.NewServeMux()
+	mux.Handle("/", accounts)
+	route := func(pattern string, fn func(ctx context.Context, r *http.Request) (any, error)) {
+		mux.HandleFunc(pattern, func(w http.ResponseWriter, r *http.Request) {
+			r.Body = http.MaxBytesReader(w, r.Body, 1<<20)
+			out, err := fn(r.Context(), r)
+			if err != nil {
+				p := web.Explain(err)
+				if !p.Known() {
+					d.env.Log.Error("admin socket", "path", r.URL.Path, "err", err)
+				}
+				p.Write(w)
+				return
+			}
+			web.WriteJSON(w, http.StatusOK, out)
+		})
+	}
+	route("POST /host/add", func(ctx context.Context, r *http.Request) (any, error) {
+		var in struct{ Name, Role string }
+		if err := json.NewDecoder(r.Body).Decode(&in); err != nil {
+			return nil, bolwerk.Invalid("host add: %v", err)
+		}
+		role, err := join.ParseRole(in.Role)
+		if err != nil {
+			return nil, err
+		}
+		inv, err := d.authority.Invite(ctx, in.Name, role)
+		if err != nil {
+			return nil, err
+		}
+		return map[string]string{"line": inv.Line()}, nil
+	})
+	route("GET /hosts", func(ctx context.Context, _ *http.Request) (any, error) {
+		all, err := d.hosts.All(ctx)
+		return map[string]any{"items": nonNil(all)}, err
+	})
+	route("POST /host/revoke", func(ctx context.Context, r *http.Request) (any, error) {
+		var in struct{ Name string }
+		if err := json.NewDecoder(r.Body).Decode(&in); err != nil {
+			return nil, bolwerk.Invalid("host revoke: %v", err)
+		}
+		return map[string]string{"state": "revoked"}, d.hosts.Revoke(ctx, bolwerk.Socket(), in.Name)
+	})
+	route("POST /audit/verify", func(ctx context.Context, r *http.Request) (any, error) {
+		var in struct{ Seen []string }
+		if err := json.NewDecoder(r.Body).Decode(&in); err != nil {
+			return nil, bolwerk.Invalid("audit verify: %v", err)
+		}
+		n, err := audit.Verify(ctx, d.db, in.Seen)
+		return map[string]any{"state": "whole", "entries": n}, err
+	})
+	route("GET /restore", func(ctx context.Context, _ *http.Request) (any, error) { return d.restoreState(ctx) })
+	route("POST /restore/release", func(ctx context.Context, _ *http.Request) (any, error) { return d.releaseRestore(ctx) })
+	route("POST /replay", func(ctx context.Context, r *http.Request) (any, error) {
+		var in struct{ Since time.Time }
+		if err := json.NewDecoder(r.Body).Decode(&in); err != nil {
+			return nil, bolwerk.Invalid("replay: %v", err)
+		}
+		return map[string]string{"state": "asked"}, d.db.Write(ctx, store.Decision, func(tx *store.Tx) error {
+			audit.Append(tx, bolwerk.Socket(), "host.replay", "", "", map[string]time.Time{"since": in.Since})
+			return hosts.AskReplay(tx, in.Since)
+		})
+	})
+	return mux
+}
+
+func nonNil[T any](v []T) []T {
+	if v == nil {
+		return []T{}
+	}
+	return v
+}
+
+// restoreView is where a restore stands.
+type restoreView struct {
+	State string      `json:"state"` // none, asking, held
+	Since time.Time   `json:"since,omitzero"`
+	Items []heldEntry `json:"items"` // what only the backup knows: held back
+	Jobs  int64       `json:"jobs_parked"`
+}
+
+type heldEntry struct {
+	ID    string `json:"id"`
+	State string `json:"state"`
+	Name  string `json:"name"`
+}
+
+func (d *Desk) restoreState(ctx context.Context) (restoreView, error) {
+	v := restoreView{Items: []heldEntry{}}
+	var err error
+	if v.State, v.Since, err = d.publish.Restoring(ctx); err != nil {
+		return v, err
+	}
+	if v.State == "" {
+		v.State = "none"
+	}
+	held, err := d.publish.HeldBack(ctx, shield.CopyBlocks)
+	if err != nil {
+		return v, err
+	}
+	for id, e := range held {
+		var rule struct{ Name string }
+		json.Unmarshal(e.Body, &rule)
+		v.Items = append(v.Items, heldEntry{id, "held", rule.Name})
+	}
+	err = d.db.Read(ctx, func(tx *store.Tx) error {
+		c, err := job.Counts(tx)
+		v.Jobs = c["parked"]
+		return err
+	})
+	return v, err
+}
+
+// releaseRestore publishes what was held back and lets the outside jobs go: a
+// person has looked.
+func (d *Desk) releaseRestore(ctx context.Context) (any, error) {
+	state, _, err := d.publish.Restoring(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if state == "" {
+		return nil, bolwerk.Conflict("no restore waits for a person")
+	}
+	if state == "asking" {
+		if _, err := d.publish.Reconcile(ctx, shield.CopyBlocks, d.shield.Adopt, d.shield.WithdrawnElsewhere); err != nil {
+			return nil, err
+		}
+	}
+	var published int
+	var jobs int64
+	err = d.db.Write(ctx, store.Decision, func(tx *store.Tx) error {
+		var err error
+		if published, err = d.publish.Release(tx, shield.CopyBlocks); err != nil {
+			return err
+		}
+		if jobs, err = job.Release(tx); err != nil {
+			return err
+		}
+		audit.Append(tx, bolwerk.Socket(), "store.restore.release", "", "looked at", map[string]any{"published": published, "jobs": jobs})
+		return nil
+	})
+	return map[string]any{"state": "released", "published": published, "jobs": jobs}, err
+}
+
+// AdminCall asks the desk over its admin socket in data.
+func AdminCall(ctx context.Context, data, method, path string, in, out any) error {
+	socket := filepath.Join(data, "desk", account.SocketName)
+	client := &http.Client{Timeout: 2 * time.Minute, Transport: &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+		return (&net.Dialer{}).DialContext(ctx, "unix", socket)
+	}}}
+	var body io.Reader
+	if in != nil {
+		r, w := io.Pipe()
+		go func() { w.CloseWithError(json.NewEncoder(w).Encode(in)) }()
+		body = r
+	}
+	req, err := http.NewRequestWithContext(ctx, method, "http://admin"+path, body)
+	if err != nil {
+		return err
+	}
+	resp, err := client.Do(req)
+	if err != nil {
+		return bolwerk.WithHint(bolwerk.NotFound("no desk answers on %s", socket), "is the desk running, and is --data its folder?")
+	}
+	defer resp.Body.Close()
+	if resp.StatusCode >= 300 {
+		var p web.Problem
+		if err := json.NewDecoder(io.LimitReader(resp.Body, 64<<10)).Decode(&p); err != nil || p.Detail == "" {
+			return fmt.Errorf("the desk answered %s", resp.Status)
+		}
+		return bolwerk.WithHint(bolwerk.Conflict("%s", p.Detail), p.Hint)
+	}
+	if out == nil {
+		return nil
+	}
+	return json.NewDecoder(io.LimitReader(resp.Body, 64<<20)).Decode(out)
+}

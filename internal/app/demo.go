@@ -1,0 +1,242 @@
+package app
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"strconv"
+	"sync"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"bolwerk"
+	"bolwerk/internal/account"
+	"bolwerk/internal/demo"
+	"bolwerk/internal/disk"
+	"bolwerk/internal/join"
+	"bolwerk/internal/mail"
+	"bolwerk/shield"
+)
+
+// DemoOptions are what "bolwerk demo" is told.
+type DemoOptions struct {
+	Data   string // folder; emptied at start unless Keep
+	Keep   bool   // continue what is there, or begin
+	Offset int    // added to every port
+	Out    io.Writer
+	// Binary is how the printed commands name this program.
+	Binary string
+}
+
+// demoOwns are the entries of the folder that belong to the demo; others are
+// left alone.
+var demoOwns = []string{"desk", "intake", "edge", "outbox", "lists", "world.json", "demo.json", "demo.token", demo.PhishFile, "orders"}
+
+// Demo starts everything on loopback with an invented operator, until ctx ends.
+func Demo(ctx context.Context, o DemoOptions, env Env) error {
+	var err error
+	if o.Data, err = filepath.Abs(o.Data); err != nil {
+		return err
+	}
+	if err := disk.MakeDir(o.Data); err != nil {
+		return err
+	}
+	if c, err := net.DialTimeout("unix", filepath.Join(o.Data, "desk", account.SocketName), time.Second); err == nil {
+		c.Close()
+		return bolwerk.WithHint(bolwerk.Conflict("a demo is running in %s already", o.Data), "stop it, or use --data DIR and --port-offset N")
+	}
+	if !o.Keep {
+		for _, name := range demoOwns {
+			if err := os.RemoveAll(filepath.Join(o.Data, name)); err != nil {
+				return err
+			}
+		}
+	}
+	world, err := demoWorld(o.Data, env.Clock.Now())
+	if err != nil {
+		return err
+	}
+	cfg, err := demoConfig(o, world)
+	if err != nil {
+		return err
+	}
+	udp, err := net.ListenPacket("udp", demoAddr(o, 5302))
+	if err != nil {
+		return demoPort(err)
+	}
+	tcp, err := net.Listen("tcp", demoAddr(o, 5302))
+	if err != nil {
+		udp.Close()
+		return demoPort(err)
+	}
+	g, ctx := errgroup.WithContext(ctx)
+	g.Go(func() error { return demo.Upstream{}.Run(ctx, udp, tcp) })
+	g.Go(func() error {
+		return demoPort(All(ctx, cfg, env, func(d *Desk) {
+			g.Go(func() error { return demoLife(ctx, o, cfg, env, world, d) })
+		}))
+	})
+	if err := g.Wait(); err != nil && !errors.Is(err, context.Canceled) {
+		return err
+	}
+	return nil
+}
+
+// demoPort adds what to do about a port that is taken.
+func demoPort(err error) error {
+	var op *net.OpError
+	if errors.As(err, &op) && op.Op == "listen" {
+		return bolwerk.WithHint(err, "another program uses a port of the demo: bolwerk demo --port-offset 1000")
+	}
+	return err
+}
+
+func demoAddr(o DemoOptions, port int) string { return "127.0.0.1:" + strconv.Itoa(port+o.Offset) }
+
+// demoWorld is the world of the folder: it begins once, and a demo that is
+// started again goes on with the same one.
+func demoWorld(dir string, now time.Time) (demo.World, error) {
+	path := filepath.Join(dir, "world.json")
+	var day struct {
+		Day time.Time `json:"day"`
+	}
+	if b, err := os.ReadFile(path); err == nil {
+		if err := json.Unmarshal(b, &day); err != nil {
+			return demo.World{}, fmt.Errorf("%s: %w", path, err)
+		}
+		return demo.New(day.Day), nil
+	}
+	day.Day = now.UTC()
+	b, err := json.Marshal(day)
+	if err != nil {
+		return demo.World{}, err
+	}
+	return demo.New(day.Day), disk.Write(path, b, "demo.world")
+}
+
+// demoConfig is the configuration of the invented operator, all on loopback.
+func demoConfig(o DemoOptions, w demo.World) (Config, error) {
+	c := Default()
+	c.Data, c.Operator = o.Data, w.Operator
+	site := func(port int) string { return "http://localhost:" + strconv.Itoa(port+o.Offset) }
+	c.Console.Listen, c.Console.URL = demoAddr(o, 8080), site(8080)
+	c.Public.Listen, c.Public.URL = demoAddr(o, 8081), site(8081)
+	c.Warning.Listen, c.Warning.TLS = demoAddr(o, 8082), demoAddr(o, 8443)
+	c.Metrics.Listen = demoAddr(o, 8089)
+	c.Hosts.Listen, c.Hosts.Address = demoAddr(o, 8090), demoAddr(o, 8090)
+	c.SMTP.Listen, c.SMTP.Hostname = demoAddr(o, 2525), "mx.bolwerk.example"
+	c.DNS.Listen, c.DNS.Upstream = demoAddr(o, 5300), []string{demoAddr(o, 5302)}
+	c.RPZ.Listen = demoAddr(o, 5301)
+	loopback := []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8"), netip.MustParsePrefix("::1/128")}
+	c.RPZ.Secondary = []SecondaryConfig{{Name: "loopback", From: loopback}}
+	c.SMTP.Addresses, c.SMTP.OwnNetworks = []mail.Address{w.ReportTo}, loopback
+	c.Mail.Outbox = filepath.Join(o.Data, "outbox")
+	c.Warning.WarningAddresses = []string{"192.0.2.1", "2001:db8::1"}
+	c.Resolvers = map[string]string{"edge": c.DNS.Listen}
+	c.Shield.AnswerFrom, c.Shield.AuthservIDs = w.AnswerFrom, w.AuthservIDs
+	c.Shield.Brands, c.Shield.OwnNames, c.Shield.Platforms = w.Brands, w.OwnNames, w.Platforms
+	if err := w.WriteFiles(o.Data); err != nil {
+		return c, err
+	}
+	for _, l := range w.Lists {
+		c.Shield.Lists = append(c.Shield.Lists, shield.ListConfig{Source: l.Source, File: l.ListFile(o.Data), Tier: l.Tier})
+	}
+	c.Shield.Issuers = []shield.Issuer{{Name: w.Authority.Name, Public: w.Authority.Public, Ground: w.Authority.Ground, File: w.Authority.OrderFile(o.Data), MustHave: w.Authority.MustHave}}
+	c.Warning.PreviewHost = "preview.localhost"
+	c.settle()
+	return c, c.Validate()
+}
+
+// demoLife is what happens in the world once everything answers: people, the
+// files that commands use, the first page, reports, visitors.
+func demoLife(ctx context.Context, o DemoOptions, cfg Config, env Env, w demo.World, d *Desk) error {
+	links := map[string]string{}
+	for _, a := range w.Accounts {
+		if _, err := d.accounts.Seed(ctx, a.Login, account.Role(a.Role), bolwerk.NewSecret("demo-"+rand.Text()), a.MadeAt); err != nil {
+			return err
+		}
+		code, err := d.accounts.LoginLink(ctx, bolwerk.Task("demo"), a.Login)
+		if err != nil {
+			return err
+		}
+		links[a.Login] = d.people.Link(code)
+	}
+	token, _, err := d.accounts.CreateToken(ctx, bolwerk.Socket(), account.NewAPIToken{Login: demo.Decider, Name: "demo", Scopes: []account.Scope{account.Read, account.Report, account.DecideScope}, Days: 30})
+	if err != nil {
+		return err
+	}
+	tokenFile := filepath.Join(o.Data, "demo.token")
+	if err := disk.Write(tokenFile, []byte(token.Reveal()+"\n"), "demo.token"); err != nil {
+		return err
+	}
+	f := shield.DemoFile{Console: cfg.Console.URL, Public: cfg.Public.URL, DNS: cfg.DNS.Listen, RPZ: cfg.RPZ.Listen, Warning: cfg.Warning.Listen, TLS: cfg.Warning.TLS,
+		SMTP: cfg.SMTP.Listen, HandIn: cfg.Hosts.Listen, Metrics: cfg.Metrics.Listen, Upstream: demoAddr(o, 5302), TokenFile: tokenFile, Data: o.Data}
+	if err := f.Write(o.Data); err != nil {
+		return err
+	}
+	flags := ""
+	if here, err := filepath.Abs(shield.DemoFolder); err != nil || here != o.Data {
+		flags = "--server " + f.Console + " --token-file " + tokenFile
+	}
+	_, port, _ := net.SplitHostPort(f.Warning)
+	fmt.Fprintln(o.Out, demo.WhatToTry(demo.Addresses{Program: o.Binary, Dir: o.Data, Flags: flags, LogIn: links[demo.Decider], Console: f.Console, Public: f.Public,
+		Outbox: f.Console + "/mail", Preview: "http://" + cfg.Warning.PreviewHost + ":" + port + "/", DNS: f.DNS, RPZ: f.RPZ, Upstream: f.Upstream, Page: f.Warning, TLS: f.TLS, SMTP: f.SMTP}))
+	fmt.Fprintln(o.Out, "ready")
+	var wg sync.WaitGroup
+	wg.Go(func() { demoReports(ctx, env, w, d) })
+	wg.Go(func() {
+		v := demo.Visitors{DNS: f.DNS, Page: f.Warning, TLS: f.TLS, Names: d.demoBlocked, Log: env.Log}
+		if err := v.Run(ctx); err != nil && ctx.Err() == nil {
+			env.Log.Error("invented visitors", "err", err)
+		}
+	})
+	wg.Wait()
+	return nil
+}
+
+// demoReports gives the desk the invented reports, each under its fixed id, so
+// that a demo that was killed goes on without one of them coming twice.
+func demoReports(ctx context.Context, env Env, w demo.World, d *Desk) {
+	start := env.Clock.Now()
+	for _, r := range demo.Reports(w) {
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(r.After - env.Clock.Now().Sub(start)):
+		}
+		in := r.Taken(env.Clock.Now(), bolwerk.NewToken())
+		if err := d.shield.Receive(ctx, local[join.Intake], shield.KindReport, r.ID, in.Encode()); err != nil && ctx.Err() == nil {
+			env.Log.Error("invented report not taken", "report", r.ID, "err", err)
+		}
+	}
+}
+
+// demoBlocked are names of our own blocks in force, for the visitors.
+func (d *Desk) demoBlocked(ctx context.Context) (names []string) {
+	blocks, err := d.shield.Blocks(ctx, shield.BlockFilter{State: shield.InForce, Limit: 50})
+	if err != nil {
+		return nil
+	}
+	for _, b := range blocks {
+		if b.OrderID == "" {
+			names = append(names, b.Name.String())
+		}
+	}
+	return names
+}
+
+// outbox lists the mails of a folder, for the demo's console.
+func outbox(dir string) shield.Outbox {
+	if dir == "" {
+		return nil
+	}
+	return func(ctx context.Context) ([]mail.Message, error) { return mail.Outbox{Dir: dir}.List(ctx, 100) }
+}

@@ -1,0 +1,276 @@
+package app
+
+import (
+	"context"
+	"crypto/ed25519"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"time"
+
+	"bolwerk"
+	"bolwerk/internal/account"
+	"bolwerk/internal/audit"
+	"bolwerk/internal/clock"
+	"bolwerk/internal/copy"
+	"bolwerk/internal/disk"
+	"bolwerk/internal/hosts"
+	"bolwerk/internal/idem"
+	"bolwerk/internal/job"
+	"bolwerk/internal/join"
+	"bolwerk/internal/publish"
+	"bolwerk/internal/store"
+	"bolwerk/shield"
+)
+
+// Backup writes a copy of the store, as it is at one moment, to path. The desk
+// may run. Keys are not part of it: keep DATA/desk/keys in another place.
+func Backup(ctx context.Context, cfg Config, path string) error {
+	if _, err := os.Stat(path); err == nil {
+		return bolwerk.Conflict("%s is there already", path)
+	}
+	db, err := store.Open(ctx, cfg.Store, clock.New())
+	if err != nil {
+		return err
+	}
+	defer db.Close()
+	if db.Postgres() {
+		return bolwerk.WithHint(bolwerk.Invalid("the store is PostgreSQL"), "use pg_dump; docs/do/backup-restore.md says how")
+	}
+	if err := db.VacuumInto(ctx, path); err != nil {
+		return fmt.Errorf("backup to %s: %w", path, err)
+	}
+	return os.Chmod(path, 0o600)
+}
+
+// floorFile remembers, outside the store, the highest epoch that a restore gave
+// out: two restores of one backup must not begin the same epoch.
+type floorFile struct {
+	Epoch int64 `json:"epoch"`
+}
+
+// Restore puts a backup in the place of the store. The desk must not run. What
+// was there is kept beside it.
+func Restore(ctx context.Context, cfg Config, path string) error {
+	dir := filepath.Join(cfg.Data, "desk")
+	if err := AdminCall(ctx, cfg.Data, "GET", "/restore", nil, nil); err == nil {
+		return bolwerk.WithHint(bolwerk.Conflict("the desk is running"), "stop it first; the edges go on without it")
+	}
+	if err := checkBackup(ctx, path); err != nil {
+		return err
+	}
+	var floor floorFile
+	floorPath := filepath.Join(dir, "keys", "epoch.json")
+	if b, err := os.ReadFile(floorPath); err == nil {
+		if err := json.Unmarshal(b, &floor); err != nil {
+			return fmt.Errorf("%s: %w", floorPath, err)
+		}
+	} else if !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	old := cfg.Store.URL
+	kept := old + ".before-" + time.Now().UTC().Format("20060102T150405Z")
+	for _, suffix := range []string{"", "-wal", "-shm"} {
+		if err := os.Rename(old+suffix, kept+suffix); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+	}
+	if err := copyFile(path, old); err != nil {
+		return err
+	}
+	db, err := store.Open(ctx, cfg.Store, clock.New())
+	if err != nil {
+		return err
+	}
+	defer db.Close()
+	if err := db.Migrate(ctx, Schemas()...); err != nil {
+		return err
+	}
+	p := publish.New(db, cfg.Operator)
+	return db.Write(ctx, store.Decision, func(tx *store.Tx) error {
+		parked, err := job.Park(tx)
+		if err != nil {
+			return err
+		}
+		last, err := audit.Last(tx)
+		if err != nil {
+			return err
+		}
+		epoch, err := shield.BeginRestore(tx, p, floor.Epoch)
+		if err != nil {
+			return err
+		}
+		audit.Append(tx, bolwerk.Socket(), "store.restore", filepath.Base(path), "", map[string]any{"epoch": epoch, "jobs_parked": parked, "backup_until": last.At})
+		if err := hosts.AskReplay(tx, last.At.Add(-time.Hour)); err != nil {
+			return err
+		}
+		b, err := json.Marshal(floorFile{epoch})
+		if err != nil {
+			return err
+		}
+		return disk.Write(floorPath, b, "restore.floor")
+	})
+}
+
+// checkBackup refuses a file that is no store of ours.
+func checkBackup(ctx context.Context, path string) error {
+	tmp, err := os.MkdirTemp("", "bolwerk-restore-")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(tmp)
+	probe := filepath.Join(tmp, "store.db")
+	if err := copyFile(path, probe); err != nil {
+		return err
+	}
+	db, err := store.Open(ctx, store.Config{URL: probe}, clock.New())
+	if err != nil {
+		return bolwerk.Invalid("%s is no backup of ours: %v", path, err)
+	}
+	defer db.Close()
+	if err := db.Migrate(ctx, Schemas()...); err != nil {
+		return bolwerk.Invalid("%s is no backup of ours: %v", path, err)
+	}
+	if _, err := audit.Verify(ctx, db, nil); err != nil {
+		return fmt.Errorf("%s: %w", path, err)
+	}
+	return nil
+}
+
+func copyFile(from, to string) error {
+	in, err := os.Open(from)
+	if err != nil {
+		return err
+	}
+	defer in.Close()
+	out, err := os.OpenFile(to, os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600)
+	if err != nil {
+		return err
+	}
+	if _, err := io.Copy(out, in); err != nil {
+		out.Close()
+		return err
+	}
+	if err := out.Sync(); err != nil {
+		out.Close()
+		return err
+	}
+	return errors.Join(out.Close(), disk.SyncDir(filepath.Dir(to)))
+}
+
+// askFor is how long the desk waits for every edge to tell what it holds after
+// a restore. One that is away longer takes the new epoch when it comes back.
+const askFor = 2 * time.Minute
+
+// restoring goes on from what the edges hold, once every one of them has told.
+func (d *Desk) restoring(ctx context.Context) error {
+	tick := time.NewTicker(500 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		if err := d.tryReconcile(ctx); err != nil && ctx.Err() == nil {
+			d.env.Log.Error("restore not reconciled", "alarm", true, "err", err)
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+		}
+	}
+}
+
+func (d *Desk) tryReconcile(ctx context.Context) error {
+	state, _, err := d.publish.Restoring(ctx)
+	if err != nil || state != "asking" {
+		return err
+	}
+	all, err := d.hosts.All(ctx)
+	if err != nil {
+		return err
+	}
+	edges, missing := 0, 0
+	for _, h := range all {
+		if h.Role != string(join.Edge) || h.State != "in" {
+			continue
+		}
+		edges++
+		if told, err := d.publish.Told(ctx, h.Name); err != nil {
+			return err
+		} else if !told {
+			missing++
+		}
+	}
+	// Without any edge there is nobody to ask: a person releases it.
+	if edges == 0 || missing > 0 && d.env.Clock.Now().Sub(d.started) < askFor || missing == edges {
+		return nil
+	}
+	r, err := d.publish.Reconcile(ctx, shield.CopyBlocks, d.shield.Adopt, d.shield.WithdrawnElsewhere)
+	if err == nil {
+		d.env.Log.Warn("restore reconciled with the edges: a person looks and releases it", "alarm", true,
+			"kept", r.Kept, "recovered", r.Recovered, "withdrawn", r.Withdrawn, "held", r.Held)
+	}
+	return err
+}
+
+// askHeld makes the handler of copies ask edges what they hold after a restore.
+func (d *Desk) askHeld(h *copy.Handler, operator string, key ed25519.PublicKey) {
+	h.Want = func(p copy.Poll) bool {
+		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+		defer cancel()
+		state, _, err := d.publish.Restoring(ctx)
+		return err == nil && state == "asking" && p.Copy == shield.CopyBlocks && !p.Nothing
+	}
+	h.Held = func(ctx context.Context, p copy.Poll, files io.Reader) error {
+		if told, err := d.publish.Told(ctx, p.Host); err != nil || told {
+			return err
+		}
+		return d.publish.Held(ctx, p.Host, files, copy.Trust{Operator: operator, Copy: p.Copy, Keys: []ed25519.PublicKey{key}})
+	}
+}
+
+// retain forgets what ground packages keep for a while, once an hour.
+func (d *Desk) retain(ctx context.Context) error {
+	tick := time.NewTicker(time.Hour)
+	defer tick.Stop()
+	for {
+		err := d.db.Write(ctx, store.Intake, func(tx *store.Tx) error {
+			if err := account.Expire(tx); err != nil {
+				return err
+			}
+			return idem.Expire(tx)
+		})
+		if err != nil && ctx.Err() == nil {
+			d.env.Log.Error("retention", "alarm", true, "err", err)
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+		}
+	}
+}
+
+// AuditVerify checks the audit trail of a desk, and with edge, a folder of an
+// edge, that the trail is the one that the edge has seen.
+func AuditVerify(ctx context.Context, data, edge string, out io.Writer) error {
+	var seen []string
+	if edge != "" {
+		files := copy.NewFiles(disk.System{}, filepath.Join(edge, "copies", copyBlocks))
+		heads, err := files.Audit()
+		if err != nil {
+			return fmt.Errorf("heads that %s has seen: %w", edge, err)
+		}
+		for _, h := range heads {
+			seen = append(seen, h.Head.Audit)
+		}
+	}
+	var got struct{ Entries int64 }
+	if err := AdminCall(ctx, data, "POST", "/audit/verify", map[string]any{"seen": seen}, &got); err != nil {
+		return err
+	}
+	fmt.Fprintf(out, "the audit trail is whole: %d entries, %d heads compared\n", got.Entries, len(seen))
+	return nil
+}

@@ -1,0 +1,107 @@
+package app
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"path/filepath"
+	"time"
+
+	"bolwerk"
+	"bolwerk/internal/disk"
+	"bolwerk/internal/join"
+)
+
+// Run runs a role of a configured host until ctx ends. "ready" goes to out, on a
+// line of its own, when its listeners answer.
+func Run(ctx context.Context, role, path string, env Env, out io.Writer) error {
+	cfg, err := Read(path)
+	if err != nil {
+		return err
+	}
+	if err := cfg.Validate(); err != nil {
+		return err
+	}
+	for _, w := range cfg.Shield.Warnings() {
+		env.Log.Warn(w)
+	}
+	ready := func(*Desk) { fmt.Fprintln(out, "ready") }
+	if role == "all" {
+		return All(ctx, cfg, env, ready)
+	}
+	metrics, err := metricsPart(cfg, env)
+	if err != nil {
+		return err
+	}
+	var main part
+	switch role {
+	case "desk":
+		d, err := BuildDesk(ctx, cfg, env)
+		if err != nil {
+			return err
+		}
+		main = part{role, d.Run}
+		ready(d)
+	case "intake":
+		i, err := BuildIntake(ctx, cfg, env, hostDir(cfg, join.Intake))
+		if err != nil {
+			return err
+		}
+		main = part{role, i.Run}
+		ready(nil)
+	case "edge":
+		e, err := BuildEdge(ctx, cfg, env, hostDir(cfg, join.Edge))
+		if err != nil {
+			return err
+		}
+		main = part{role, e.Run}
+		go func() { // an edge is ready when it serves a copy, be it an old one
+			select {
+			case <-e.follower.Ready():
+				ready(nil)
+			case <-ctx.Done():
+			}
+		}()
+	}
+	return runOrdered(ctx, env.Log, []part{main}, []part{metrics})
+}
+
+// JoinHost uses a join line on this host. It keeps what it gets in a folder of
+// its own until it knows its role; the same line may be tried again.
+func JoinHost(ctx context.Context, path, line string, env Env) (*join.Host, error) {
+	cfg, err := Read(path)
+	if err != nil {
+		return nil, err
+	}
+	inv, err := join.ParseInvite(line)
+	if err != nil {
+		return nil, err
+	}
+	ctx, cancel := context.WithTimeout(ctx, time.Minute)
+	defer cancel()
+	dir := filepath.Join(cfg.Data, "joining")
+	if ok, err := disk.Exists(disk.System{}, filepath.Join(dir, "host.json")); err != nil {
+		return nil, err
+	} else if !ok {
+		if err := join.Join(ctx, inv, dir, (&net.Dialer{}).DialContext, env.Clock.Now()); err != nil {
+			return nil, err
+		}
+	}
+	host, err := join.Load(dir, env.Clock, env.Log)
+	if err != nil {
+		return nil, err
+	}
+	to := hostDir(cfg, host.Role())
+	if ok, err := disk.Exists(disk.System{}, filepath.Join(to, "host.json")); err != nil || ok {
+		if ok {
+			err = bolwerk.WithHint(bolwerk.Conflict("this machine is an %s already, in %s", host.Role(), to), "move that folder away first")
+		}
+		return nil, err
+	}
+	if err := os.Rename(dir, to); err != nil {
+		return nil, err
+	}
+	return host, disk.SyncDir(cfg.Data)
+}

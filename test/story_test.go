@@ -1,0 +1,279 @@
+// Package test runs whole stories with the real binary: one file of testdata,
+// one story.
+package test
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/netip"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/miekg/dns"
+	"github.com/rogpeppe/go-internal/testscript"
+)
+
+// Commands that a story uses beside the product: they stand for what a person
+// at a keyboard would use (dig, curl) and for their patience.
+func TestMain(m *testing.M) {
+	testscript.Main(m, map[string]func(){"ask": ask, "page": page, "until": until})
+}
+
+// binary is the product, built once as it is released.
+var binary = sync.OnceValues(func() (string, error) {
+	dir, err := os.MkdirTemp("", "bolwerk-story-")
+	if err != nil {
+		return "", err
+	}
+	path := filepath.Join(dir, "bolwerk")
+	cmd := exec.Command("go", "build", "-o", path, "bolwerk/cmd/bolwerk")
+	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return "", fmt.Errorf("build bolwerk: %w\n%s", err, out)
+	}
+	return path, nil
+})
+
+func TestStories(t *testing.T) {
+	if testing.Short() {
+		t.Skip("stories take a minute: not with -short")
+	}
+	path, err := binary()
+	if err != nil {
+		t.Fatal(err)
+	}
+	testscript.Run(t, testscript.Params{
+		Dir: "testdata",
+		Setup: func(env *testscript.Env) error {
+			offset, err := freeOffset()
+			env.Setenv("OFFSET", fmt.Sprint(offset))
+			for name, port := range ports {
+				env.Setenv(name, fmt.Sprintf("127.0.0.1:%d", port+offset))
+			}
+			env.Setenv("PATH", filepath.Dir(path)+string(os.PathListSeparator)+env.Getenv("PATH"))
+			return err
+		},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){"start": start, "signal": signal},
+	})
+}
+
+// ports of the demo, as stories name them.
+var ports = map[string]int{"CONSOLE": 8080, "PUBLIC": 8081, "WARNING": 8082, "TLS": 8443, "HOSTS": 8090, "METRICS": 8089,
+	"DNS": 5300, "RPZ": 5301, "UPSTREAM": 5302, "SMTP": 2525}
+
+var lastOffset struct {
+	sync.Mutex
+	n int
+}
+
+// freeOffset finds an offset at which every port of the demo is free.
+func freeOffset() (int, error) {
+	lastOffset.Lock()
+	defer lastOffset.Unlock()
+	for try := range 200 {
+		n := 10000 + (os.Getpid()%100)*100 + lastOffset.n + try
+		ok := true
+		for _, p := range ports {
+			l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", p+n))
+			if err != nil {
+				ok = false
+				break
+			}
+			l.Close()
+		}
+		if ok {
+			lastOffset.n += try + 17
+			return n, nil
+		}
+	}
+	return 0, fmt.Errorf("no free ports for a story")
+}
+
+type running struct {
+	cmd  *exec.Cmd
+	done chan struct{}
+}
+
+var programs sync.Map // name -> *running, of one story's test
+
+// start NAME PROGRAM ARG...: runs the program in the background until the end
+// of the story, and waits for the line "ready".
+func start(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 2 {
+		ts.Fatalf("usage: start NAME PROGRAM ARG...")
+	}
+	path, err := exec.LookPath(args[1])
+	if p, err2 := binary(); args[1] == "bolwerk" {
+		path, err = p, err2
+	}
+	ts.Check(err)
+	cmd := exec.Command(path, args[2:]...)
+	cmd.Dir = ts.MkAbs(".")
+	cmd.Env = append(os.Environ(), "HOME="+ts.Getenv("WORK"))
+	out, err := cmd.StdoutPipe()
+	ts.Check(err)
+	logFile, err := os.Create(filepath.Join(ts.MkAbs("."), args[0]+".log"))
+	ts.Check(err)
+	cmd.Stderr = logFile
+	ts.Check(cmd.Start())
+	r := &running{cmd, make(chan struct{})}
+	ready := make(chan struct{})
+	go func() {
+		defer close(r.done)
+		defer logFile.Close()
+		sc := bufio.NewScanner(out)
+		seen := false
+		for sc.Scan() {
+			fmt.Fprintln(logFile, sc.Text())
+			if sc.Text() == "ready" && !seen {
+				seen = true
+				close(ready)
+			}
+		}
+		cmd.Wait()
+	}()
+	key := ts.Getenv("WORK") + "/" + args[0]
+	programs.Store(key, r)
+	ts.Defer(func() { end(r) })
+	select {
+	case <-ready:
+	case <-r.done:
+		b, _ := os.ReadFile(logFile.Name())
+		ts.Fatalf("%s ended before it was ready:\n%s", args[0], b)
+	case <-time.After(60 * time.Second):
+		b, _ := os.ReadFile(logFile.Name())
+		ts.Fatalf("%s was not ready after 60 s:\n%s", args[0], b)
+	}
+}
+
+func end(r *running) {
+	r.cmd.Process.Signal(syscall.SIGTERM)
+	select {
+	case <-r.done:
+	case <-time.After(20 * time.Second):
+		r.cmd.Process.Kill()
+		<-r.done
+	}
+}
+
+// signal NAME term|kill: ends a program that start began, and waits for it.
+func signal(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 2 {
+		ts.Fatalf("usage: signal NAME term|kill")
+	}
+	v, ok := programs.Load(ts.Getenv("WORK") + "/" + args[0])
+	if !ok {
+		ts.Fatalf("no program %s is running", args[0])
+	}
+	r := v.(*running)
+	if args[1] == "kill" {
+		r.cmd.Process.Kill()
+		<-r.done
+		return
+	}
+	end(r)
+}
+
+// ask SERVER NAME [TYPE]: prints the answer of a DNS server: rcode, then
+// addresses and texts, then extended errors.
+func ask() {
+	if len(os.Args) < 3 {
+		fatal("usage: ask SERVER NAME [TYPE]")
+	}
+	qtype := dns.TypeA
+	if len(os.Args) > 3 {
+		qtype = dns.StringToType[strings.ToUpper(os.Args[3])]
+	}
+	m := new(dns.Msg).SetQuestion(dns.Fqdn(os.Args[2]), qtype)
+	m.SetEdns0(1232, false)
+	c := &dns.Client{Timeout: 3 * time.Second}
+	r, _, err := c.Exchange(m, os.Args[1])
+	if err != nil {
+		fatal(err.Error())
+	}
+	fmt.Println(dns.RcodeToString[r.Rcode])
+	for _, rr := range r.Answer {
+		fmt.Println(strings.Join(strings.Fields(rr.String())[3:], " "))
+	}
+	if o := r.IsEdns0(); o != nil {
+		for _, e := range o.Option {
+			if ede, ok := e.(*dns.EDNS0_EDE); ok {
+				fmt.Printf("EDE %d %s\n", ede.InfoCode, ede.ExtraText)
+			}
+		}
+	}
+}
+
+// page SERVER HOST [PATH]: prints what a browser that believed HOST is at
+// SERVER is shown over plain HTTP.
+func page() {
+	if len(os.Args) < 3 {
+		fatal("usage: page SERVER HOST [PATH]")
+	}
+	to, err := netip.ParseAddrPort(os.Args[1])
+	if err != nil {
+		fatal(err.Error())
+	}
+	path := "/"
+	if len(os.Args) > 3 {
+		path = os.Args[3]
+	}
+	req, _ := http.NewRequest(http.MethodGet, "http://"+os.Args[2]+path, nil)
+	req.Header.Set("Accept-Language", "en")
+	client := &http.Client{Timeout: 5 * time.Second, Transport: &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+		return (&net.Dialer{}).DialContext(ctx, "tcp", to.String())
+	}}, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
+	resp, err := client.Do(req)
+	if err != nil {
+		fatal(err.Error())
+	}
+	defer resp.Body.Close()
+	fmt.Println(resp.Status)
+	resp.Header.Write(os.Stdout)
+	fmt.Println()
+	io.Copy(os.Stdout, resp.Body)
+}
+
+// until DURATION PATTERN COMMAND ARG...: runs the command again and again until
+// its output matches, and prints that output.
+func until() {
+	if len(os.Args) < 4 {
+		fatal("usage: until DURATION PATTERN COMMAND ARG...")
+	}
+	d, err := time.ParseDuration(os.Args[1])
+	if err != nil {
+		fatal(err.Error())
+	}
+	re, err := regexp.Compile(os.Args[2])
+	if err != nil {
+		fatal(err.Error())
+	}
+	end := time.Now().Add(d)
+	for {
+		out, err := exec.Command(os.Args[3], os.Args[4:]...).CombinedOutput()
+		if re.Match(out) {
+			os.Stdout.Write(out)
+			return
+		}
+		if time.Now().After(end) {
+			fatal(fmt.Sprintf("not within %s: %s\n%v\n%s", d, os.Args[2], err, out))
+		}
+		time.Sleep(20 * time.Millisecond)
+	}
+}
+
+func fatal(s string) {
+	fmt.Fprintln(os.Stderr, s)
+	os.Exit(1)
+}
