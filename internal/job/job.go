@@ -6,7 +6,13 @@ package job
 import (
 	"context"
 	_ "embed"
+	"errors"
+	"fmt"
 	"log/slog"
+	"maps"
+	"runtime/debug"
+	"slices"
+	"strings"
 	"time"
 
 	"bolwerk"
@@ -58,7 +64,7 @@ func New(db *store.DB, c clock.Clock, log *slog.Logger) *Runner {
 func (r *Runner) Handle(kind string, h Handler) { r.kinds[kind] = h }
 
 const (
-	maxTries = 12              // with the back-off below: about a day and a half
+	maxTries = 16              // with the back-off below: about a day and a half
 	claim    = 2 * time.Minute // how long one try may take before another desk takes it over
 	perRound = 20
 )
@@ -92,13 +98,21 @@ func (r *Runner) Run(ctx context.Context) error {
 }
 
 func (r *Runner) round(ctx context.Context) (int, error) {
-	now := r.clock.Now()
+	if len(r.kinds) == 0 {
+		return 0, nil
+	}
+	args := []any{store.Micros(r.clock.Now()), perRound}
+	var in []string // what this program does not know is another's work
+	for _, kind := range slices.Sorted(maps.Keys(r.kinds)) {
+		args = append(args, kind)
+		in = append(in, fmt.Sprintf("$%d", len(args)))
+	}
 	var due []Job
 	err := r.db.Read(ctx, func(tx *store.Tx) (err error) {
 		due, err = store.List(tx, func(scan func(...any) error) (j Job, err error) {
 			err = scan(&j.ID, &j.Kind, &j.Ref, &j.Tries)
 			return j, err
-		}, `select id,kind,ref,tries from job where state='waiting' and due<=$1 and claimed_until<$1 order by due limit $2`, store.Micros(now), perRound)
+		}, `select id,kind,ref,tries from job where state='waiting' and due<=$1 and claimed_until<$1 and kind in (`+strings.Join(in, ",")+`) order by due limit $2`, args...)
 		return err
 	})
 	if err != nil {
@@ -113,15 +127,11 @@ func (r *Runner) round(ctx context.Context) (int, error) {
 }
 
 func (r *Runner) one(ctx context.Context, j Job) error {
-	h := r.kinds[j.Kind]
-	if h == nil {
-		return nil // another program's work
-	}
 	now := r.clock.Now()
 	mine := false
 	err := r.db.Write(ctx, store.Intake, func(tx *store.Tx) error {
-		n, err := tx.Exec(`update job set claimed_until=$1, tries=tries+1 where id=$2 and state='waiting' and claimed_until<$3`,
-			store.Micros(now.Add(claim)), j.ID, store.Micros(now))
+		n, err := tx.Exec(`update job set claimed_until=$1, tries=tries+1 where id=$2 and state='waiting' and claimed_until<$3 and tries=$4`,
+			store.Micros(now.Add(claim)), j.ID, store.Micros(now), j.Tries) // another desk's try raised the number
 		mine = n == 1
 		return err
 	})
@@ -129,25 +139,47 @@ func (r *Runner) one(ctx context.Context, j Job) error {
 		return err
 	}
 	try, cancel := context.WithTimeout(ctx, claim-10*time.Second)
-	failed := h(try, j)
+	failed := errTries
+	if j.Tries < maxTries { // a try that ended the whole program left no error
+		failed = guard(func() error { return r.kinds[j.Kind](try, j) })
+	}
 	cancel()
 	if failed != nil && ctx.Err() != nil {
 		return nil // stopped in the middle: the claim runs out and it is tried again
 	}
+	giveUp := failed != nil && (j.Tries+1 >= maxTries || final(failed))
+	switch {
+	case giveUp:
+		r.log.Error("job given up", "alarm", true, "kind", j.Kind, "job", j.ID, "ref", j.Ref, "tries", j.Tries+1, "err", failed)
+	case failed != nil:
+		r.log.Warn("job tried", "kind", j.Kind, "job", j.ID, "tries", j.Tries+1, "err", failed)
+	}
+	// The number of tries is the fence: who took the job over has raised it.
 	return r.db.Write(ctx, store.Intake, func(tx *store.Tx) error {
+		var err error
 		switch {
 		case failed == nil:
-			_, err := tx.Exec(`update job set state='done', error='', done_at=$1 where id=$2`, tx.NowMicros(), j.ID)
-			return err
-		case j.Tries+1 >= maxTries || final(failed):
-			r.log.Error("job given up", "alarm", true, "kind", j.Kind, "job", j.ID, "ref", j.Ref, "tries", j.Tries+1, "err", failed)
-			_, err := tx.Exec(`update job set state='failed', error=$1, done_at=$2 where id=$3`, failed.Error(), tx.NowMicros(), j.ID)
-			return err
+			_, err = tx.Exec(`update job set state='done', error='', done_at=$1 where id=$2`, tx.NowMicros(), j.ID)
+		case giveUp:
+			_, err = tx.Exec(`update job set state='failed', error=$1, done_at=$2 where id=$3 and tries=$4`, failed.Error(), tx.NowMicros(), j.ID, j.Tries+1)
+		default:
+			_, err = tx.Exec(`update job set due=$1, claimed_until=0, error=$2 where id=$3 and tries=$4`, store.Micros(tx.Now().Add(backOff(j.Tries))), failed.Error(), j.ID, j.Tries+1)
 		}
-		r.log.Warn("job tried", "kind", j.Kind, "job", j.ID, "tries", j.Tries+1, "err", failed)
-		_, err := tx.Exec(`update job set due=$1, claimed_until=0, error=$2 where id=$3`, store.Micros(tx.Now().Add(backOff(j.Tries))), failed.Error(), j.ID)
 		return err
 	})
+}
+
+var errTries = errors.New("each try ended the program before it answered")
+
+// guard turns a panic of a handler into an error: one bad job must not stop
+// the others.
+func guard(fn func() error) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("panic in a job: %v\n%s", p, debug.Stack())
+		}
+	}()
+	return fn()
 }
 
 // Park holds all waiting jobs back, after a restore: what was done meanwhile
