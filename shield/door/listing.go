@@ -13,8 +13,8 @@ import (
 )
 
 // listing is the copy "public" as it is looked up: receipts by the hash of their
-// code, blocks by name. Receipts are many (10 million are held to about 1 GB),
-// so that one is 56 bytes without a pointer; texts that repeat are kept once.
+// code, blocks by name. Receipts are many (10 million are the aim), so that one
+// is 56 bytes without a pointer; texts that repeat are kept once.
 type listing struct {
 	mu       sync.RWMutex
 	head     copies.Head
@@ -32,8 +32,7 @@ type receiptRow struct {
 	at, changed uint32 // seconds since 1970; 0 is none
 	number, of  uint32
 	until       uint32 // seconds since 1970, rounded up; 0 is open
-	name, block uint32 // into texts
-	kind, state uint32 // into texts
+	what, about uint32 // into texts: kind and state, name and block
 }
 
 type appealRow struct {
@@ -66,6 +65,19 @@ func (t *texts) keep(s string) uint32 {
 		t.know[s] = i
 	}
 	return i
+}
+
+// pair keeps two texts as one; neither holds a NUL.
+func (t *texts) pair(a, b string) uint32 {
+	if a == "" && b == "" {
+		return 0
+	}
+	return t.keep(a + "\x00" + b)
+}
+
+func (t *texts) unpair(i uint32) (a, b string) {
+	a, b, _ = strings.Cut(t.all[i], "\x00")
+	return a, b
 }
 
 // one is the kept text that equals s.
@@ -115,8 +127,7 @@ func (l *listing) putReceipt(hash string, e copies.Entry) bool {
 	}
 	l.receipts[key] = receiptRow{
 		version: e.Version, at: seconds(r.At), changed: seconds(r.Changed), until: upSeconds(e.Until),
-		number: uint32(clip(r.Number)), of: uint32(clip(r.Of)), name: l.texts.keep(r.Name), block: l.texts.keep(r.Block),
-		kind: l.texts.keep(r.Kind), state: l.texts.keep(r.State),
+		number: uint32(clip(r.Number)), of: uint32(clip(r.Of)), what: l.texts.pair(r.Kind, r.State), about: l.texts.pair(r.Name, r.Block),
 	}
 	if r.Ref != "" || !r.Due.IsZero() {
 		l.appeals[key] = appealRow{r.Ref, seconds(r.Due)}
@@ -183,10 +194,11 @@ func (l *listing) receipt(now time.Time, hash string) (Receipt, bool) {
 	if !ok || row.until != 0 && now.Unix() >= int64(row.until) {
 		return Receipt{}, false
 	}
-	t := l.texts.all
 	a := l.appeals[key]
-	return Receipt{Kind: t[row.kind], State: t[row.state], At: stamp(row.at), Changed: stamp(row.changed), Number: int64(row.number), Of: int64(row.of),
-		Name: t[row.name], Block: t[row.block], Ref: a.ref, Due: stamp(a.due)}, true
+	r := Receipt{At: stamp(row.at), Changed: stamp(row.changed), Number: int64(row.number), Of: int64(row.of), Ref: a.ref, Due: stamp(a.due)}
+	r.Kind, r.State = l.texts.unpair(row.what)
+	r.Name, r.Block = l.texts.unpair(row.about)
+	return r, true
 }
 
 // block is the block that catches the name: the most specific one, of two at

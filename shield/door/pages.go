@@ -229,10 +229,13 @@ func (p namePage) Ground() string {
 }
 
 func (p namePage) Scope() string {
-	if p.Listed.Scope == string(bolwerk.ScopeHost) {
-		return "door.scope.host"
+	switch {
+	case p.Listed.Scope != string(bolwerk.ScopeHost):
+		return "door.scope.below"
+	case p.Listed.WWW:
+		return "door.scope.www"
 	}
-	return "door.scope.below"
+	return "door.scope.host"
 }
 
 // Order says that somebody else decided.
