@@ -6,6 +6,8 @@ import (
 
 	"go.mau.fi/util/confusable"
 	"golang.org/x/net/idna"
+
+	"bolwerk"
 )
 
 // digits are the swaps that readers do not notice and that are not in the
@@ -47,6 +49,17 @@ var together = []map[string]bool{
 	{"Latin": true, "Han": true, "Hiragana": true, "Katakana": true},
 	{"Latin": true, "Han": true, "Bopomofo": true},
 	{"Latin": true, "Han": true, "Hangul": true},
+}
+
+// MixedScripts says that a label of d has letters of scripts that nobody writes
+// together.
+func MixedScripts(d bolwerk.Domain) bool {
+	for label := range strings.SplitSeq(d.String(), ".") {
+		if text := unicodeLabel(label); text != label && mixed(text) {
+			return true
+		}
+	}
+	return false
 }
 
 // mixed says that a label has letters of scripts that nobody writes together,

@@ -1,0 +1,225 @@
+package shield
+
+import (
+	"context"
+	"embed"
+	"errors"
+	"fmt"
+	"html/template"
+	"io/fs"
+	"net/http"
+	"net/url"
+	"time"
+
+	"bolwerk"
+	"bolwerk/internal/account"
+	"bolwerk/internal/mail"
+	"bolwerk/internal/store"
+	"bolwerk/internal/web"
+	"bolwerk/shield/judge"
+)
+
+//go:embed pages/*.html
+var pageFiles embed.FS
+
+//go:embed texts/*.toml
+var textFiles embed.FS
+
+// Texts are the words of the shield's pages, for web.Site.
+func Texts() (*web.Texts, error) { return web.ReadTexts(textFiles, "texts") }
+
+// Places are the shield's entries of the console's navigation.
+func Places() []web.Place {
+	return []web.Place{
+		{Path: "/", Text: "shield.today"},
+		{Path: "/queue", Text: "shield.queue"},
+		{Path: "/proposals", Text: "shield.proposals"},
+		{Path: "/appeals", Text: "shield.appeals"},
+		{Path: "/blocks", Text: "shield.blocks"},
+		{Path: "/orders", Text: "shield.orders"},
+		{Path: "/name", Text: "shield.name"},
+		{Path: "/audit", Text: "shield.audit"},
+	}
+}
+
+// OutboxPlace is the entry for the mails that went out, where they are listed.
+func OutboxPlace() web.Place { return web.Place{Path: "/mail", Text: "shield.mail"} }
+
+// Outbox lists the mails that went out, newest first. Only a demo has one:
+// elsewhere an answer is forgotten once it is sent.
+type Outbox func(context.Context) ([]mail.Message, error)
+
+// Pages are the shield's part of the console.
+type Pages struct {
+	s      *Shield
+	frame  *web.Frame
+	pages  *web.Pages
+	outbox Outbox
+}
+
+// NewPages reads the templates. outbox is nil where sent mails are not shown.
+func NewPages(s *Shield, frame *web.Frame, outbox Outbox) (*Pages, error) {
+	p, err := frame.Pages(fs.FS(pageFiles), "pages")
+	return &Pages{s, frame, p, outbox}, err
+}
+
+// handler answers a request of somebody who may make it.
+type handler func(w http.ResponseWriter, r *http.Request, who account.Person) error
+
+// Routes adds the pages to mux. Looking needs account.Look, every change
+// account.Decide; what exactly a person may decide is for the guards.
+func (p *Pages) Routes(mux *http.ServeMux, door *account.Door) {
+	add := func(pattern string, right account.Right, fn handler) {
+		mux.Handle(pattern, door.Require(right, p.frame.Do(func(w http.ResponseWriter, r *http.Request) error {
+			who, _ := account.From(r.Context())
+			return fn(w, r, who)
+		})))
+	}
+	look := func(path string, fn handler) { add("GET "+path, account.Look, fn) }
+	decide := func(path string, fn handler) { add("POST "+path, account.Decide, fn) }
+	look("/{$}", p.today)
+	look("/queue", p.queue)
+	look("/case/{id}", p.casePage)
+	decide("/case/{id}/confirm", p.confirm)
+	decide("/case/{id}/reject", p.reject)
+	look("/report/{id}/mail", p.reportMail)
+	look("/blocks", p.blocks)
+	look("/block/{id}", p.block)
+	decide("/block/{id}/withdraw", p.withdraw)
+	look("/block-a-name", p.blockForm)
+	decide("/block-a-name", p.blockName)
+	look("/exempt", p.exemptForm)
+	decide("/exempt", p.exempt)
+	look("/name", p.name)
+	look("/orders", p.orders)
+	decide("/orders/release", p.release)
+	look("/appeals", p.appeals)
+	look("/appeal/{id}", p.appeal)
+	decide("/appeal/{id}", p.decideAppeal)
+	look("/proposals", p.proposals)
+	look("/proposal/{id}", p.proposal)
+	decide("/proposal/{id}/approve", p.approve)
+	look("/audit", p.audit)
+	if p.outbox != nil {
+		look("/mail", p.mail)
+	}
+}
+
+// eyes shows strangers' text in a template.
+type eyes struct{}
+
+// Visible is Visible for anything that prints.
+func (eyes) Visible(text any) template.HTML { return Visible(fmt.Sprint(text)) }
+
+// Span is a length of time in its largest unit.
+func (eyes) Span(d time.Duration) string { return web.Span(d) }
+
+// common is what every page is given.
+type common struct {
+	eyes
+	Me   account.Person
+	May  bool   // decide
+	Done string // key of what has just been done
+	// Wrong says beside which form what was refused; Form is what was typed.
+	Wrong wrong
+	Form  url.Values
+}
+
+// wrong is a refusal beside a form.
+type wrong struct{ Form, What, Hint string }
+
+func commonOf(r *http.Request, who account.Person) common {
+	c := common{Me: who, May: who.May(account.Decide), Form: r.PostForm}
+	switch d := r.URL.Query().Get("done"); d {
+	case "blocked", "second", "rejected", "withdrawn", "exempted", "approved", "released", "upheld", "appeal_rejected":
+		c.Done = "shield.done." + d
+	}
+	return c
+}
+
+// beside puts an error of one of our kinds beside a form, with the status that
+// it stands for; any other error, and "there is no such thing", is given back.
+func (c *common) beside(form string, err error) (status int, _ error) {
+	x := web.Explain(err)
+	switch x.Status {
+	case http.StatusInternalServerError, http.StatusNotFound, http.StatusServiceUnavailable, http.StatusRequestEntityTooLarge:
+		return 0, err
+	case http.StatusBadRequest:
+		x.Status = http.StatusUnprocessableEntity
+	}
+	c.Wrong = wrong{form, x.Detail, x.Hint}
+	return x.Status, nil
+}
+
+// readForm reads a form's fields; at most what the frame lets through.
+func readForm(r *http.Request) error {
+	if err := r.ParseForm(); err != nil {
+		var big *http.MaxBytesError
+		if errors.As(err, &big) {
+			return err
+		}
+		return bolwerk.Invalid("the form could not be read")
+	}
+	return nil
+}
+
+// clip keeps what somebody typed into a filter short.
+func clip(s string) string { return s[:min(len(s), 253)] }
+
+// done leads to a page that can be loaded again without doing it twice.
+func goTo(w http.ResponseWriter, r *http.Request, path, done string) error {
+	http.Redirect(w, r, path+"?done="+done, http.StatusSeeOther)
+	return nil
+}
+
+// afterwards leads to what came of a decision.
+func afterwards(w http.ResponseWriter, r *http.Request, out Outcome) error {
+	switch {
+	case out.State == "second" && out.Case == "":
+		return goTo(w, r, "/proposal/"+out.Proposal.ID, "second")
+	case out.State == "second" || out.State == "rejected":
+		return goTo(w, r, "/case/"+out.Case, out.State)
+	}
+	return goTo(w, r, "/block/"+out.Block.Ref, out.State)
+}
+
+// named gives actors the names under which people know them: the log-in name of
+// a person, otherwise the actor itself.
+func (p *Pages) named(ctx context.Context, actors ...bolwerk.Actor) (map[bolwerk.Actor]string, error) {
+	out := map[bolwerk.Actor]string{}
+	err := p.s.db.Read(ctx, func(tx *store.Tx) error {
+		for _, a := range actors {
+			if _, have := out[a]; have {
+				continue
+			}
+			out[a] = a.String()
+			if !a.IsPerson() {
+				continue
+			}
+			who, err := account.ByID(tx, a.Ref())
+			if err == nil {
+				out[a] = who.Login
+			} else if !errors.Is(err, bolwerk.ErrNotFound) {
+				return err
+			}
+		}
+		return nil
+	})
+	return out, err
+}
+
+// next is the address of the page of a list after the one whose last id is
+// given; empty without one.
+func next(r *http.Request, last string) string {
+	q := r.URL.Query()
+	q.Set("after", last)
+	return r.URL.Path + "?" + q.Encode()
+}
+
+// rows is how many rows of a list stand on one page.
+const rows = 50
+
+// releases says whether somebody may release what was held back.
+func releases(who account.Person) bool {
+	return who.May(account.Decide) && judge.May(Decider(who), judge.Release) == nil
+}

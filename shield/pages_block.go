@@ -1,0 +1,336 @@
+package shield
+
+import (
+	"encoding/json"
+	"net/http"
+	"strings"
+	"time"
+
+	"bolwerk"
+	"bolwerk/internal/account"
+	"bolwerk/internal/idn"
+	"bolwerk/internal/rpz"
+	"bolwerk/shield/judge"
+)
+
+type blockRow struct {
+	Block
+	Show Shown
+}
+
+func (p *Pages) blockRows(all []Block) []blockRow {
+	out := make([]blockRow, 0, len(all))
+	for _, b := range all {
+		out = append(out, blockRow{b, p.s.showName(b.Name)})
+	}
+	return out
+}
+
+type blocksData struct {
+	common
+	Rows   []blockRow
+	Count  int64
+	Kind   string // blocks or exemptions
+	State  string
+	Query  string
+	Next   string
+	States []State
+}
+
+func (p *Pages) blocks(w http.ResponseWriter, r *http.Request, who account.Person) error {
+	q := r.URL.Query()
+	data := blocksData{common: commonOf(r, who), Kind: "blocks", State: q.Get("state"), Query: clip(q.Get("q")), States: []State{InForce, Expired, Withdrawn}}
+	if q.Get("kind") == "exemptions" {
+		data.Kind = "exemptions"
+	}
+	f := BlockFilter{State: State(data.State), Pass: data.Kind == "exemptions", Query: data.Query, After: q.Get("after"), Limit: rows + 1}
+	if d, err := idn.Parse(f.Query); err == nil {
+		f.Query = d.String() // typed in letters, kept in A-labels
+	}
+	all, err := p.s.Blocks(r.Context(), f)
+	if err != nil {
+		return err
+	}
+	if len(all) > rows {
+		all = all[:rows]
+		data.Next = next(r, all[rows-1].ID)
+	}
+	data.Rows = p.blockRows(all)
+	if data.Count, err = p.s.CountBlocks(r.Context(), f); err != nil {
+		return err
+	}
+	return p.pages.Render(w, r, http.StatusOK, "blocks", data)
+}
+
+// step is one stage of a block's life, with the time since the one before.
+type step struct {
+	Key  string
+	At   time.Time
+	Gap  time.Duration
+	Wait bool // not reached
+}
+
+// steps is the stage clock as a line. A stage that cannot come is left out.
+func steps(v BlockView) []step {
+	c := v.Clock
+	line := []step{{Key: "reported", At: c.Received}, {Key: "read", At: c.Read}, {Key: "decided", At: c.Decided}, {Key: "published", At: c.Published}, {Key: "first_hit", At: c.FirstHit}, {Key: "ended", At: c.Ended}}
+	var out []step
+	var last time.Time
+	for _, s := range line {
+		switch {
+		case !s.At.IsZero():
+			if !last.IsZero() {
+				s.Gap = max(s.At.Sub(last), 0)
+			}
+			last = s.At
+		case s.Key == "reported" || s.Key == "read" || s.Key == "first_hit" && v.Pass:
+			continue
+		case s.Key == "first_hit" && v.State != InForce:
+			continue
+		default:
+			s.Wait = true
+		}
+		out = append(out, s)
+	}
+	return out
+}
+
+type blockData struct {
+	common
+	BlockView
+	Show    Shown
+	Taken   taken
+	Steps   []step
+	Lists   []listVersion
+	Decided string // who
+	Second  string
+	EndedBy string
+	CaseRef string
+	Order   string // its number
+	Trail   []auditRow
+	Causes  []Cause
+	Waiting []appealRow
+}
+
+// HitColumns are the counts of the block.
+func (d blockData) HitColumns() []hitColumn { return []hitColumn{{"shield.hits.total", d.Hits}} }
+
+func (p *Pages) block(w http.ResponseWriter, r *http.Request, who account.Person) error {
+	return p.showBlock(w, r, http.StatusOK, commonOf(r, who))
+}
+
+func (p *Pages) showBlock(w http.ResponseWriter, r *http.Request, status int, c common) error {
+	ctx := r.Context()
+	data := blockData{common: c, Causes: []Cause{FalsePositive, Cleaned, OnAppeal, ByMistake}}
+	var err error
+	if data.BlockView, err = p.s.Block(ctx, r.PathValue("id")); err != nil {
+		return err
+	}
+	b := data.BlockView
+	data.Show, data.Taken, data.Steps = p.s.showName(b.Name), p.s.taken(b.Name, b.Scope), steps(b)
+	data.Waiting = p.appealRows(b.Appeals)
+	if b.Block.Lists != "" {
+		var m map[string]string
+		if err := json.Unmarshal([]byte(b.Block.Lists), &m); err != nil {
+			return err
+		}
+		data.Lists = versionsOf(m)
+	}
+	var ended bolwerk.Actor
+	if err := ended.UnmarshalText([]byte(b.Block.EndedBy)); err != nil {
+		return err
+	}
+	names, err := p.named(ctx, b.Actor, b.Block.Second, ended)
+	if err != nil {
+		return err
+	}
+	data.Decided, data.Second, data.EndedBy = names[b.Actor], names[b.Block.Second], names[ended]
+	if b.CaseID != "" {
+		cs, err := p.s.Case(ctx, b.CaseID)
+		if err != nil {
+			return err
+		}
+		data.CaseRef = cs.Ref
+	}
+	if b.OrderID != "" {
+		o, err := p.s.Order(ctx, b.OrderID)
+		if err != nil {
+			return err
+		}
+		data.Order = o.Ref
+	}
+	if err := p.auditOf(r, b.Ref, &data.Trail); err != nil {
+		return err
+	}
+	return p.pages.Render(w, r, status, "block", data)
+}
+
+func (p *Pages) withdraw(w http.ResponseWriter, r *http.Request, who account.Person) error {
+	if err := readForm(r); err != nil {
+		return err
+	}
+	cause, err := ParseCause(r.PostForm.Get("cause"))
+	if err == nil {
+		_, err = p.s.Withdraw(r.Context(), Decider(who), r.PathValue("id"), cause, r.PostForm.Get("reason"))
+	}
+	if err == nil {
+		return goTo(w, r, "/block/"+r.PathValue("id"), "withdrawn")
+	}
+	c := commonOf(r, who)
+	status, err := c.beside("withdraw", err)
+	if err != nil {
+		return err
+	}
+	return p.showBlock(w, r, status, c)
+}
+
+type newData struct {
+	common
+	Name    string // as typed
+	Scopes  []bolwerk.Scope
+	Lengths []length
+	Classes []string
+	Legal   string
+}
+
+// exemptLengths are for exemptions; one person exempts for 24 hours at most.
+var exemptLengths = []length{{"1h", "shield.for.hour"}, {"24h", "shield.for.day"}, {"168h", "shield.for.week"}, {"720h", "shield.for.month"}, {"", "shield.for.ever"}}
+
+var dnsScopes = []bolwerk.Scope{bolwerk.ScopeHost, bolwerk.ScopeSubtree, bolwerk.ScopeRegistrable}
+
+// typed reads a name as people type or paste it: in any letters, with brackets
+// around the dots, as the address of a page.
+func typed(s string) (bolwerk.Domain, error) {
+	s = strings.TrimSpace(strings.NewReplacer("[.]", ".", "(.)", ".", "hxxp", "http").Replace(s))
+	if _, rest, ok := strings.Cut(s, "://"); ok {
+		s = rest
+	}
+	if i := strings.IndexAny(s, "/?#:"); i >= 0 {
+		s = s[:i]
+	}
+	return idn.Parse(s)
+}
+
+func (p *Pages) blockForm(w http.ResponseWriter, r *http.Request, who account.Person) error {
+	return p.showBlockForm(w, r, http.StatusOK, commonOf(r, who), r.URL.Query().Get("name"))
+}
+
+func (p *Pages) showBlockForm(w http.ResponseWriter, r *http.Request, status int, c common, name string) error {
+	return p.pages.Render(w, r, status, "block-a-name", newData{common: c, Name: clip(name), Scopes: dnsScopes, Lengths: lengths, Classes: classes, Legal: p.s.cfg.Ground})
+}
+
+func (p *Pages) blockName(w http.ResponseWriter, r *http.Request, who account.Person) error {
+	if err := readForm(r); err != nil {
+		return err
+	}
+	in, err := wish(r)
+	if err == nil {
+		in.Name, err = typed(r.PostForm.Get("name"))
+	}
+	var out Outcome
+	if err == nil {
+		out, err = p.s.Confirm(r.Context(), Decider(who), in)
+	}
+	if err == nil {
+		return afterwards(w, r, out)
+	}
+	c := commonOf(r, who)
+	status, err := c.beside("block", err)
+	if err != nil {
+		return err
+	}
+	return p.showBlockForm(w, r, status, c, r.PostForm.Get("name"))
+}
+
+func (p *Pages) exemptForm(w http.ResponseWriter, r *http.Request, who account.Person) error {
+	return p.showExemptForm(w, r, http.StatusOK, commonOf(r, who), r.URL.Query().Get("name"))
+}
+
+func (p *Pages) showExemptForm(w http.ResponseWriter, r *http.Request, status int, c common, name string) error {
+	return p.pages.Render(w, r, status, "exempt", newData{common: c, Name: clip(name), Scopes: dnsScopes, Lengths: exemptLengths})
+}
+
+func (p *Pages) exempt(w http.ResponseWriter, r *http.Request, who account.Person) error {
+	if err := readForm(r); err != nil {
+		return err
+	}
+	in := Exempt{Reason: r.PostForm.Get("reason")}
+	var err error
+	if in.Scope, err = scopeOf(r.PostForm.Get("scope")); err == nil {
+		in.For, err = lengthOf(r.PostForm.Get("for"))
+	}
+	if err == nil {
+		in.Name, err = typed(r.PostForm.Get("name"))
+	}
+	var out Outcome
+	if err == nil {
+		out, err = p.s.Exempt(r.Context(), Decider(who), in)
+	}
+	if err == nil {
+		return afterwards(w, r, out)
+	}
+	c := commonOf(r, who)
+	status, err := c.beside("exempt", err)
+	if err != nil {
+		return err
+	}
+	return p.showExemptForm(w, r, status, c, r.PostForm.Get("name"))
+}
+
+type nameData struct {
+	common
+	Query     string
+	Show      Shown
+	E         *Explanation
+	By        *blockRow
+	Others    []blockRow
+	Past      []blockRow
+	Resolvers []resolverRow
+	Refuse    []judge.Objection
+	Second    []judge.Objection
+}
+
+type resolverRow struct {
+	ResolverView
+	Says []string // what it answered, for people
+	Zone *rpz.State
+}
+
+func (p *Pages) name(w http.ResponseWriter, r *http.Request, who account.Person) error {
+	data := nameData{common: commonOf(r, who), Query: clip(strings.TrimSpace(r.URL.Query().Get("name")))}
+	if data.Query == "" {
+		return p.pages.Render(w, r, http.StatusOK, "name", data)
+	}
+	d, err := typed(data.Query)
+	if err != nil {
+		status, err := data.beside("name", err)
+		if err != nil {
+			return err
+		}
+		return p.pages.Render(w, r, status, "name", data)
+	}
+	e, err := p.s.Explain(r.Context(), d)
+	if err != nil {
+		return err
+	}
+	data.E, data.Show = &e, p.s.showName(d)
+	if e.By != nil {
+		data.By = &p.blockRows([]Block{*e.By})[0]
+	}
+	data.Others, data.Past = p.blockRows(e.Others), p.blockRows(e.Past)
+	data.Refuse, data.Second = split(e.Guards)
+	for _, v := range e.Resolvers {
+		row := resolverRow{ResolverView: v, Zone: v.Zone}
+		if v.Answer != nil {
+			row.Says = append(row.Says, v.Answer.Rcode)
+			for _, a := range v.Answer.Addresses {
+				row.Says = append(row.Says, a.String())
+			}
+			for _, text := range v.Answer.EDE {
+				row.Says = append(row.Says, "EDE "+text)
+			}
+		}
+		data.Resolvers = append(data.Resolvers, row)
+	}
+	return p.pages.Render(w, r, http.StatusOK, "name", data)
+}

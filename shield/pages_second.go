@@ -1,0 +1,181 @@
+package shield
+
+import (
+	"context"
+	"encoding/json"
+	"maps"
+	"net/http"
+	"slices"
+	"time"
+
+	"bolwerk"
+	"bolwerk/desk"
+	"bolwerk/internal/account"
+	"bolwerk/internal/store"
+	"bolwerk/shield/judge"
+)
+
+// proposalRow is what waits for a second person, with exactly what would be done.
+type proposalRow struct {
+	eyes
+	desk.Proposal
+	Show        Shown
+	Exempt      bool
+	Scope       bolwerk.Scope
+	Taken       taken
+	Until       time.Time
+	Class       string
+	Brand       string
+	Answer      string // what the DNS answers
+	Legal       string
+	Compromised bool
+	Why         string
+	Lists       []listVersion
+	Who         string // proposed it
+	CaseRef     string
+	Own         bool // proposed by the reader
+}
+
+// listVersion is a list that a decision used.
+type listVersion struct{ Name, Version string }
+
+func versionsOf(m map[string]string) (out []listVersion) {
+	for _, name := range slices.Sorted(maps.Keys(m)) {
+		out = append(out, listVersion{name, m[name]})
+	}
+	return out
+}
+
+// taken is which names a measure takes.
+type taken struct {
+	Names []Shown
+	Below bool // and all below
+}
+
+func (s *Shield) taken(d bolwerk.Domain, scope bolwerk.Scope) taken {
+	names, _ := judge.NamesTaken(s.guard.rules().place(d), scope)
+	t := taken{Below: scope == bolwerk.ScopeSubtree || scope == bolwerk.ScopeRegistrable}
+	for _, n := range names {
+		t.Names = append(t.Names, s.showName(n))
+	}
+	return t
+}
+
+func (p *Pages) proposalRows(ctx context.Context, all []desk.Proposal) ([]proposalRow, error) {
+	var out []proposalRow
+	var actors []bolwerk.Actor
+	for _, x := range all {
+		row := proposalRow{Proposal: x, Why: x.Reason}
+		switch x.Action {
+		case actionBlock:
+			var pl plan
+			if err := json.Unmarshal(x.Body, &pl); err != nil {
+				return nil, err
+			}
+			row.Scope, row.Until, row.Class, row.Brand, row.Answer = pl.Scope, pl.Until, pl.Class, pl.Brand, string(pl.Action)
+			row.Legal, row.Compromised, row.Why, row.Lists = pl.Legal, pl.Compromised, pl.Reason, versionsOf(pl.Versions)
+			row.Show, row.Taken = p.s.showName(pl.Name), p.s.taken(pl.Name, pl.Scope)
+		case actionExempt:
+			var pl exemptPlan
+			if err := json.Unmarshal(x.Body, &pl); err != nil {
+				return nil, err
+			}
+			row.Exempt, row.Scope, row.Until, row.Why = true, pl.Scope, pl.Until, pl.Reason
+			row.Show, row.Taken = p.s.showName(pl.Name), p.s.taken(pl.Name, pl.Scope)
+		default:
+			continue // of another capability
+		}
+		actors = append(actors, x.Actor)
+		out = append(out, row)
+	}
+	names, err := p.named(ctx, actors...)
+	if err != nil {
+		return nil, err
+	}
+	err = p.s.db.Read(ctx, func(tx *store.Tx) error {
+		for i := range out {
+			out[i].Who = names[out[i].Actor]
+			if out[i].CaseID == "" {
+				continue
+			}
+			c, err := desk.FindCase(tx, out[i].CaseID)
+			if err != nil {
+				return err
+			}
+			out[i].CaseRef = c.Ref
+		}
+		return nil
+	})
+	return out, err
+}
+
+type proposalsData struct {
+	common
+	Rows []proposalRow
+}
+
+func (p *Pages) proposals(w http.ResponseWriter, r *http.Request, who account.Person) error {
+	all, err := p.s.Proposals(r.Context())
+	if err != nil {
+		return err
+	}
+	data := proposalsData{common: commonOf(r, who)}
+	if data.Rows, err = p.proposalRows(r.Context(), all); err != nil {
+		return err
+	}
+	for i := range data.Rows {
+		data.Rows[i].Own = data.Rows[i].Actor == who.Actor()
+	}
+	return p.pages.Render(w, r, http.StatusOK, "proposals", data)
+}
+
+type proposalData struct {
+	common
+	P    proposalRow
+	Case string
+}
+
+func (p *Pages) proposal(w http.ResponseWriter, r *http.Request, who account.Person) error {
+	return p.showProposal(w, r, http.StatusOK, commonOf(r, who))
+}
+
+func (p *Pages) showProposal(w http.ResponseWriter, r *http.Request, status int, c common) error {
+	var x desk.Proposal
+	err := p.s.db.Read(r.Context(), func(tx *store.Tx) (err error) {
+		x, err = desk.FindProposal(tx, r.PathValue("id"))
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	rows, err := p.proposalRows(r.Context(), []desk.Proposal{x})
+	if err != nil {
+		return err
+	}
+	if len(rows) == 0 {
+		return bolwerk.NotFound("no proposal %q", x.ID)
+	}
+	rows[0].Own = x.Actor == c.Me.Actor()
+	return p.pages.Render(w, r, status, "proposal", proposalData{common: c, P: rows[0]})
+}
+
+// approve is the second person's: exactly what stood on the page, by its digest.
+func (p *Pages) approve(w http.ResponseWriter, r *http.Request, who account.Person) error {
+	if err := readForm(r); err != nil {
+		return err
+	}
+	err := who.MayApprove(p.frame.Clock().Now())
+	var out Outcome
+	if err == nil {
+		out, err = p.s.Approve(r.Context(), Decider(who), r.PathValue("id"), r.PostForm.Get("digest"))
+	}
+	if err == nil {
+		return goTo(w, r, "/block/"+out.Block.Ref, "approved")
+	}
+	c := commonOf(r, who)
+	status, err := c.beside("approve", err)
+	if err != nil {
+		return err
+	}
+	return p.showProposal(w, r, status, c)
+}
