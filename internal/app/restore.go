@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"time"
@@ -258,10 +259,16 @@ func (d *Desk) retain(ctx context.Context) error {
 func AuditVerify(ctx context.Context, data, edge string, out io.Writer) error {
 	var seen []string
 	if edge != "" {
-		files := copy.NewFiles(disk.System{}, filepath.Join(edge, "copies", copyBlocks))
-		heads, err := files.Audit()
+		host, err := join.Load(edge, clock.New(), slog.New(slog.DiscardHandler))
 		if err != nil {
 			return fmt.Errorf("heads that %s has seen: %w", edge, err)
+		}
+		heads, err := copy.Seen(disk.System{}, filepath.Join(edge, "copies", copyBlocks), copy.Trust{Operator: host.Operator(), Copy: copyBlocks, Keys: []ed25519.PublicKey{host.CopyKey()}})
+		if err != nil {
+			return fmt.Errorf("heads that %s has seen: %w", edge, err)
+		}
+		if len(heads) == 0 { // nothing compared proves nothing
+			return bolwerk.WithHint(bolwerk.NotFound("%s has kept no head that its desk signed", edge), "name the folder of an edge that has followed this desk")
 		}
 		for _, h := range heads {
 			seen = append(seen, h.Head.Audit)
