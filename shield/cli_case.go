@@ -56,7 +56,7 @@ func (c *caseShow) Run(ctx context.Context, t *terminal.Terminal) error {
 }
 
 func printCase(w io.Writer, v CaseView) {
-	fmt.Fprintf(w, "%s\t%s\nid\t%s\nstate\t%s %s\nverdict\t%s\n", v.Ref, named(v.Name), v.ID, v.State, terminal.Escape(v.Outcome), dash(v.Verdict))
+	fmt.Fprintf(w, "%s\t%s\nid\t%s\nstate\t%s\nverdict\t%s\n", v.Ref, named(v.Name), v.ID, strings.TrimSpace(string(v.State)+" "+terminal.Escape(v.Outcome)), dash(v.Verdict))
 	if len(v.Verdicts) > 0 {
 		for _, r := range v.Verdicts[0].Reasons {
 			fmt.Fprintf(w, "\t%s\n", reasonText(r))

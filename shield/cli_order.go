@@ -106,7 +106,7 @@ func (c *appealShow) Run(ctx context.Context, t *terminal.Terminal) error {
 }
 
 func printAppeal(w io.Writer, a AppealItem) {
-	fmt.Fprintf(w, "%s\t%s\nid\t%s\nstate\t%s %s\nblock\t%s\nby\t%s, %s\ndue\t%s\n", a.Ref, named(a.Name), a.ID, a.State, a.Decision, dash(a.Object), dash(a.Role), dash(a.Contact), at(a.DueAt))
+	fmt.Fprintf(w, "%s\t%s\nid\t%s\nstate\t%s\nblock\t%s\nby\t%s, %s\ndue\t%s\n", a.Ref, named(a.Name), a.ID, strings.TrimSpace(a.State+" "+a.Decision), dash(a.Object), dash(a.Role), dash(a.Contact), at(a.DueAt))
 	label := "text"
 	for line := range strings.Lines(a.Text) {
 		fmt.Fprintf(w, "%s\t%s\n", label, terminal.Escape(strings.TrimRight(line, "\r\n")))

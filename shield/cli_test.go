@@ -192,7 +192,7 @@ func TestCommandsPrintForPeople(t *testing.T) {
 			"bad.example is not blocked\nplace     example (none)\nresolver  a 192.0.2.1:53: blocks  DISAGREES\n          flush it\nresolver  b 192.0.2.2:53: away: no answer\n1 of 2 resolvers are away: what they do is not known\n"},
 		"hostile text": {[]string{"appeal", "show", "i"},
 			`{"id":"i","ref":"A-2026-000001","name":"bad.example","state":"received","object":"B-2026-000001","role":"owner","text":"mine\u001b[2J\u202e\nreally","due_at":"2026-11-25T13:00:00Z"}`,
-			"A-2026-000001  bad.example\nid             i\nstate          received \nblock          B-2026-000001\nby             owner, -\ndue            2026-11-25 13:00 UTC\ntext           mine\\u{001b}[2J\\u{202e}\n               really\n"},
+			"A-2026-000001  bad.example\nid             i\nstate          received\nblock          B-2026-000001\nby             owner, -\ndue            2026-11-25 13:00 UTC\ntext           mine\\u{001b}[2J\\u{202e}\n               really\n"},
 		"no rows": {[]string{"order", "list"}, `{"items":[]}`, "no orders\n"},
 	} {
 		t.Run(name, func(t *testing.T) {
