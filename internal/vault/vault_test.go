@@ -1,0 +1,150 @@
+package vault_test
+
+import (
+	"bytes"
+	"errors"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"bolwerk"
+	"bolwerk/internal/clock"
+	"bolwerk/internal/vault"
+)
+
+func open(t *testing.T, dir string, now time.Time) (*vault.Vault, *clock.Fake) {
+	t.Helper()
+	c := clock.NewFake(now)
+	v, err := vault.Open(dir, c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return v, c
+}
+
+func seal(t *testing.T, v *vault.Vault, purpose, plain string) []byte {
+	t.Helper()
+	b, err := v.Seal(purpose, []byte(plain))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b
+}
+
+var november = time.Date(2026, 11, 23, 13, 0, 0, 0, time.UTC)
+
+func TestWhatIsSealedOpensForItsPurposeOnly(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "keys")
+	v, c := open(t, dir, november)
+	box := seal(t, v, "report.reporter", "klant@klant.example")
+	if bytes.Contains(box, []byte("klant")) || bytes.Equal(box, seal(t, v, "report.reporter", "klant@klant.example")) {
+		t.Error("sealed in the clear, or twice the same")
+	}
+	c.Add(40 * 24 * time.Hour) // another month's key is in use
+	again, _ := open(t, dir, c.Now())
+	for _, v := range []*vault.Vault{v, again} {
+		if got, err := v.Open("report.reporter", box); err != nil || string(got) != "klant@klant.example" {
+			t.Errorf("got %q, %v", got, err)
+		}
+		if got, err := v.Open("report.subject", box); err == nil {
+			t.Errorf("opened for another purpose: %q", got)
+		}
+	}
+	for i := range box {
+		bad := slices.Clone(box)
+		bad[i] ^= 1
+		if got, err := v.Open("report.reporter", bad); err == nil {
+			t.Errorf("byte %d changed: opened as %q", i, got)
+		}
+		if _, err := v.Open("report.reporter", box[:i]); err == nil {
+			t.Errorf("cut to %d bytes: opened", i)
+		}
+	}
+}
+
+func TestADestroyedKeyOpensNothing(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "keys")
+	v, c := open(t, dir, november)
+	old := seal(t, v, "x", "old")
+	c.Add(30 * 24 * time.Hour)
+	young := seal(t, v, "x", "young")
+	gone, err := v.Destroy("2026-12")
+	if err != nil || !slices.Equal(gone, []string{"2026-11"}) {
+		t.Fatalf("destroyed %q, %v", gone, err)
+	}
+	if _, err := v.Open("x", old); !errors.Is(err, bolwerk.ErrNotFound) {
+		t.Errorf("got %v, want not found", err)
+	}
+	if got, err := v.Open("x", young); err != nil || string(got) != "young" {
+		t.Errorf("got %q, %v", got, err)
+	}
+	if names, _ := os.ReadDir(dir); len(names) != 1 {
+		t.Errorf("%d key files, want one: opening made none", len(names))
+	}
+}
+
+func TestAMarkSaysSameSenderWithinAMonthOnly(t *testing.T) {
+	v, c := open(t, filepath.Join(t.TempDir(), "keys"), november)
+	mark := func(purpose, value string) string {
+		m, err := v.Mark(purpose, value)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return m
+	}
+	first := mark("reporter", "klant@klant.example")
+	if first != mark("reporter", "klant@klant.example") || len(first) != 32 {
+		t.Errorf("mark %q, and another for the same", first)
+	}
+	if first == mark("reporter", "ander@klant.example") || first == mark("other", "klant@klant.example") {
+		t.Error("the same mark for another value or purpose")
+	}
+	c.Add(30 * 24 * time.Hour)
+	if first == mark("reporter", "klant@klant.example") {
+		t.Error("the same mark in another month")
+	}
+	other, _ := open(t, filepath.Join(t.TempDir(), "keys"), november)
+	if m, err := other.Mark("reporter", "klant@klant.example"); err != nil || m == first {
+		t.Errorf("the same mark in another installation: %v", err)
+	}
+}
+
+func TestKeysAreForTheirOwnerAloneAndWhole(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "keys")
+	v, _ := open(t, dir, november)
+	seal(t, v, "x", "y")
+	path := filepath.Join(dir, "2026-11.key")
+	st, err := os.Stat(path)
+	if err != nil || st.Mode().Perm() != 0o600 || st.Size() != 32 {
+		t.Errorf("key file %v, %v", st, err)
+	}
+	if err := os.WriteFile(path, []byte("short"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	broken, _ := open(t, dir, november)
+	if _, err := broken.Seal("x", []byte("y")); err == nil || !strings.Contains(err.Error(), "5 bytes, want 32") {
+		t.Errorf("a broken key was used: %v", err)
+	}
+}
+
+func FuzzOpen(f *testing.F) {
+	v, err := vault.Open(filepath.Join(f.TempDir(), "keys"), clock.NewFake(november))
+	if err != nil {
+		f.Fatal(err)
+	}
+	box, err := v.Seal("x", []byte("y"))
+	if err != nil {
+		f.Fatal(err)
+	}
+	for _, seed := range [][]byte{nil, box, []byte("2026-11"), []byte("../../.1234567890123456789012345678901234"), []byte("2026-13xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx")} {
+		f.Add(seed)
+	}
+	f.Fuzz(func(t *testing.T, b []byte) {
+		if plain, err := v.Open("x", b); err == nil && !bytes.Equal(b, box) {
+			t.Errorf("%q opened as %q", b, plain)
+		}
+	})
+}
