@@ -78,6 +78,8 @@ type Block struct {
 	EndedReason string         `json:"ended_reason,omitempty"`
 	EndedSerial int64          `json:"ended_serial,omitempty"`
 	MadeAt      time.Time      `json:"made_at"`
+	// Hits are what was counted so far, where a list or a view asked for it.
+	Hits Hits `json:"hits"`
 }
 
 // Rule is the block as the copy carries it.

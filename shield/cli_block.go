@@ -82,6 +82,7 @@ func printExplanation(w io.Writer, e Explanation) {
 		}
 		fmt.Fprintf(w, "by\t%s (%s %s), %s, %s\nground\t%s\nreason\t%s\nserial\t%d.%d\n", e.By.Ref, e.By.Scope, named(e.By.Name.String()), e.By.Action, until,
 			dash(e.By.Legal), dash(e.By.Reason), e.By.Epoch, e.By.Serial)
+		fmt.Fprintf(w, "hits\t%d DNS answers, %d page views, %d TLS attempts\n", e.By.Hits.DNS, e.By.Hits.Page, e.By.Hits.TLS)
 	}
 	for _, b := range e.Others {
 		fmt.Fprintf(w, "also\t%s (%s %s)\n", b.Ref, b.Scope, named(b.Name.String()))

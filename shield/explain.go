@@ -72,6 +72,9 @@ func (s *Shield) Explain(ctx context.Context, name bolwerk.Domain) (Explanation,
 		for i, b := range covers {
 			if i == 0 {
 				e.By, e.Blocked = &covers[0], !b.Pass
+				if _, err := countHits(tx, e.By); err != nil {
+					return err
+				}
 			} else {
 				e.Others = append(e.Others, b)
 			}

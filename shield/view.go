@@ -221,14 +221,31 @@ func (s *Shield) Replay(ctx context.Context, id string) (was, is judge.Verdict, 
 
 // Blocks lists blocks or exemptions, newest first.
 func (s *Shield) Blocks(ctx context.Context, f BlockFilter) (out []Block, err error) {
-	err = s.db.Read(ctx, func(tx *store.Tx) error { out, err = listBlocks(tx, f); return err })
+	err = s.db.Read(ctx, func(tx *store.Tx) error {
+		if out, err = listBlocks(tx, f); err != nil {
+			return err
+		}
+		for i := range out {
+			if _, err := countHits(tx, &out[i]); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
 	return out, err
+}
+
+// countHits fills in what was counted for a block, and says when the first was.
+func countHits(tx *store.Tx, b *Block) (first time.Time, err error) {
+	var us int64
+	err = tx.Row(`select coalesce(sum(dns),0),coalesce(sum(page),0),coalesce(sum(tls),0),coalesce(min(bucket),0) from shield_hits where block=$1`, b.Ref).
+		Scan(&b.Hits.DNS, &b.Hits.Page, &b.Hits.TLS, &us)
+	return store.Time(us), err
 }
 
 // BlockView is a block with its whole life.
 type BlockView struct {
 	Block
-	Hits    Hits          `json:"hits"`
 	Clock   StageClock    `json:"clock"`
 	Appeals []desk.Appeal `json:"appeals"`
 }
@@ -256,12 +273,11 @@ func (s *Shield) Block(ctx context.Context, id string) (v BlockView, err error) 
 		if v.Block, err = findBlock(tx, id); err != nil {
 			return err
 		}
-		var first int64
-		if err := tx.Row(`select coalesce(sum(dns),0),coalesce(sum(page),0),coalesce(sum(tls),0),coalesce(min(bucket),0) from shield_hits where block=$1`, v.Ref).
-			Scan(&v.Hits.DNS, &v.Hits.Page, &v.Hits.TLS, &first); err != nil {
+		first, err := countHits(tx, &v.Block)
+		if err != nil {
 			return err
 		}
-		v.Clock = StageClock{Decided: v.MadeAt, Published: v.MadeAt, FirstHit: store.Time(first), Ended: v.EndedAt}
+		v.Clock = StageClock{Decided: v.MadeAt, Published: v.MadeAt, FirstHit: first, Ended: v.EndedAt}
 		if v.CaseID != "" {
 			var received, read int64
 			if err := tx.Row(`select coalesce(min(r.received_at),0), coalesce(min(case when r.read_at>0 then r.read_at end),0) from shield_case c
