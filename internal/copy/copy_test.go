@@ -15,6 +15,7 @@ import (
 	"reflect"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -152,10 +153,10 @@ func TestARestoreIsTakenAndAWithdrawalStays(t *testing.T) {
 	d := newDesk(t)
 	sink := copytest.NewSink()
 	var held []copy.Entry
-	want := false
-	d.handler.Want = func(p copy.Poll) bool { return want && p.Mark.Epoch == 1 }
+	var want atomic.Bool
+	d.handler.Want = func(p copy.Poll) bool { return want.Load() && p.Mark.Epoch == 1 }
 	d.handler.Held = func(_ context.Context, p copy.Poll, files io.Reader) error {
-		defer func() { want = false }()
+		defer want.Store(false)
 		_, err := copy.ReadHeld(files, copy.Trust{Operator: "Example Telecom", Copy: "blocks", Keys: []ed25519.PublicKey{d.signer.Public()}},
 			func(e copy.Entry) error { held = append(held, e); return nil })
 		return err
@@ -164,7 +165,7 @@ func TestARestoreIsTakenAndAWithdrawalStays(t *testing.T) {
 	await(t, sink, d.origin.Publish(entry("a", 1), entry("b", 1)))
 	backup := d.origin.Backup()
 	await(t, sink, d.origin.Publish(gone("a", 2), entry("c", 1)))
-	want = true
+	want.Store(true)
 	h := d.origin.Restore(backup) // a is in force again, c is forgotten
 	await(t, sink, h)
 	if got := slices.Sorted(maps.Keys(sink.Entries())); !slices.Equal(got, []string{"b"}) {

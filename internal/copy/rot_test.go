@@ -172,3 +172,40 @@ func TestASilentDeskIsAnAlarmAndNothingEnds(t *testing.T) {
 		t.Errorf("after a heartbeat: alarms %v stay", a)
 	}
 }
+
+func TestAClockThatGoesBackDoesNotStopTheQuestions(t *testing.T) {
+	l := newLocal(t)
+	l.ask()
+	l.out = nil // the question is lost with its connection, in some odd way
+	l.clock.Add(-72 * time.Hour)
+	l.out = l.m.Handle(copy.Tick{}, l.clock.Now())
+	l.origin.Publish(entry("a", 1))
+	l.ask()
+	same(t, l.sink, l.origin.Entries())
+}
+
+// What a killed process had not synced is read by the next one, which serves
+// it: then a power cut must not take it back.
+func TestWhatIsServedAfterAKillIsDurable(t *testing.T) {
+	for seed := range uint64(20) {
+		for stop := 1; stop < 12; stop++ {
+			l := newLocal(t)
+			l.disk = disk.NewCrashing(seed)
+			l.start()
+			l.ask()
+			l.origin.Publish(entry("a", 1))
+			l.ask()
+			l.origin.Publish(entry("b", 1))
+			l.disk.StopAt(stop)
+			l.ask()
+			l.disk.Restart()
+			l.start()
+			served := l.sink.Head().Mark()
+			l.disk.Crash()
+			l.start()
+			if now := l.sink.Head().Mark(); now.Before(served) {
+				t.Fatalf("seed %d, killed at %d: served %v, after a power cut %v", seed, stop, served, now)
+			}
+		}
+	}
+}

@@ -99,6 +99,14 @@ func (c *Crashing) Crash() {
 	c.dead, c.stop, c.ops = false, 0, 0
 }
 
+// Restart goes on after StopAt as if only the process had been killed: nothing
+// is lost yet, and what was not synced still is not.
+func (c *Crashing) Restart() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.dead, c.stop, c.ops = false, 0, 0
+}
+
 // survivor is what is left of a file.
 func (c *Crashing) survivor(f *content) []byte {
 	if slices.Equal(f.data, f.synced) {

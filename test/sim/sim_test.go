@@ -147,8 +147,13 @@ func (e *edge) start() {
 	}
 }
 
+// crash ends a life of the edge: the power goes, or only the process.
 func (e *edge) crash() {
-	e.disk.Crash()
+	if rapid.Bool().Draw(e.w.rt, "only the process is killed") {
+		e.disk.Restart()
+	} else {
+		e.disk.Crash()
+	}
 	e.w.posted = slices.DeleteFunc(e.w.posted, func(m message) bool { return m.to == e })
 	e.start()
 }
@@ -276,21 +281,11 @@ func (w *world) actions() map[string]func(*rapid.T) {
 			clear(w.told)
 			w.note()
 		},
-		"change the key": func(t *rapid.T) {
-			stolen, err := copy.OpenSigner(filepath.Join(w.dir, "copy.key"), operator)
-			if err == nil {
-				err = w.signer.Rotate(w.desk.Now())
-			}
-			if err != nil {
-				t.Fatal(err)
-			}
-			w.old = append(w.old, stolen)
-			w.keys = append(w.keys, w.signer.Public())
-		},
-		"ask":     func(*rapid.T) { w.post(w.edge()) },
-		"ask ":    func(*rapid.T) { w.post(w.edge()) },
-		"follow":  func(*rapid.T) { w.follow(w.edge()) },
-		"follow ": func(*rapid.T) { w.follow(w.edge()) },
+		"change the key": func(*rapid.T) { w.rotate() },
+		"ask":            func(*rapid.T) { w.post(w.edge()) },
+		"ask ":           func(*rapid.T) { w.post(w.edge()) },
+		"follow":         func(*rapid.T) { w.follow(w.edge()) },
+		"follow ":        func(*rapid.T) { w.follow(w.edge()) },
 		"all follow": func(*rapid.T) {
 			for _, e := range w.edges {
 				w.follow(e)
@@ -333,11 +328,6 @@ func (w *world) actions() map[string]func(*rapid.T) {
 			e := w.edge()
 			e.disk.StopAt(rapid.IntRange(1, 12).Draw(t, "operations until the power goes"))
 		},
-		"kill": func(*rapid.T) { // what is not synced stays in the system's memory
-			e := w.edge()
-			w.posted = slices.DeleteFunc(w.posted, func(m message) bool { return m.to == e })
-			e.start()
-		},
 		"power cut": func(*rapid.T) { w.edge().crash() },
 		"disk full": func(t *rapid.T) {
 			e := w.edge()
@@ -370,6 +360,19 @@ func (w *world) actions() map[string]func(*rapid.T) {
 	}
 }
 
+// rotate changes the key; somebody keeps the old one.
+func (w *world) rotate() {
+	stolen, err := copy.OpenSigner(filepath.Join(w.dir, "copy.key"), operator)
+	if err == nil {
+		err = w.signer.Rotate(w.desk.Now())
+	}
+	if err != nil {
+		w.rt.Fatal(err)
+	}
+	w.old = append(w.old, stolen)
+	w.keys = append(w.keys, w.signer.Public())
+}
+
 // forge sends an edge what the desk never signed: another's key, a key that is
 // over, or a true answer with something changed.
 func (w *world) forge(t *rapid.T) {
@@ -392,17 +395,16 @@ func (w *world) forge(t *rapid.T) {
 		}
 		e.answerFrom(t, copy.NewHandler(evil, signer, nil, w.desk, jointest.Quiet()), q)
 	case 1: // a stolen key that this edge knows to be over
-		if len(w.old) == 0 {
-			t.Skip()
-		}
+		w.rotate()
+		w.follow(e)
 		stolen := w.old[rapid.IntRange(0, len(w.old)-1).Draw(t, "stolen key")]
 		keys := e.m.State().Trust.Keys
-		if i := slices.IndexFunc(keys, func(k ed25519.PublicKey) bool { return k.Equal(stolen.Public()) }); i < 0 || i == len(keys)-1 {
+		if i := slices.IndexFunc(keys, func(k ed25519.PublicKey) bool { return k.Equal(stolen.Public()) }); i < 0 || i == len(keys)-1 || e.wish == nil {
 			t.Skip()
 		}
-		for range 50 { // far ahead of the desk
-			evil.Publish(copy.Entry{ID: "forged", Version: 1 << 50})
-		}
+		q = *e.wish
+		evil = w.origin.Clone() // it continues the true history
+		evil.Publish(copy.Entry{ID: "forged", Version: 1 << 50})
 		e.answerFrom(t, copy.NewHandler(evil, stolen, nil, w.desk, jointest.Quiet()), q)
 	case 2: // a true change with another version
 		w.follow(e)
@@ -433,7 +435,8 @@ func (w *world) forge(t *rapid.T) {
 
 func (e *edge) answerFrom(t *rapid.T, h *copy.Handler, q copy.Question) {
 	var b bytes.Buffer
-	if err := h.Answer(context.Background(), &b, copy.Poll{Host: e.name, Copy: "blocks", Nothing: true}, q.Key, true, 0); err != nil {
+	snapshot := rapid.Bool().Draw(t, "a snapshot")
+	if err := h.Answer(context.Background(), &b, copy.Poll{Host: e.name, Copy: "blocks", Mark: q.Mark, Nothing: q.Nothing}, q.Key, snapshot, 0); err != nil {
 		t.Fatal(err)
 	}
 	e.deliver(q, b.Bytes())

@@ -61,6 +61,13 @@ func (o *Origin) Publish(entries ...copy.Entry) copy.Head {
 
 func (o *Origin) ring() { close(o.changed); o.changed = make(chan struct{}) }
 
+// Clone is the same copy in other hands.
+func (o *Origin) Clone() *Origin {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return &Origin{Name: o.Name, head: o.head, entries: maps.Clone(o.entries), steps: slices.Clone(o.steps), changed: make(chan struct{})}
+}
+
 // Forget drops old publications; hosts behind need a snapshot.
 func (o *Origin) Forget() { o.mu.Lock(); o.steps = nil; o.mu.Unlock() }
 
