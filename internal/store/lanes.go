@@ -2,7 +2,6 @@ package store
 
 import (
 	"context"
-	"database/sql"
 	"errors"
 	"fmt"
 	"runtime/debug"
@@ -93,6 +92,9 @@ func (db *DB) alone(ctx context.Context, fn func(*Tx) error) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
+	if !db.pg {
+		ctx = context.WithoutCancel(ctx) // what has begun is done, in milliseconds
+	}
 	return db.again(ctx, func() error {
 		tx, err := db.begin(ctx)
 		if err != nil {
@@ -153,7 +155,7 @@ func (db *DB) batchOnce(parts []*write) int {
 			if errs[i] = p.ctx.Err(); errs[i] != nil {
 				continue
 			}
-			if _, err := tx.Exec("savepoint part"); err != nil {
+			if _, err := tx.ExecContext(ctx, "savepoint part"); err != nil {
 				tx.Rollback()
 				ran = len(parts)
 				return err
@@ -164,7 +166,7 @@ func (db *DB) batchOnce(parts []*write) int {
 					tx.Rollback()
 					return errs[i]
 				}
-				if _, err := tx.Exec("rollback to savepoint part"); err != nil {
+				if _, err := tx.ExecContext(ctx, "rollback to savepoint part"); err != nil {
 					tx.Rollback()
 					ran = len(parts)
 					return err
@@ -172,7 +174,7 @@ func (db *DB) batchOnce(parts []*write) int {
 			} else {
 				all.adopt(part)
 			}
-			if _, err := tx.Exec("release savepoint part"); err != nil {
+			if _, err := tx.ExecContext(ctx, "release savepoint part"); err != nil {
 				tx.Rollback()
 				ran = len(parts)
 				return err
@@ -199,7 +201,14 @@ func errIf(cond bool, err error) error {
 	return nil
 }
 
-func (db *DB) begin(ctx context.Context) (*sql.Tx, error) {
+func (db *DB) begin(ctx context.Context) (engine, error) {
+	if !db.pg {
+		_, err := db.writer.ExecContext(ctx, "begin immediate")
+		if err != nil {
+			return nil, fmt.Errorf("begin a write: %w", err)
+		}
+		return db.writer, nil
+	}
 	tx, err := db.w.BeginTx(ctx, nil)
 	if err != nil {
 		return nil, fmt.Errorf("begin a write: %w", err)

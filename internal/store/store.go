@@ -45,6 +45,9 @@ type DB struct {
 	clock clock.Clock
 	path  string // of the SQLite file
 
+	writer  *session      // of SQLite
+	readers chan *session // of SQLite; nil is one that is not open
+
 	decisions chan *write
 	intake    chan *write
 	closing   chan struct{}
@@ -99,6 +102,9 @@ func (db *DB) openPostgres(ctx context.Context, cfg Config) error {
 	return nil
 }
 
+// readers are the reads that run at once on SQLite.
+const readers = 4
+
 func (db *DB) openSQLite(ctx context.Context, path string) error {
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 		return err
@@ -123,7 +129,16 @@ func (db *DB) openSQLite(ctx context.Context, path string) error {
 		w.Close()
 		return err
 	}
-	r.SetMaxOpenConns(4)
+	r.SetMaxOpenConns(readers)
+	if db.writer, err = newSession(ctx, w); err != nil {
+		w.Close()
+		r.Close()
+		return fmt.Errorf("open the store %s: %w", path, err)
+	}
+	db.readers = make(chan *session, readers)
+	for range readers {
+		db.readers <- nil
+	}
 	db.w, db.r, db.path = w, r, path
 	return nil
 }
@@ -141,6 +156,15 @@ func (db *DB) Clock() clock.Clock { return db.clock }
 func (db *DB) Close() error {
 	db.once.Do(func() { close(db.closing) })
 	db.closed.Wait()
+	if db.writer != nil {
+		db.writer.conn.Close()
+		for range readers { // waits for the reads under way
+			if s := <-db.readers; s != nil {
+				s.conn.Close()
+			}
+		}
+		db.writer = nil
+	}
 	err := db.w.Close()
 	if db.r != db.w {
 		err = errors.Join(err, db.r.Close())
@@ -150,11 +174,15 @@ func (db *DB) Close() error {
 
 // Read runs fn on one consistent view. It does not wait for writers.
 func (db *DB) Read(ctx context.Context, fn func(*Tx) error) error {
-	opt := &sql.TxOptions{ReadOnly: true}
-	if db.pg {
-		opt.Isolation = sql.LevelRepeatableRead
+	if !db.pg {
+		s, end, err := db.read(ctx)
+		if err != nil {
+			return err
+		}
+		defer end()
+		return fn(&Tx{ctx: ctx, tx: s, db: db, now: db.clock.Now(), reading: true})
 	}
-	tx, err := db.r.BeginTx(ctx, opt)
+	tx, err := db.r.BeginTx(ctx, &sql.TxOptions{ReadOnly: true, Isolation: sql.LevelRepeatableRead})
 	if err != nil {
 		return fmt.Errorf("read the store: %w", err)
 	}

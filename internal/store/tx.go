@@ -13,7 +13,7 @@ import (
 // Tx is one transaction. It is valid until the function it was given to returns.
 type Tx struct {
 	ctx     context.Context
-	tx      *sql.Tx
+	tx      engine
 	db      *DB
 	now     time.Time
 	reading bool
