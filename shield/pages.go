@@ -32,10 +32,10 @@ func Texts() (*web.Texts, error) { return web.ReadTexts(textFiles, "texts") }
 func Places() []web.Place {
 	return []web.Place{
 		{Path: "/", Text: "shield.today"},
-		{Path: "/queue", Text: "shield.queue"},
-		{Path: "/proposals", Text: "shield.proposals"},
-		{Path: "/appeals", Text: "shield.appeals"},
-		{Path: "/blocks", Text: "shield.blocks"},
+		{Path: "/queue", Text: "shield.queue", Also: []string{"/case"}},
+		{Path: "/proposals", Text: "shield.proposals", Also: []string{"/proposal"}},
+		{Path: "/appeals", Text: "shield.appeals", Also: []string{"/appeal"}},
+		{Path: "/blocks", Text: "shield.blocks", Also: []string{"/block", "/block-a-name", "/exempt"}},
 		{Path: "/orders", Text: "shield.orders"},
 		{Path: "/name", Text: "shield.name"},
 		{Path: "/audit", Text: "shield.audit"},
@@ -110,6 +110,14 @@ type eyes struct{}
 
 // Visible is Visible for anything that prints.
 func (eyes) Visible(text any) template.HTML { return Visible(fmt.Sprint(text)) }
+
+// Short is a version or digest as a page has room for it.
+func (eyes) Short(text string) string {
+	if len(text) > 32 {
+		return text[:24] + "…"
+	}
+	return text
+}
 
 // Span is a length of time in its largest unit.
 func (eyes) Span(d time.Duration) string { return web.Span(d) }

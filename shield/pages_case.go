@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net/http"
 	"slices"
+	"strings"
 	"time"
 
 	"bolwerk"
@@ -19,13 +20,17 @@ import (
 type queueRow struct {
 	CaseRow
 	Show   Shown
-	Target Shown // where the proposal is on another name
+	Target Shown  // where the proposal is on another name
+	Rest   string // what else there is to why it comes first, besides verdict and brand
 }
 
 func (p *Pages) queueRows(cases []CaseRow) []queueRow {
 	out := make([]queueRow, 0, len(cases))
 	for _, c := range cases {
-		row := queueRow{CaseRow: c, Show: p.s.show(c.Name)}
+		row := queueRow{CaseRow: c, Show: p.s.show(c.Name), Rest: c.WhyFirst}
+		for _, known := range []string{c.Verdict, ", imitates " + c.Brand, ", "} {
+			row.Rest = strings.TrimPrefix(row.Rest, known)
+		}
 		if c.Target != "" && c.Target != c.Name && c.Scope.DNS() {
 			row.Target = p.s.show(c.Target)
 		}
@@ -136,8 +141,9 @@ type length struct {
 	Key   string
 }
 
-// lengths are for blocks; the guards allow no more than the last to a person.
-var lengths = []length{{"", "shield.for.proposed"}, {"24h", "shield.for.day"}, {"72h", "shield.for.days3"}, {"168h", "shield.for.week"}, {"336h", "shield.for.weeks2"}}
+// lengths are for blocks: the longest that the guards allow to a person is what
+// the rules propose. A hacked site gets 24 hours instead.
+var lengths = []length{{"", "shield.for.weeks2"}, {"168h", "shield.for.week"}, {"72h", "shield.for.days3"}, {"24h", "shield.for.day"}}
 
 // classes are what a blocked site can be.
 var classes = []string{"phishing", "fake_shop", "malware", "scam"}
@@ -246,8 +252,8 @@ func (p *Pages) options(ctx context.Context, data *caseData) error {
 				return err
 			}
 			o := option{Value: string(scope), Scope: pl.Scope, Taken: p.s.taken(pl.Name, pl.Scope), Until: pl.Until, Proposed: scope == ""}
-			if len(data.Options) > 0 && data.Options[0].Proposed && o.Scope == data.Options[0].Scope && o.Taken.Names[0] == data.Options[0].Taken.Names[0] {
-				continue
+			if slices.ContainsFunc(data.Options, func(same option) bool { return same.Taken.Below == o.Taken.Below && same.Taken.Names[0] == o.Taken.Names[0] }) {
+				continue // other words for what is offered already
 			}
 			o.Refuse, o.Second = split(p.s.check(tx, pl, who, nil))
 			data.Options = append(data.Options, o)

@@ -39,6 +39,9 @@ type proposalRow struct {
 // listVersion is a list that a decision used.
 type listVersion struct{ Name, Version string }
 
+// Short is the version as a page has room for it.
+func (v listVersion) Short() string { return eyes{}.Short(v.Version) }
+
 func versionsOf(m map[string]string) (out []listVersion) {
 	for _, name := range slices.Sorted(maps.Keys(m)) {
 		out = append(out, listVersion{name, m[name]})

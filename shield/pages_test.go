@@ -214,6 +214,9 @@ func TestPagesSpeakEveryLanguage(t *testing.T) {
 			if found := unknownText.FindString(text(page)); found != "" {
 				t.Errorf("%s in %s: the text %q is not there", path, lang, found)
 			}
+			if n := strings.Count(w.Body.String(), `aria-current="page"`); n != 1 && !strings.HasPrefix(path, "/report") {
+				t.Errorf("%s: %d places are lit, want 1", path, n)
+			}
 			if n := strings.Count(w.Body.String(), "<h1"); n != 1 && !strings.Contains(path, "/mail") {
 				t.Errorf("%s: %d main headings, want 1", path, n)
 			}
@@ -354,7 +357,7 @@ func TestReject(t *testing.T) {
 	}
 }
 
-var hidden = regexp.MustCompile(`action="(/proposal/[^"]+/approve)"><input type="hidden" name="digest" value="([0-9a-f]+)"`)
+var hidden = regexp.MustCompile(`action="(/proposal/[^"]+/approve)"[^>]*><input type="hidden" name="digest" value="([0-9a-f]+)"`)
 
 func TestASecondPersonApprovesExactlyWhatStandsThere(t *testing.T) {
 	c := newConsole(t)

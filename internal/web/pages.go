@@ -225,15 +225,17 @@ func (f *Frame) view(r *http.Request, lang bolwerk.Lang, data any) view {
 	if v.Who == nil {
 		return v
 	}
-	longest := ""
+	longest, here := "", ""
 	for _, p := range f.site.Places {
-		if below(r.URL.Path, p.Path) && len(p.Path) > len(longest) {
-			longest = p.Path
+		for _, path := range append([]string{p.Path}, p.Also...) {
+			if below(r.URL.Path, path) && len(path) > len(longest) {
+				longest, here = path, p.Path
+			}
 		}
 	}
 	for _, p := range f.site.Places {
 		if p.For == nil || p.For(v.Who) {
-			v.Places = append(v.Places, placeLink{p.Path, f.texts.T(lang, p.Text), p.Path == longest})
+			v.Places = append(v.Places, placeLink{p.Path, f.texts.T(lang, p.Text), p.Path == here})
 		}
 	}
 	return v

@@ -48,6 +48,8 @@ type Site struct {
 type Place struct {
 	Path string // "/people"; it is lit on this page and all below
 	Text string // key of its name
+	// Also are further paths on which it is lit, and below: "/case".
+	Also []string
 	// For says whether this person sees it; nil is everybody who is logged in.
 	For func(*Who) bool
 }
