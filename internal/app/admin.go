@@ -3,9 +3,6 @@ package app
 import (
 	"context"
 	"encoding/json"
-	"fmt"
-	"io"
-	"net"
 	"net/http"
 	"path/filepath"
 	"time"
@@ -170,34 +167,5 @@ func (d *Desk) releaseRestore(ctx context.Context) (any, error) {
 
 // AdminCall asks the desk over its admin socket in data.
 func AdminCall(ctx context.Context, data, method, path string, in, out any) error {
-	socket := filepath.Join(data, "desk", account.SocketName)
-	client := &http.Client{Timeout: 2 * time.Minute, Transport: &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
-		return (&net.Dialer{}).DialContext(ctx, "unix", socket)
-	}}}
-	var body io.Reader
-	if in != nil {
-		r, w := io.Pipe()
-		go func() { w.CloseWithError(json.NewEncoder(w).Encode(in)) }()
-		body = r
-	}
-	req, err := http.NewRequestWithContext(ctx, method, "http://admin"+path, body)
-	if err != nil {
-		return err
-	}
-	resp, err := client.Do(req)
-	if err != nil {
-		return bolwerk.WithHint(bolwerk.NotFound("no desk answers on %s", socket), "is the desk running, and is --data its folder?")
-	}
-	defer resp.Body.Close()
-	if resp.StatusCode >= 300 {
-		var p web.Problem
-		if err := json.NewDecoder(io.LimitReader(resp.Body, 64<<10)).Decode(&p); err != nil || p.Detail == "" {
-			return fmt.Errorf("the desk answered %s", resp.Status)
-		}
-		return bolwerk.WithHint(bolwerk.Conflict("%s", p.Detail), p.Hint)
-	}
-	if out == nil {
-		return nil
-	}
-	return json.NewDecoder(io.LimitReader(resp.Body, 64<<20)).Decode(out)
+	return socketCall(ctx, filepath.Join(data, "desk", account.SocketName), "is the desk running, and is --data its folder?", method, path, in, out)
 }

@@ -31,33 +31,37 @@ type Config struct {
 	// Operator is the name of the operator, as the public sees it.
 	Operator string `toml:"operator"`
 
-	Store     store.Config      `toml:"store"`
-	Console   SiteConfig        `toml:"console"`
-	Public    SiteConfig        `toml:"public"`
-	Hosts     HostsConfig       `toml:"hosts"`
-	Metrics   ListenConfig      `toml:"metrics"`
-	SMTP      mail.Config       `toml:"smtp"`
-	Mail      MailConfig        `toml:"mail"`
-	DNS       DNSConfig         `toml:"dns"`
-	Warning   WarningConfig     `toml:"warning"`
-	RPZ       RPZConfig         `toml:"rpz"`
+	Store   store.Config  `toml:"store"`
+	Console SiteConfig    `toml:"console"`
+	Public  SiteConfig    `toml:"public"`
+	Hosts   HostsConfig   `toml:"hosts"`
+	Metrics ListenConfig  `toml:"metrics"`
+	SMTP    mail.Config   `toml:"smtp"`
+	Mail    MailConfig    `toml:"mail"`
+	DNS     DNSConfig     `toml:"dns"`
+	Warning WarningConfig `toml:"warning"`
+	RPZ     RPZConfig     `toml:"rpz"`
+	// Resolvers are further resolvers that "block explain" asks, address:port.
 	Resolvers map[string]string `toml:"resolvers"`
 	Shield    shield.Config     `toml:"shield"`
 }
 
 // ListenConfig is an address to listen at.
 type ListenConfig struct {
+	// Listen is host:port.
 	Listen string `toml:"listen"`
 }
 
 // SiteConfig is a site and where it listens.
 type SiteConfig struct {
+	// Listen is host:port, plain HTTP: a proxy with a certificate stands before it.
 	Listen string `toml:"listen"`
 	web.Config
 }
 
 // HostsConfig is where edges and intakes reach the desk.
 type HostsConfig struct {
+	// Listen is host:port, TLS with certificates on both sides.
 	Listen string `toml:"listen"`
 	// Address is what join lines name: host:port as hosts reach it.
 	Address string `toml:"address"`
@@ -72,12 +76,15 @@ type MailConfig struct {
 
 // DNSConfig is the DNS server of an edge.
 type DNSConfig struct {
+	// Listen is host:port, UDP and TCP.
 	Listen string `toml:"listen"`
 	dnsserve.Config
 }
 
 // WarningConfig is the warning page of an edge.
 type WarningConfig struct {
+	// Listen is host:port of the page; TLS that of the door which counts the
+	// name in a TLS greeting and ends the connection.
 	Listen string `toml:"listen"`
 	TLS    string `toml:"listen_tls"`
 	edge.Config
@@ -85,6 +92,7 @@ type WarningConfig struct {
 
 // RPZConfig is the RPZ primary of the desk.
 type RPZConfig struct {
+	// Listen is host:port, UDP and TCP.
 	Listen    string            `toml:"listen"`
 	Secondary []SecondaryConfig `toml:"secondary"`
 	Key       []KeyConfig       `toml:"key"`
@@ -92,19 +100,26 @@ type RPZConfig struct {
 
 // SecondaryConfig is a resolver that transfers the zones.
 type SecondaryConfig struct {
-	Name   string         `toml:"name"`
-	Notify string         `toml:"notify"` // address:port; empty: it polls
-	From   []netip.Prefix `toml:"from"`
-	Key    string         `toml:"key"`
+	// Name is for people and metrics.
+	Name string `toml:"name"`
+	// Notify is where it is told of a new serial, address:port; empty: it polls.
+	Notify string `toml:"notify"`
+	// From are the addresses that it transfers from. Key is the name of the key
+	// that it signs with. One of both is needed; where both stand, both must fit.
+	From []netip.Prefix `toml:"from"`
+	Key  string         `toml:"key"`
 	// Ask is where it answers questions, for "block explain"; empty: Notify.
 	Ask string `toml:"ask"`
 }
 
 // KeyConfig is a TSIG key.
 type KeyConfig struct {
-	Name      string `toml:"name"`
+	// Name is a domain name in lower case, the same at the resolver.
+	Name string `toml:"name"`
+	// Algorithm is hmac-sha256, hmac-sha384 or hmac-sha512.
 	Algorithm string `toml:"algorithm"`
-	File      string `toml:"file"`
+	// File holds the secret in base64, 32 bytes or more, mode 0600.
+	File string `toml:"file"`
 }
 
 // Default is good enough for a first run on one machine.

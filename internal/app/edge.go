@@ -2,16 +2,23 @@ package app
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"net"
+	"net/http"
+	"os"
 	"path/filepath"
+	"time"
 
+	"bolwerk"
 	"bolwerk/internal/copy"
 	"bolwerk/internal/disk"
 	"bolwerk/internal/dnsserve"
 	"bolwerk/internal/handin"
+	"bolwerk/internal/idn"
 	"bolwerk/internal/join"
 	"bolwerk/internal/seal"
+	"bolwerk/internal/web"
 	"bolwerk/shield/edge"
 )
 
@@ -68,6 +75,10 @@ func BuildEdge(ctx context.Context, cfg Config, env Env, dir string) (*Edge, err
 	if err != nil {
 		return nil, fmt.Errorf("dns.listen: %w", err)
 	}
+	socket, err := listenOwn(filepath.Join(dir, edgeSocket))
+	if err != nil {
+		return nil, err
+	}
 	follower := copy.New(copy.Config{Operator: host.Operator(), Copy: copyBlocks, Key: host.CopyKey(), Disk: disk.System{}, Dir: filepath.Join(dir, "copies", copyBlocks),
 		Base: host.Base(), Client: client, Clock: env.Clock, Log: env.Log}, e)
 	if err := follower.Register(reg); err != nil {
@@ -80,6 +91,7 @@ func BuildEdge(ctx context.Context, cfg Config, env Env, dir string) (*Edge, err
 			{"warning page", func(ctx context.Context) error { return e.ServePage(ctx, page) }},
 			{"tls door", func(ctx context.Context) error { return e.ServeTLS(ctx, tls) }},
 			{"edge", e.Run},
+			{"edge socket", func(ctx context.Context) error { return web.Serve(ctx, socket, passHandler(e), env.Log) }},
 		},
 		back: []part{
 			{"hand-in", sender.Run}, {"copy blocks", follower.Run},
@@ -89,3 +101,76 @@ func BuildEdge(ctx context.Context, cfg Config, env Env, dir string) (*Edge, err
 
 // Run serves until ctx ends.
 func (e *Edge) Run(ctx context.Context) error { return runOrdered(ctx, e.env.Log, e.front, e.back) }
+
+// edgeSocket is the edge's own door, for who is on that machine.
+const edgeSocket = "edge.sock"
+
+// listenOwn listens at a socket for our own eyes; the folder is ours alone. One
+// that a killed program left behind is replaced.
+func listenOwn(path string) (net.Listener, error) {
+	if c, err := net.DialTimeout("unix", path, time.Second); err == nil {
+		c.Close()
+		return nil, bolwerk.Conflict("%s: an edge is running there already", path)
+	}
+	if err := os.Remove(path); err != nil && !os.IsNotExist(err) {
+		return nil, err
+	}
+	l, err := net.Listen("unix", path)
+	if err != nil {
+		return nil, fmt.Errorf("edge socket: %w", err)
+	}
+	if err := os.Chmod(path, 0o600); err != nil {
+		l.Close()
+		return nil, err
+	}
+	return l, nil
+}
+
+type passRequest struct {
+	Name string `json:"name"`
+}
+
+type passAnswer struct {
+	Name  bolwerk.Domain `json:"name"`
+	Until time.Time      `json:"until"`
+}
+
+// passHandler lets a name pass at this edge, whether or not the desk is there.
+func passHandler(e *edge.Edge) http.Handler {
+	mux := http.NewServeMux()
+	mux.HandleFunc("POST /pass", func(w http.ResponseWriter, r *http.Request) {
+		var in passRequest
+		var out passAnswer
+		err := json.NewDecoder(http.MaxBytesReader(w, r.Body, 4096)).Decode(&in)
+		if err == nil {
+			out.Name, err = idn.Parse(in.Name)
+		} else {
+			err = bolwerk.Invalid("pass: %v", err)
+		}
+		if err == nil {
+			out.Until, err = e.Pass(r.Context(), out.Name)
+		}
+		if err != nil {
+			web.Explain(err).Write(w)
+			return
+		}
+		web.WriteJSON(w, http.StatusOK, out)
+	})
+	return mux
+}
+
+// EdgePass lets a name pass for 24 h at the edge of this machine. The desk hears
+// of it afterwards.
+// data, where given, is used instead of the configuration in path.
+func EdgePass(ctx context.Context, path, data, name string) (bolwerk.Domain, time.Time, error) {
+	cfg, err := Read(path)
+	if err != nil {
+		return bolwerk.Domain{}, time.Time{}, err
+	}
+	if data != "" {
+		cfg.Data = data
+	}
+	var out passAnswer
+	err = socketCall(ctx, filepath.Join(hostDir(cfg, join.Edge), edgeSocket), "is an edge running on this machine, and is --config or --data its own?", http.MethodPost, "/pass", passRequest{name}, &out)
+	return out.Name, out.Until, err
+}

@@ -64,6 +64,26 @@ func (c *intakeCmd) Run(ctx context.Context, t *terminal.Terminal) error {
 }
 
 type edgeCmd struct {
+	Serve edgeServe `cmd:"" default:"withargs" help:"Serve customers: DNS, warning page, TLS door."`
+	Pass  edgePass  `cmd:"" help:"Let a name pass at this edge for 24 h, also without the desk; the desk hears of it afterwards."`
+}
+
+type edgePass struct {
+	Name   string `arg:"" help:"The name that is to pass."`
+	Config string `help:"Configuration file of the edge." short:"c" placeholder:"FILE" type:"path"`
+	Data   string `help:"Folder of the edge's machine, instead of a configuration." placeholder:"DIR" type:"path"`
+}
+
+// Run does it.
+func (c *edgePass) Run(ctx context.Context, t *terminal.Terminal) error {
+	name, until, err := app.EdgePass(ctx, c.Config, c.Data, c.Name)
+	if err == nil {
+		fmt.Fprintf(t.Out, "%s passes at this edge until %s\n", name, until.UTC().Format("2006-01-02 15:04 UTC"))
+	}
+	return err
+}
+
+type edgeServe struct {
 	role
 	Names    string `help:"Stand alone: block the names in this file, one on a line, and all below; - is standard input." placeholder:"FILE" group:"Without a desk"`
 	Listen   string `help:"With --names: where to answer." placeholder:"ADDR" group:"Without a desk"`
@@ -72,7 +92,7 @@ type edgeCmd struct {
 }
 
 // Validate says what does not go together.
-func (c *edgeCmd) Validate() error {
+func (c *edgeServe) Validate() error {
 	switch {
 	case c.Names == "" && (c.Listen != "" || c.Upstream != "" || c.Answer != ""):
 		return errors.New("--listen, --upstream and --answer go with --names FILE; a joined edge is configured with --config")
@@ -85,7 +105,7 @@ func (c *edgeCmd) Validate() error {
 }
 
 // Run does it.
-func (c *edgeCmd) Run(ctx context.Context, t *terminal.Terminal) error {
+func (c *edgeServe) Run(ctx context.Context, t *terminal.Terminal) error {
 	if c.Names == "" {
 		return c.run(ctx, t, "edge")
 	}

@@ -1,0 +1,199 @@
+//go:build browser
+
+// Package browser walks through console, public site and warning page with a
+// real Chromium, and takes pictures of them.
+package browser
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/chromedp/chromedp"
+)
+
+const offset = 7000 // above the demo's usual ports
+
+func at(port int) string { return fmt.Sprintf("http://localhost:%d", port+offset) }
+
+// chromium is the browser's path. In CI it must be there.
+func chromium(t *testing.T) string {
+	for _, name := range []string{"chromium", "chromium-browser", "google-chrome"} {
+		if p, err := exec.LookPath(name); err == nil {
+			return p
+		}
+	}
+	if os.Getenv("CI") != "" {
+		t.Fatal("chromium is not installed: test/peers/install.sh installs it")
+	}
+	t.Skip("chromium is not installed: test/peers/install.sh installs it")
+	return ""
+}
+
+// demo starts the product and gives the log-in link that it prints.
+func demo(t *testing.T) (dir, link string) {
+	dir = t.TempDir()
+	bin := filepath.Join(dir, "bolwerk")
+	build := exec.Command("go", "build", "-o", bin, "bolwerk/cmd/bolwerk")
+	build.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if out, err := build.CombinedOutput(); err != nil {
+		t.Fatalf("build: %v\n%s", err, out)
+	}
+	cmd := exec.Command(bin, "demo", "--data", filepath.Join(dir, "demo"), "--port-offset", fmt.Sprint(offset))
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd.Stderr = os.Stderr
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { cmd.Process.Signal(syscall.SIGTERM); cmd.Wait() })
+	found := make(chan string, 1)
+	go func() {
+		re := regexp.MustCompile(`http://localhost:\d+/welcome/\S+`)
+		link := ""
+		for sc := bufio.NewScanner(out); sc.Scan(); {
+			if m := re.FindString(sc.Text()); m != "" && link == "" {
+				link = m
+			}
+			if sc.Text() == "ready" {
+				found <- link
+			}
+		}
+	}()
+	select {
+	case link = <-found:
+	case <-time.After(90 * time.Second):
+		t.Fatal("the demo was not ready after 90 s")
+	}
+	if link == "" {
+		t.Fatal("the demo printed no log-in link")
+	}
+	return dir, link
+}
+
+func open(t *testing.T) context.Context {
+	opts := append(chromedp.DefaultExecAllocatorOptions[:], chromedp.ExecPath(chromium(t)), chromedp.NoSandbox,
+		chromedp.Flag("disable-quic", true), chromedp.Flag("disable-component-update", true), chromedp.Flag("disable-background-networking", true),
+		// Browsers try https first and warn of plain http; here it is the warning
+		// page itself that is looked at.
+		chromedp.Flag("disable-features", "HttpsUpgrades,HttpsFirstBalancedMode,HttpsFirstBalancedModeAutoEnable,HttpsFirstModeIncognito,Translate"),
+		// A name that was blocked leads to the warning page, as our DNS would.
+		chromedp.Flag("host-resolver-rules", fmt.Sprintf("MAP *.example:80 127.0.0.1:%d", 8082+offset)))
+	alloc, stop := chromedp.NewExecAllocator(context.Background(), opts...)
+	ctx, cancel := chromedp.NewContext(alloc)
+	ctx, timeout := context.WithTimeout(ctx, 6*time.Minute)
+	t.Cleanup(func() { timeout(); cancel(); stop() })
+	return ctx
+}
+
+func do(t *testing.T, ctx context.Context, what string, steps ...chromedp.Action[chromedp.Void]) {
+	t.Helper()
+	if err := chromedp.Do(ctx, steps...); err != nil {
+		t.Fatalf("%s: %v", what, err)
+	}
+}
+
+func text(t *testing.T, ctx context.Context) string {
+	t.Helper()
+	s, err := chromedp.Run(ctx, chromedp.TextContent("body"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+func wants(t *testing.T, ctx context.Context, where string, parts ...string) {
+	t.Helper()
+	got := text(t, ctx)
+	for _, p := range parts {
+		if !strings.Contains(got, p) {
+			t.Errorf("%s: %q is not on the page:\n%s", where, p, got)
+		}
+	}
+}
+
+// picture keeps a picture of the page where BOLWERK_PICTURES names a folder.
+func picture(t *testing.T, ctx context.Context, name string) {
+	t.Helper()
+	dir := os.Getenv("BOLWERK_PICTURES")
+	if dir == "" {
+		return
+	}
+	for _, width := range []int64{390, 1440} {
+		do(t, ctx, "size", chromedp.EmulateViewport(width, 900))
+		b, err := chromedp.Run(ctx, chromedp.CaptureScreenshot())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(filepath.Join(dir, fmt.Sprintf("%s-%d.png", name, width)), b, 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// TestWalk is a duty officer's first quarter of an hour, and a visitor's.
+func TestWalk(t *testing.T) {
+	chromium(t)
+	dir, link := demo(t)
+	ctx := open(t)
+	do(t, ctx, "log in", chromedp.EmulateViewport(1440, 900), chromedp.Navigate(link), chromedp.Click("main button"), chromedp.WaitVisible("nav"))
+	wants(t, ctx, "today", "joris")
+	picture(t, ctx, "today")
+
+	report := exec.Command(filepath.Join(dir, "bolwerk"), "report", "mail", filepath.Join(dir, "demo", "phish.eml"), "--server", at(8081))
+	if out, err := report.CombinedOutput(); err != nil {
+		t.Fatalf("report: %v\n%s", err, out)
+	}
+	const name = "merelbank-ontgrendelen.example"
+	for i := 0; ; i++ {
+		do(t, ctx, "queue", chromedp.Navigate(at(8080)+"/queue?q=ontgrendelen"), chromedp.WaitVisible("main"))
+		if strings.Contains(text(t, ctx), "ontgrendelen") {
+			break
+		}
+		if i == 50 {
+			t.Fatal("the case is not in the queue after 10 s")
+		}
+		time.Sleep(200 * time.Millisecond)
+	}
+	do(t, ctx, "whole queue", chromedp.Navigate(at(8080)+"/queue"), chromedp.WaitVisible("main"))
+	picture(t, ctx, "queue")
+	do(t, ctx, "case", chromedp.Navigate(at(8080)+"/queue?q=ontgrendelen"), chromedp.Click("main a.row"), chromedp.WaitVisible("#confirm-reason"))
+	wants(t, ctx, "case", "Merelbank", "DMARC")
+	picture(t, ctx, "case")
+	do(t, ctx, "confirm", chromedp.EmulateViewport(1440, 900), chromedp.SendKeys("#confirm-reason", "asks for the bank password\r"), chromedp.WaitVisible("main"))
+	for i := 0; !strings.Contains(text(t, ctx), "B-2026-"); i++ {
+		if i == 50 {
+			t.Fatalf("no block after the confirmation:\n%s", text(t, ctx))
+		}
+		time.Sleep(100 * time.Millisecond)
+	}
+	do(t, ctx, "block", chromedp.Navigate(at(8080)+"/block/"+name), chromedp.WaitVisible("main"))
+	wants(t, ctx, "block", "asks for the bank password")
+	picture(t, ctx, "block")
+
+	do(t, ctx, "visitor", chromedp.Navigate("http://"+name+"/login?card=1"), chromedp.WaitVisible("h1"))
+	wants(t, ctx, "warning page", name, "Polder Telecom")
+	picture(t, ctx, "warning")
+	for _, p := range []struct{ name, path string }{{"public", "/"}, {"public-name", "/name?name=" + name}} {
+		do(t, ctx, p.name, chromedp.Navigate(at(8081)+p.path), chromedp.WaitVisible("main"))
+		picture(t, ctx, p.name)
+	}
+	for _, page := range []string{"blocks", "orders", "appeals", "name?name=" + name, "mail", "audit", "account"} {
+		do(t, ctx, page, chromedp.Navigate(at(8080)+"/"+page), chromedp.WaitVisible("main"))
+		picture(t, ctx, strings.Split(page, "?")[0])
+	}
+	if _, err := net.DialTimeout("tcp", fmt.Sprintf("127.0.0.1:%d", 8080+offset), time.Second); err != nil {
+		t.Errorf("the console no longer answers: %v", err)
+	}
+}
