@@ -110,16 +110,10 @@ func (s *Shield) settle(tx *store.Tx, report string, late bool) error {
 
 // nth says how many-eth report about its first observable a report is.
 func (s *Shield) nth(tx *store.Tx, report string) (number, of int64, err error) {
-	var observable string
-	var at int64
-	err = tx.Row(`select l.observable, l.at from shield_link l join shield_observable o on o.id=l.observable where l.report=$1 order by o.reports desc limit 1`, report).Scan(&observable, &at)
+	err = tx.Row(`select l.nth, o.reports from shield_link l join shield_observable o on o.id=l.observable where l.report=$1 order by o.reports desc limit 1`, report).Scan(&number, &of)
 	if store.None(err) {
 		return 0, 0, nil
 	}
-	if err != nil {
-		return 0, 0, err
-	}
-	err = tx.Row(`select (select count(*) from shield_link where observable=$1 and at<=$2), (select reports from shield_observable where id=$1)`, observable, at).Scan(&number, &of)
 	return number, max(of, number), err
 }
 
@@ -204,12 +198,13 @@ func (s *Shield) sendNotice(send Sender) job.Handler {
 
 // settleCase brings the reports of a decided case up to date, some at a time.
 func (s *Shield) settleCase(ctx context.Context, caseID string) error {
+	const some = 20 // a decision waits behind them
 	after := ""
 	for {
 		var ids []string
 		err := s.db.Read(ctx, func(tx *store.Tx) (err error) {
 			ids, err = store.List(tx, func(scan func(...any) error) (id string, err error) { err = scan(&id); return id, err },
-				`select distinct l.report from shield_link l join shield_observable o on o.id=l.observable where o.case_id=$1 and l.report>$2 order by l.report limit 200`, caseID, after)
+				`select distinct l.report from shield_link l join shield_observable o on o.id=l.observable where o.case_id=$1 and l.report>$2 order by l.report limit $3`, caseID, after, some)
 			return err
 		})
 		if err != nil || len(ids) == 0 {

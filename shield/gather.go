@@ -19,7 +19,7 @@ func (s *Shield) gather(tx *store.Tx, rules *rules, report string, f found, quie
 	if err != nil {
 		return "", err
 	}
-	n, err := tx.Exec(`insert into shield_link(report,observable,role,via,at) values($1,$2,$3,$4,$5) on conflict(report,observable) do nothing`, report, o.id, f.role, f.via, tx.NowMicros())
+	n, err := tx.Exec(`insert into shield_link(report,observable,role,via,nth,at) values($1,$2,$3,$4,$5,$6) on conflict(report,observable) do nothing`, report, o.id, f.role, f.via, o.reports, tx.NowMicros())
 	if err != nil || n == 0 {
 		return o.caseID, err
 	}
@@ -159,11 +159,23 @@ func (s *Shield) scope(rules *rules, f found) judge.ScopeDecision {
 	return judge.DecideScope(judge.Target{Place: f.place, Address: f.name.IsZero()}, rules.popular)
 }
 
+// Reporters are counted anew at each of the first reports, then at every 16th:
+// a campaign of thousands must not cost each of its reports a count.
+const (
+	countReporters = 32  // at each report up to this one
+	reporterWindow = 200 // of the newest reports
+)
+
 // grow counts the report in the case and sets how early it is looked at. What
 // people report never changes a verdict.
 func (s *Shield) grow(tx *store.Tx, c desk.Case, o observable, v judge.Verdict, quiet bool) error {
+	count := `select count(distinct r.mark) from (select report from shield_link where observable=$1 order by at desc limit $2) l join shield_report r on r.id=l.report where r.mark<>''`
+	args := []any{o.id, reporterWindow}
+	if o.reports > countReporters && o.reports%16 != 0 {
+		count, args = `select reporters from shield_case where id=$1`, []any{c.ID}
+	}
 	var reporters int64
-	if err := tx.Row(`select count(distinct r.mark) from (select report from shield_link where observable=$1 order by at desc limit 200) l join shield_report r on r.id=l.report where r.mark<>''`, o.id).Scan(&reporters); err != nil {
+	if err := tx.Row(count, args...).Scan(&reporters); err != nil {
 		return err
 	}
 	word := v.Word

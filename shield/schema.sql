@@ -27,6 +27,7 @@ create index shield_report_state on shield_report(state, claimed_until);
 create index shield_report_receipt on shield_report(receipt);
 create index shield_report_mark on shield_report(mark, received_at);
 create index shield_report_received on shield_report(received_at);
+create index shield_report_dkim on shield_report(dkim, received_at);
 create table shield_observable (
   id          text primary key,     -- keep case: name
   kind        text not null check (kind in ('fqdn','url')), -- keep case: what it is
@@ -47,6 +48,7 @@ create table shield_link (
   observable text not null,  -- keep case: which observable
   role       text not null,  -- keep case: what it is in the mail
   via        text not null,  -- keep case: the steps that led to it
+  nth        bigint not null, -- keep case: how many-eth report of the observable it was
   at         bigint not null, -- keep case: when
   primary key (report, observable)
 );

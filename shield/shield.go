@@ -9,6 +9,7 @@ import (
 	"net/netip"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"golang.org/x/sync/semaphore"
 
 	"bolwerk/desk"
 	"bolwerk/internal/blob"
@@ -53,6 +54,7 @@ type Shield struct {
 	wake    chan struct{} // a report came in
 	decided chan struct{} // a case was decided
 	ask     map[string]netip.AddrPort
+	room    *semaphore.Weighted // bytes of the reports that are worked on
 }
 
 // Parts is what the shield is given.
@@ -75,7 +77,7 @@ func New(cfg Config, p Parts) *Shield {
 	return &Shield{
 		cfg: cfg, db: p.DB, clock: p.Clock, log: p.Log, facts: p.Facts, vault: p.Vault, blobs: p.Blobs,
 		publish: p.Publish, reader: p.Reader, guard: newGuard(cfg, p.Log), count: newMetrics(p.Metrics, p.DB),
-		wake: make(chan struct{}, 1), decided: make(chan struct{}, 1), ask: p.Resolvers,
+		wake: make(chan struct{}, 1), decided: make(chan struct{}, 1), ask: p.Resolvers, room: semaphore.NewWeighted(atOnceSize),
 	}
 }
 

@@ -22,37 +22,44 @@ import (
 
 const (
 	claimBatch = 32                  // reports that one look takes on
+	atOnce     = 32                  // reports that are worked on
+	atOnceSize = 128 << 20           // bytes of them
 	claimTime  = 2 * time.Minute     // after which another desk takes them over
 	maxTries   = 3                   // the third reader that dies makes the report unreadable
 	settled    = 24 * time.Hour      // a verdict younger than this is not made again for the same evidence
 	rejectedAt = 30 * 24 * time.Hour // a rejected name stays rejected for so long
 )
 
-// Work reads and judges what came in until ctx ends.
+// Work reads and judges what came in until ctx ends. Reports are taken on as
+// fast as they are done: some wait for a reader while others wait for the store,
+// which writes many in one go.
 func (s *Shield) Work(ctx context.Context) error {
 	tick := time.NewTicker(time.Second)
 	defer tick.Stop()
+	queue := make(chan string)
+	var wg sync.WaitGroup
+	defer wg.Wait()
+	defer close(queue)
+	for range atOnce {
+		wg.Go(func() {
+			for id := range queue {
+				if err := s.readOne(ctx, id); err != nil && ctx.Err() == nil {
+					s.log.Error("report not read", "report", id, "err", err)
+				}
+			}
+		})
+	}
 	for {
 		ids, err := s.claim(ctx)
 		if err != nil && ctx.Err() == nil {
 			s.log.Error("reports not taken on", "err", err)
 		}
-		var wg sync.WaitGroup
-		queue := make(chan string)
-		for range min(len(ids), 2*s.cfg.Readers) {
-			wg.Go(func() {
-				for id := range queue {
-					if err := s.readOne(ctx, id); err != nil && ctx.Err() == nil {
-						s.log.Error("report not read", "report", id, "err", err)
-					}
-				}
-			})
-		}
 		for _, id := range ids {
-			queue <- id
+			select {
+			case queue <- id:
+			case <-ctx.Done():
+			}
 		}
-		close(queue)
-		wg.Wait()
 		if len(ids) == claimBatch && ctx.Err() == nil {
 			continue
 		}
@@ -89,16 +96,22 @@ func (s *Shield) claim(ctx context.Context) (ids []string, err error) {
 // readOne reads, judges and links one report.
 func (s *Shield) readOne(ctx context.Context, id string) error {
 	var body []byte
-	var tries int
+	var ref string
+	var size, tries int
 	err := s.db.Read(ctx, func(tx *store.Tx) error {
-		var ref string
-		if err := tx.Row(`select body_ref,tries from shield_report where id=$1`, id).Scan(&ref, &tries); err != nil {
-			return err
+		err := tx.Row(`select body_ref,tries from shield_report where id=$1`, id).Scan(&ref, &tries)
+		if err == nil {
+			size, err = s.blobs.Size(tx, ref)
 		}
-		var err error
-		body, err = s.blobs.Read(tx, ref)
 		return err
 	})
+	if err == nil {
+		if err := s.room.Acquire(ctx, int64(size)); err != nil {
+			return err
+		}
+		defer s.room.Release(int64(size))
+		err = s.db.Read(ctx, func(tx *store.Tx) error { body, err = s.blobs.Read(tx, ref); return err })
+	}
 	if errors.Is(err, bolwerk.ErrNotFound) {
 		return s.giveUp(ctx, id, "its body is no longer kept")
 	}

@@ -178,6 +178,7 @@ func (d *Desk) buildHosts(reg prometheus.Registerer) error {
 		return d.shield.Receive(ctx, it.Host, it.Kind, it.ID, it.Body)
 	}, d.hosts.Replay, d.env.Log)
 	copies := copy.NewHandler(d.publish, signer, roles, d.env.Clock, d.env.Log)
+	copies.Gather = map[string]time.Duration{shield.CopyPublic: 250 * time.Millisecond} // it changes with every report
 	d.askHeld(copies, d.cfg.Operator, signer.Public())
 	mux := http.NewServeMux()
 	d.authority.Routes(mux)

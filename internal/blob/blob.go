@@ -74,6 +74,18 @@ func (s *Store) Put(tx *store.Tx, b Sealed) error {
 	return err
 }
 
+// Size is how many bytes Read gives; at most MaxSize.
+func (s *Store) Size(tx *store.Tx, ref string) (size int, err error) {
+	month, digest, _ := strings.Cut(ref, "/")
+	err = tx.Row(`select size from blob where month=$1 and digest=$2`, month, digest).Scan(&size)
+	if store.None(err) {
+		return 0, errGone()
+	}
+	return size, err
+}
+
+func errGone() error { return bolwerk.NotFound("the body is deleted: its retention has ended") }
+
 // Read gives the content of ref. bolwerk.ErrNotFound says that it is gone.
 func (s *Store) Read(tx *store.Tx, ref string) ([]byte, error) {
 	month, digest, ok := strings.Cut(ref, "/")
@@ -83,7 +95,7 @@ func (s *Store) Read(tx *store.Tx, ref string) ([]byte, error) {
 	var box []byte
 	if err := tx.Row(`select body from blob where month=$1 and digest=$2`, month, digest).Scan(&box); err != nil {
 		if store.None(err) {
-			return nil, bolwerk.NotFound("the body is deleted: its retention has ended")
+			return nil, errGone()
 		}
 		return nil, err
 	}

@@ -80,6 +80,9 @@ type Handler struct {
 	// else until Want is false.
 	Want func(p Poll) bool
 	Held func(ctx context.Context, p Poll, files io.Reader) error
+	// Gather is how long an answer with changes waits for more of them, by copy.
+	// It is for copies that change at every report and that nobody waits for.
+	Gather map[string]time.Duration
 }
 
 // NewHandler serves each copy in roles to hosts of those roles.
@@ -174,6 +177,7 @@ func (h *Handler) Answer(ctx context.Context, w io.Writer, p Poll, key string, f
 	}
 	end := time.NewTimer(wait)
 	defer end.Stop()
+	gather := h.Gather[p.Copy]
 	for over := wait <= 0; ; {
 		changed := h.origin.Changed(p.Copy) // before looking: nothing slips between
 		head, err := h.origin.Head(ctx, p.Copy)
@@ -183,6 +187,12 @@ func (h *Handler) Answer(ctx context.Context, w io.Writer, p Poll, key string, f
 		switch {
 		case fresh || p.Nothing || p.Mark.Epoch < head.Epoch:
 			return h.snapshot(ctx, w, p.Copy, key)
+		case p.Mark.Before(head.Mark()) && gather > 0 && !over:
+			if err := pause(ctx, gather); err != nil {
+				return err
+			}
+			gather = 0
+			continue
 		case p.Mark.Before(head.Mark()):
 			return h.changes(ctx, w, p, key)
 		case over || head.Mark().Before(p.Mark): // the host is ahead: it must know
@@ -199,6 +209,17 @@ func (h *Handler) Answer(ctx context.Context, w io.Writer, p Poll, key string, f
 		case <-look.C:
 		}
 		look.Stop()
+	}
+}
+
+func pause(ctx context.Context, d time.Duration) error {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-t.C:
+		return nil
 	}
 }
 
