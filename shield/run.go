@@ -17,6 +17,9 @@ func (s *Shield) Follow(f *Feed) { s.feed = f }
 
 // Run does the shield's work until ctx ends.
 func (s *Shield) Run(ctx context.Context) error {
+	if err := s.unclaim(ctx); err != nil && ctx.Err() == nil {
+		s.log.Error("reports that an earlier run had taken on wait for their claims", "err", err)
+	}
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return s.Work(ctx) })
 	g.Go(func() error { return s.Sweep(ctx) })
@@ -24,6 +27,19 @@ func (s *Shield) Run(ctx context.Context) error {
 	g.Go(func() error { return s.settleAll(ctx) })
 	g.Go(func() error { return s.pollOrders(ctx) })
 	return g.Wait()
+}
+
+// unclaim gives up what an earlier run of this desk had taken on when it was
+// killed: else those reports wait two minutes. Only an embedded store is sure to
+// have no other desk at it.
+func (s *Shield) unclaim(ctx context.Context) error {
+	if s.db.Postgres() {
+		return nil
+	}
+	return s.db.Write(ctx, store.Intake, func(tx *store.Tx) error {
+		_, err := tx.Exec(`update shield_report set claimed_until=0 where state='received' and claimed_until>0`)
+		return err
+	})
 }
 
 // unsettle asks for the reports of a case to be told how it was decided. They
