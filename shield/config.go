@@ -20,16 +20,18 @@ func (d Days) Days() time.Duration { return time.Duration(d) * 24 * time.Hour }
 
 // Config is the shield's part of the configuration.
 type Config struct {
-	// Operator is the name that the public sees.
-	Operator string `toml:"operator"`
-	// PublicURL is where the public site is reached; receipts link to it.
-	PublicURL string `toml:"public_url"`
+	// Operator is the name that the public sees; the whole configuration has it.
+	Operator string `toml:"-"`
+	// PublicURL is where the public site is reached; receipts link to it. It is
+	// that of the site.
+	PublicURL string `toml:"-"`
 	// Ground is the legal ground of our own blocks, in words, on pages and in the audit trail.
 	Ground string `toml:"ground"`
 	// AnswerFrom is the sender of answers to reporters.
 	AnswerFrom mail.Address `toml:"answer_from"`
-	// ReportAddresses are ours: no answer ever goes to them.
-	ReportAddresses []mail.Address `toml:"report_addresses"`
+	// ReportAddresses are ours: no answer ever goes to them. They are those of
+	// the SMTP door.
+	ReportAddresses []mail.Address `toml:"-"`
 	// AuthservIDs are the names under which our own mail servers write
 	// Authentication-Results; nobody else's are believed.
 	AuthservIDs []string `toml:"authserv_ids"`
@@ -50,8 +52,9 @@ type Config struct {
 	OwnNames []bolwerk.Domain `toml:"own_names"`
 	// SuffixFile is a public suffix list to use instead of the built-in one.
 	SuffixFile string `toml:"suffix_file"`
-	// Landing are the addresses of the warning page, as resolvers answer them.
-	Landing []netip.Addr `toml:"landing"`
+	// Landing are the addresses of the warning page, as resolvers answer them;
+	// they are those of the edges.
+	Landing []netip.Addr `toml:"-"`
 	// Canary is a name in the policy zones that proves which serial a resolver
 	// answers by.
 	Canary bolwerk.Domain `toml:"canary"`

@@ -70,21 +70,8 @@ type Config struct {
 	SDEOption uint16 `toml:"sde_option"`
 }
 
-// Duration is a time.Duration that is written as text, such as "1.5s".
-type Duration time.Duration
-
-// MarshalText writes it as time.Duration does.
-func (d Duration) MarshalText() ([]byte, error) { return []byte(time.Duration(d).String()), nil }
-
-// UnmarshalText reads what time.ParseDuration reads.
-func (d *Duration) UnmarshalText(b []byte) error {
-	v, err := time.ParseDuration(string(b))
-	if err != nil {
-		return bolwerk.Invalid("duration %q: want a number with a unit, such as 1.5s", b)
-	}
-	*d = Duration(v)
-	return nil
-}
+// Duration is a time as the configuration writes it.
+type Duration = bolwerk.Duration
 
 // DefaultConfig serves loopback and private addresses (RFC 1918, RFC 4193, and
 // RFC 6598 for customers behind a carrier's NAT). It names no resolver.

@@ -17,7 +17,7 @@ import (
 type RelayConfig struct {
 	Addr string    `toml:"addr"` // host:port of the operator's mail relay
 	Name string    `toml:"name"` // what we call ourselves to it
-	TLS  TLSPolicy `toml:"tls"`
+	TLS  TLSPolicy `toml:"tls"`  // required, implicit, opportunistic, or none (loopback only)
 	User string    `toml:"user"` // "" without a log-in
 	// PasswordFile holds the password; the configuration never does.
 	PasswordFile string `toml:"password_file"`

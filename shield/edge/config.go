@@ -11,8 +11,8 @@ import (
 
 // Config is the edge's part of the configuration.
 type Config struct {
-	// Operator is the name that visitors see.
-	Operator string `toml:"operator"`
+	// Operator is the name that visitors see; the whole configuration has it.
+	Operator string `toml:"-"`
 	// Phone, Mail and Site are how visitors reach the operator; shown as text.
 	// Phone and Mail also go into structured DNS errors.
 	Phone string `toml:"phone"`

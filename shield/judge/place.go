@@ -29,8 +29,11 @@ const (
 
 // Platform is a name under which strangers have pages, links or files.
 type Platform struct {
+	// Name is the platform's own, such as pages.example.
 	Name bolwerk.Domain `toml:"name"`
-	Kind PlatformKind   `toml:"kind"`
+	// Kind is tenant_subdomain, tenant_path, shortener, esp, wrapper or cdn. Only
+	// a tenant_subdomain has a name of its own that DNS can block.
+	Kind PlatformKind `toml:"kind"`
 	// MinLabels is how many labels a tenant's name has; 0: one more than Name.
 	MinLabels int `toml:"min_labels"`
 }

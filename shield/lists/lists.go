@@ -40,7 +40,9 @@ const (
 
 // Source is one list as the operator configures it.
 type Source struct {
-	Name   string `toml:"name"`
+	// Name stands in reasons and alarms.
+	Name string `toml:"name"`
+	// Kind is feed, allow, popular or known_good; Format is plain, csv, hosts or rpz.
 	Kind   Kind   `toml:"kind"`
 	Format Format `toml:"format"`
 	// Field is the CSV field of the name, from 1; 0 is 1. Separator is its
