@@ -90,7 +90,7 @@ func run(ctx context.Context, o options) error {
 	}
 	defer p.Stop()
 	if o.profile != "" {
-		perf := exec.Command("perf", "record", "-q", "-F", "199", "-g", "-p", strconv.Itoa(p.PID), "-o", o.profile)
+		perf := exec.Command("perf", "record", "-q", "-F", "499", "-g", "-p", strconv.Itoa(p.PID), "-o", o.profile)
 		if err := perf.Start(); err != nil {
 			return err
 		}
