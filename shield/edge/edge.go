@@ -184,10 +184,16 @@ func (e *Edge) Reset(head copies.Head, seq func(yield func(copies.Entry) bool)) 
 	return nil
 }
 
-// Apply takes the changes of one publication: questions see all of them or none.
+// Apply takes the changes of one answer: questions see all of them or none. Of
+// several changes of one entry, as of a block that was withdrawn before this edge
+// heard of it, the highest version stands, and of equal ones the last.
 func (e *Edge) Apply(head copies.Head, changes []copies.Entry) error {
-	var put []nameset.Item
-	var gone []uint64
+	type fate struct {
+		version uint32
+		item    nameset.Item
+		there   bool
+	}
+	fates := make(map[uint64]fate, len(changes))
 	bad := int64(0)
 	for _, en := range changes {
 		it, ok, err := e.item(en)
@@ -196,13 +202,21 @@ func (e *Edge) Apply(head copies.Head, changes []copies.Entry) error {
 			e.log.Error("a block cannot be read", "entry", en.ID, "err", err, "alarm", true)
 			continue // what stood under this id stands on
 		}
-		if old, have := e.set.Find(e.key(en.ID)); have && readPayload(old.Payload).version > clip(en.Version) {
-			continue // the highest version wins
+		key, version := e.key(en.ID), clip(en.Version)
+		if f, twice := fates[key]; twice && f.version > version {
+			continue
 		}
-		if ok {
-			put = append(put, it)
+		if old, have := e.set.Find(key); have && readPayload(old.Payload).version > version {
+			continue
+		}
+		fates[key] = fate{version, it, ok}
+	}
+	put, gone := make([]nameset.Item, 0, len(fates)), make([]uint64, 0, len(fates))
+	for key, f := range fates {
+		if f.there {
+			put = append(put, f.item)
 		} else {
-			gone = append(gone, e.key(en.ID))
+			gone = append(gone, key)
 		}
 	}
 	if err := e.set.Apply(put, gone); err != nil {

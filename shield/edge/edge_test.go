@@ -174,6 +174,28 @@ func TestApply(t *testing.T) {
 	}
 }
 
+// An edge that was away gets many publications at once.
+func TestApply_blocked_and_withdrawn_in_one_answer(t *testing.T) {
+	e, _, _ := testEdge(t)
+	reset(t, e)
+	put := func(id string, v int64, name string) copies.Entry {
+		return rule("B-2026-000001", name, nil).Entry(id, v)
+	}
+	gone := func(id string, v int64) copies.Entry { return copies.Entry{ID: id, Version: v, Removed: true} }
+	for name, changes := range map[string][]copies.Entry{
+		"withdrawn":               {put("a", 1, "x.example"), gone("a", 2)},
+		"withdrawn, out of order": {gone("b", 2), put("b", 1, "x.example")},
+		"prolonged and withdrawn": {put("c", 1, "x.example"), put("c", 2, "x.example"), gone("c", 3)},
+	} {
+		if err := e.Apply(copies.Head{Epoch: 1, Serial: 6}, changes); err != nil || blocked(e, "x.example") {
+			t.Errorf("%s: blocked %v, %v", name, blocked(e, "x.example"), err)
+		}
+	}
+	if err := e.Apply(copies.Head{Epoch: 1, Serial: 7}, []copies.Entry{put("d", 1, "x.example"), gone("d", 2), put("d", 3, "y.example")}); err != nil || blocked(e, "x.example") || !blocked(e, "y.example") {
+		t.Errorf("blocked again under another name: %v %v, %v", blocked(e, "x.example"), blocked(e, "y.example"), err)
+	}
+}
+
 func TestAnswer_what(t *testing.T) {
 	e, _, _ := testEdge(t)
 	reset(t, e,
