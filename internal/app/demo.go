@@ -42,6 +42,7 @@ var demoOwns = []string{"desk", "intake", "edge", "outbox", "lists", "world.json
 
 // Demo starts everything on loopback with an invented operator, until ctx ends.
 func Demo(ctx context.Context, o DemoOptions, env Env) error {
+	diskThreads()
 	var err error
 	if o.Data, err = filepath.Abs(o.Data); err != nil {
 		return err

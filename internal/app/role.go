@@ -7,6 +7,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"runtime"
 	"time"
 
 	"bolwerk"
@@ -26,6 +27,9 @@ func Run(ctx context.Context, role, path string, env Env, out io.Writer) error {
 	}
 	for _, w := range cfg.Shield.Warnings() {
 		env.Log.Warn(w)
+	}
+	if role != "edge" {
+		diskThreads()
 	}
 	ready := func(*Desk) { fmt.Fprintln(out, "ready") }
 	if role == "all" {
@@ -66,6 +70,17 @@ func Run(ctx context.Context, role, path string, env Env, out io.Writer) error {
 		}()
 	}
 	return runOrdered(ctx, env.Log, []part{main}, []part{metrics})
+}
+
+// diskThreads lets more threads run Go than there are processors. One that waits
+// for a disk holds its place among them until the runtime takes it away, up to
+// 10 ms later; with two of them, two mails being made durable stop everything
+// else. Three times as many brought the 99th percentile of a decision under load
+// from 135 ms to 97 ms on two cores (bench/chain), for the same CPU time.
+func diskThreads() {
+	if os.Getenv("GOMAXPROCS") == "" {
+		runtime.GOMAXPROCS(3 * runtime.GOMAXPROCS(0))
+	}
 }
 
 // JoinHost uses a join line on this host. It keeps what it gets in a folder of
