@@ -1,0 +1,160 @@
+package test
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// The tutorial promises commands and what they print. Each console block of it
+// runs here against a demo of its own; "..." stands for anything.
+func TestTheTutorialDoesWhatItSays(t *testing.T) {
+	if testing.Short() {
+		t.Skip("stories take a minute: not with -short")
+	}
+	for _, tool := range []string{"dig", "curl"} {
+		if _, err := exec.LookPath(tool); err != nil {
+			if os.Getenv("CI") != "" {
+				t.Fatalf("%s is not installed", tool)
+			}
+			t.Skipf("%s is not installed: the tutorial is not run", tool)
+		}
+	}
+	text, err := os.ReadFile(filepath.Join("..", "docs", "learn", "first-block.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	program, err := binary()
+	if err != nil {
+		t.Fatal(err)
+	}
+	offset, err := freeOffset()
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	startDemo(t, program, dir, offset)
+	move := func(s string) string {
+		for _, port := range ports {
+			s = regexp.MustCompile(`\b`+strconv.Itoa(port)+`\b`).ReplaceAllString(s, strconv.Itoa(port+offset))
+		}
+		return s
+	}
+	steps := tutorialSteps(string(text))
+	if len(steps) < 9 {
+		t.Fatalf("%d commands in the tutorial", len(steps))
+	}
+	for _, s := range steps {
+		command := strings.ReplaceAll(move(s.command), "./bin/bolwerk", program)
+		want := move(s.want)
+		var out []byte
+		for end := time.Now().Add(20 * time.Second); ; time.Sleep(300 * time.Millisecond) {
+			cmd := exec.Command("sh", "-c", command)
+			cmd.Dir = dir
+			out, _ = cmd.CombinedOutput()
+			// Looking again is what a person does too; a decision is made once.
+			if matches(string(out), want) || strings.Contains(command, "--reason") || time.Now().After(end) {
+				break
+			}
+		}
+		if !matches(string(out), want) {
+			t.Fatalf("$ %s\ngot:\n%s\nthe tutorial says:\n%s", s.command, out, want)
+		}
+	}
+}
+
+type step struct{ command, want string }
+
+// tutorialSteps are the commands of the console blocks with what they print.
+func tutorialSteps(text string) (steps []step) {
+	inside := false
+	for line := range strings.Lines(text) {
+		line = strings.TrimRight(line, "\n")
+		switch {
+		case strings.HasPrefix(line, "```"):
+			inside = line == "```console"
+		case !inside:
+		case strings.HasPrefix(line, "$ "):
+			steps = append(steps, step{command: line[2:]})
+		case len(steps) > 0:
+			steps[len(steps)-1].want += line + "\n"
+		}
+	}
+	return steps
+}
+
+var blanks = regexp.MustCompile(`[ \t]+`)
+
+// matches says that the lines of want stand in out in their order, with "..." as
+// anything and blanks as one.
+func matches(out, want string) bool {
+	rest := strings.Split(blanks.ReplaceAllString(out, " "), "\n")
+	for line := range strings.Lines(blanks.ReplaceAllString(want, " ")) {
+		line = strings.TrimSpace(line)
+		if line == "..." || line == "" {
+			continue
+		}
+		pattern := regexp.MustCompile("^ ?" + strings.ReplaceAll(regexp.QuoteMeta(line), `\.\.\.`, ".*") + " ?\r?$")
+		at := 0
+		for at < len(rest) && !pattern.MatchString(rest[at]) {
+			at++
+		}
+		if at == len(rest) {
+			return false
+		}
+		rest = rest[at+1:]
+	}
+	return true
+}
+
+// startDemo runs a demo in dir until the test ends.
+func startDemo(t *testing.T, program, dir string, offset int) {
+	t.Helper()
+	ctx, stop := context.WithCancel(context.Background())
+	cmd := exec.CommandContext(ctx, program, "demo", "--port-offset", strconv.Itoa(offset), "--log-level", "error")
+	cmd.Dir = dir
+	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
+	cmd.WaitDelay = 20 * time.Second
+	var log bytes.Buffer
+	cmd.Stderr = &log
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	ready := make(chan bool, 1)
+	go func() {
+		for sc := bufio.NewScanner(out); sc.Scan(); {
+			if sc.Text() == "ready" {
+				ready <- true
+			}
+		}
+		close(ready)
+	}()
+	t.Cleanup(func() {
+		stop()
+		cmd.Wait()
+		if t.Failed() {
+			t.Logf("the demo said:\n%s", log.String())
+		}
+	})
+	select {
+	case ok := <-ready:
+		if !ok {
+			t.Fatalf("the demo ended:\n%s", log.String())
+		}
+	case <-time.After(time.Minute):
+		t.Fatalf("the demo is not ready after a minute:\n%s", log.String())
+	}
+}
