@@ -1,6 +1,7 @@
 package desk
 
 import (
+	"fmt"
 	"time"
 
 	"bolwerk"
@@ -78,6 +79,18 @@ func Orders(tx *store.Tx, issuer, state, after string, limit int) ([]Order, erro
 	if after == "" {
 		after = "g" // above every id: they are hexadecimal
 	}
-	return store.List(tx, readOrder, `select `+orderColumns+` from desk_order where (issuer=$1 or $1='') and (state=$2 or $2='') and id<$3 order by id desc limit $4`,
-		issuer, state, after, limit)
+	where, args := `id<$1`, []any{after, limit}
+	for _, c := range [][2]string{{"issuer", issuer}, {"state", state}} {
+		if c[1] != "" { // only what is asked for: so an index helps
+			args = append(args, c[1])
+			where += fmt.Sprintf(" and %s=$%d", c[0], len(args))
+		}
+	}
+	return store.List(tx, readOrder, `select `+orderColumns+` from desk_order where `+where+` order by id desc limit $2`, args...)
+}
+
+// HeldOrders lists the oldest orders of an issuer that are held back, and were
+// so before a time.
+func HeldOrders(tx *store.Tx, issuer string, before time.Time, limit int) ([]Order, error) {
+	return store.List(tx, readOrder, `select `+orderColumns+` from desk_order where issuer=$1 and state='held' and changed_at<=$2 order by id limit $3`, issuer, store.Micros(before), limit)
 }

@@ -102,4 +102,6 @@ create table desk_order (
   changed_at bigint not null, -- keep case: last change
   unique (issuer, external)
 );
-create index desk_order_state on desk_order(issuer, state);
+create index desk_order_state on desk_order(issuer, state, id);
+create index desk_order_any on desk_order(state, id);
+create index desk_order_held on desk_order(issuer, id, reason) where state='held';

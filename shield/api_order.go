@@ -78,7 +78,7 @@ func (a *API) orders(api huma.API) {
 	type released struct {
 		State    string `json:"state"`
 		Issuer   string `json:"issuer"`
-		Released int    `json:"released" doc:"orders carried out or refused by a rail"`
+		Released int    `json:"released" doc:"orders carried out or refused by a rail by now; what takes longer follows by itself"`
 	}
 	add(a, api, account.Decide, "POST", "/orders/{issuer}/release", "Carry out the orders of an issuer that were held back", func(ctx context.Context, in *ByIssuer) (*answer[released], error) {
 		n, err := s.ReleaseOrders(ctx, Decider(whoAsks(ctx)), in.Issuer)

@@ -2,6 +2,7 @@ package shield
 
 import (
 	"encoding/json"
+	"fmt"
 	"time"
 
 	"bolwerk"
@@ -251,6 +252,10 @@ func (s *Shield) undo(tx *store.Tx, b Block) error {
 
 // forgetUndo ends the passthru entries that would stand in the way of b.
 func (s *Shield) forgetUndo(tx *store.Tx, b Block) error {
+	var have int64 // mostly there is none
+	if err := tx.Row(`select count(*) from (select 1 from shield_undo limit 1) x`).Scan(&have); err != nil || have == 0 {
+		return err
+	}
 	ids, err := store.List(tx, func(scan func(...any) error) (id string, err error) { err = scan(&id); return id, err },
 		`select id from shield_undo where name=$1 or name like $2 escape '\'`, b.Name.String(), "%."+desk.EscapeLike(b.Name.String()))
 	if err != nil {
@@ -294,6 +299,14 @@ func listBlocks(tx *store.Tx, f BlockFilter) ([]Block, error) {
 	if after == "" {
 		after = "g" // above every id: they are hexadecimal
 	}
-	return store.List(tx, readBlock, `select `+blockColumns+` from shield_block where pass=$1 and (state=$2 or $2='') and name like $3 escape '\' and id<$4 order by id desc limit $5`,
-		f.Pass, string(f.State), "%"+desk.EscapeLike(f.Query)+"%", after, min(limit, 500))
+	where, args := `pass=$1 and id<$2`, []any{f.Pass, after, min(limit, 500)}
+	if f.State != "" { // only what is asked for: so an index helps
+		args = append(args, string(f.State))
+		where += fmt.Sprintf(" and state=$%d", len(args))
+	}
+	if f.Query != "" {
+		args = append(args, "%"+desk.EscapeLike(f.Query)+"%")
+		where += fmt.Sprintf(` and name like $%d escape '\'`, len(args))
+	}
+	return store.List(tx, readBlock, `select `+blockColumns+` from shield_block where `+where+` order by id desc limit $3`, args...)
 }

@@ -80,6 +80,10 @@ const (
 	maxOrders     = 2_000_000
 	maxOrderBytes = 1 << 30
 	jumpFloor     = 100 // below it growth says nothing
+
+	// Orders in one transaction, about 20 ms: a decision waits behind it.
+	ordersAtOnce = 50
+	heldAtOnce   = 500 // those that are only noted
 )
 
 // listed is one order as an issuer writes it: a line of JSON, or only a name.
@@ -223,8 +227,12 @@ func (s *Shield) TakeList(ctx context.Context, is Issuer, r io.Reader) error {
 	case len(fresh) > jumpFloor && float64(len(fresh)) > jump*float64(inForce):
 		hold = fmt.Sprintf("the list grows by %d orders to %d: more than %.0f %%", len(fresh), inForce+len(fresh), jump*100)
 	}
-	for i := 0; i < len(fresh); i += 500 {
-		if err := s.takeOrders(ctx, is, fresh[i:min(i+500, len(fresh))], hold); err != nil {
+	some := ordersAtOnce
+	if hold != "" {
+		some = heldAtOnce
+	}
+	for i := 0; i < len(fresh); i += some {
+		if err := s.takeOrders(ctx, is, fresh[i:min(i+some, len(fresh))], hold); err != nil {
 			return err
 		}
 	}
@@ -341,35 +349,104 @@ func (s *Shield) endOrder(tx *store.Tx, id, state, why string) error {
 	return err
 }
 
+// releaseFor is how long a person waits for the orders that he has released; the
+// rest follows by itself. Half a million take minutes.
+const releaseFor = 20 * time.Second
+
 // ReleaseOrders carries out what was held back of an issuer, once a person has
-// looked at it.
+// looked at it. It returns how many orders are done; what takes longer than
+// releaseFor is done behind it, also after a restart.
 func (s *Shield) ReleaseOrders(ctx context.Context, who judge.Person, issuer string) (int, error) {
 	if err := judge.May(who, judge.Release); err != nil {
 		return 0, err
 	}
-	is, ok := s.issuer(issuer)
-	if !ok {
+	if _, ok := s.issuer(issuer); !ok {
 		return 0, bolwerk.NotFound("no issuer %q is configured", issuer)
 	}
-	total := 0
-	for {
-		var held []desk.Order
-		err := s.db.Read(ctx, func(tx *store.Tx) (err error) {
-			held, err = desk.Orders(tx, issuer, "held", "", 500)
+	by := bolwerk.Person(who.ID)
+	err := s.db.Write(ctx, store.Decision, func(tx *store.Tx) error {
+		var held int64
+		if err := tx.Row(`select count(*) from desk_order where issuer=$1 and state='held'`, issuer).Scan(&held); err != nil || held == 0 {
+			return err
+		}
+		audit.Append(tx, by, "shield.order.release", issuer, "looked at", map[string]int64{"orders": held})
+		_, err := tx.Exec(`insert into shield_release(issuer,actor,at) values($1,$2,$3) on conflict(issuer) do update set actor=excluded.actor, at=excluded.at`, issuer, by.String(), tx.NowMicros())
+		return err
+	})
+	if err != nil {
+		return 0, err
+	}
+	return s.carryOutReleased(ctx, issuer, releaseFor)
+}
+
+// carryOutReleased carries out what was released of an issuer, for at most some
+// time. It returns how many orders it did.
+func (s *Shield) carryOutReleased(ctx context.Context, issuer string, most time.Duration) (total int, err error) {
+	s.releasing.Lock() // one at a time: an order is carried out once
+	defer s.releasing.Unlock()
+	is, ok := s.issuer(issuer)
+	if !ok {
+		return 0, nil // no longer configured: they stay held
+	}
+	for end := time.Now().Add(most); time.Now().Before(end) && ctx.Err() == nil; {
+		n := 0
+		err := s.db.Write(ctx, store.Decision, func(tx *store.Tx) error {
+			n = 0
+			var at int64
+			if err := tx.Row(`select at from shield_release where issuer=$1`, issuer).Scan(&at); err != nil {
+				if store.None(err) {
+					return nil
+				}
+				return err
+			}
+			held, err := desk.HeldOrders(tx, issuer, store.Time(at), ordersAtOnce)
+			if err != nil {
+				return err
+			}
+			for _, o := range held { // before the person had looked
+				if err := s.carryOut(tx, is, &o); err != nil {
+					return err
+				}
+				if _, err := desk.PutOrder(tx, o); err != nil {
+					return err
+				}
+				n++
+			}
+			if n == 0 {
+				_, err = tx.Exec(`delete from shield_release where issuer=$1`, issuer)
+			}
 			return err
 		})
-		if err != nil || len(held) == 0 {
+		if err != nil || n == 0 {
 			return total, err
 		}
-		if err := s.takeOrders(ctx, is, held, ""); err != nil {
-			return total, err
+		total += n
+	}
+	return total, ctx.Err()
+}
+
+// release goes on with what persons have released.
+func (s *Shield) release(ctx context.Context) error {
+	tick := time.NewTicker(time.Second)
+	defer tick.Stop()
+	for {
+		var issuers []string
+		err := s.db.Read(ctx, func(tx *store.Tx) (err error) {
+			issuers, err = store.List(tx, func(scan func(...any) error) (i string, err error) { err = scan(&i); return i, err }, `select issuer from shield_release order by at`)
+			return err
+		})
+		for _, i := range issuers {
+			if _, e := s.carryOutReleased(ctx, i, time.Minute); e != nil {
+				err = e
+			}
 		}
-		total += len(held)
-		if err := s.db.Write(ctx, store.Decision, func(tx *store.Tx) error {
-			audit.Append(tx, bolwerk.Person(who.ID), "shield.order.release", issuer, "looked at", map[string]int{"orders": len(held)})
+		if err != nil && ctx.Err() == nil {
+			s.log.Error("released orders not carried out", "alarm", true, "err", err)
+		}
+		select {
+		case <-ctx.Done():
 			return nil
-		}); err != nil {
-			return total, err
+		case <-tick.C:
 		}
 	}
 }

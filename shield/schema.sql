@@ -141,6 +141,7 @@ create index shield_block_name on shield_block(name, state);
 create index shield_block_until on shield_block(valid_until) where state='in_force';
 create index shield_block_case on shield_block(case_id);
 create index shield_block_made on shield_block(made_at);
+create index shield_block_state on shield_block(state, pass, id);
 create table shield_undo (
   id     text primary key, -- keep case: entry of the feed that passes a withdrawn name
   block  text not null,    -- keep case: which block
@@ -180,6 +181,11 @@ create table shield_never (
   reason  text not null,    -- keep log: why
   actor   text not null,    -- keep log: who
   at      bigint not null   -- keep log: when
+);
+create table shield_release (
+  issuer text primary key, -- keep tech: whose orders a person has released
+  actor  text not null,    -- keep tech: who
+  at     bigint not null   -- keep tech: when: what came later is not meant
 );
 create table shield_settle (
   case_id text primary key, -- keep tech: a decided case whose reports are still to be told

@@ -7,6 +7,7 @@ import (
 	_ "embed"
 	"log/slog"
 	"net/netip"
+	"sync"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"golang.org/x/sync/semaphore"
@@ -55,6 +56,8 @@ type Shield struct {
 	decided chan struct{} // a case was decided
 	ask     map[string]netip.AddrPort
 	room    *semaphore.Weighted // bytes of the reports that are worked on
+
+	releasing sync.Mutex // of held orders
 }
 
 // Parts is what the shield is given.

@@ -71,14 +71,7 @@ func (d *Desk) write(tx *store.Tx, name string, items []any) error {
 			n, err = tx.Exec(`delete from copy_entry where copy=$1 and id=$2`, name, e.ID)
 			n = -n
 		} else {
-			var have int64
-			if err := tx.Row(`select count(*) from copy_entry where copy=$1 and id=$2`, name, e.ID).Scan(&have); err != nil {
-				return err
-			}
-			n = 1 - have
-			_, err = tx.Exec(`insert into copy_entry(copy,id,version,vfrom,vuntil,body) values($1,$2,$3,$4,$5,$6)
-				on conflict(copy,id) do update set version=excluded.version, vfrom=excluded.vfrom, vuntil=excluded.vuntil, body=excluded.body`,
-				name, e.ID, e.Version, e.From, e.Until, string(e.Body))
+			n, err = put(tx, name, e)
 		}
 		if err != nil {
 			return err
@@ -106,6 +99,18 @@ func (d *Desk) write(tx *store.Tx, name string, items []any) error {
 	}
 	tx.After(func() { d.ring(name) })
 	return nil
+}
+
+// put keeps an entry that is in force and says how many more there are now. Most
+// are new.
+func put(tx *store.Tx, name string, e copy.Entry) (int64, error) {
+	n, err := tx.Exec(`insert into copy_entry(copy,id,version,vfrom,vuntil,body) values($1,$2,$3,$4,$5,$6) on conflict(copy,id) do nothing`,
+		name, e.ID, e.Version, e.From, e.Until, string(e.Body))
+	if err != nil || n == 1 {
+		return n, err
+	}
+	_, err = tx.Exec(`update copy_entry set version=$3, vfrom=$4, vuntil=$5, body=$6 where copy=$1 and id=$2`, name, e.ID, e.Version, e.From, e.Until, string(e.Body))
+	return 0, err
 }
 
 // A copy begins at serial 1, empty: resolvers take a zone of serial 0 for none.
