@@ -10,6 +10,7 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
+	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -22,12 +23,14 @@ import (
 
 	"github.com/miekg/dns"
 	"github.com/rogpeppe/go-internal/testscript"
+
+	"bolwerk/internal/mail"
 )
 
 // Commands that a story uses beside the product: they stand for what a person
 // at a keyboard would use (dig, curl) and for their patience.
 func TestMain(m *testing.M) {
-	testscript.Main(m, map[string]func(){"ask": ask, "page": page, "until": until})
+	testscript.Main(m, map[string]func(){"ask": ask, "page": page, "post": post, "outbox": outbox, "until": until})
 }
 
 // binary is the product, built once as it is released.
@@ -243,6 +246,45 @@ func page() {
 	resp.Header.Write(os.Stdout)
 	fmt.Println()
 	io.Copy(os.Stdout, resp.Body)
+}
+
+// post SERVER HOST PATH KEY=VALUE...: sends a form, as a browser on that page would.
+func post() {
+	if len(os.Args) < 4 {
+		fatal("usage: post SERVER HOST PATH KEY=VALUE...")
+	}
+	form := url.Values{}
+	for _, kv := range os.Args[4:] {
+		k, v, _ := strings.Cut(kv, "=")
+		form.Set(k, v)
+	}
+	req, _ := http.NewRequest(http.MethodPost, "http://"+os.Args[1]+os.Args[3], strings.NewReader(form.Encode()))
+	req.Host = os.Args[2]
+	req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	req.Header.Set("Accept-Language", "en")
+	resp, err := (&http.Client{Timeout: 5 * time.Second}).Do(req)
+	if err != nil {
+		fatal(err.Error())
+	}
+	defer resp.Body.Close()
+	fmt.Println(resp.Status)
+	io.Copy(os.Stdout, resp.Body)
+}
+
+// outbox DIR TO: prints the mails in a folder to somebody, with their bodies decoded.
+func outbox() {
+	if len(os.Args) != 3 {
+		fatal("usage: outbox DIR TO")
+	}
+	all, err := mail.Outbox{Dir: os.Args[1]}.List(context.Background(), 1000)
+	if err != nil {
+		fatal(err.Error())
+	}
+	for _, m := range all {
+		if m.To.String() == os.Args[2] {
+			fmt.Printf("Subject: %s\n\n%s\n", m.Subject, m.Body)
+		}
+	}
 }
 
 // until DURATION PATTERN COMMAND ARG...: runs the command again and again until

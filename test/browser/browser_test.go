@@ -21,7 +21,8 @@ import (
 	"github.com/chromedp/chromedp"
 )
 
-const offset = 7000 // above the demo's usual ports
+// offset is above the demo's usual ports, and another one in each run.
+var offset = 7000 + os.Getpid()%40*100
 
 func at(port int) string { return fmt.Sprintf("http://localhost:%d", port+offset) }
 
@@ -54,6 +55,7 @@ func demo(t *testing.T) (dir, link string) {
 		t.Fatal(err)
 	}
 	cmd.Stderr = os.Stderr
+	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
@@ -70,6 +72,7 @@ func demo(t *testing.T) (dir, link string) {
 				found <- link
 			}
 		}
+		close(found) // it ended
 	}()
 	select {
 	case link = <-found:
@@ -83,30 +86,28 @@ func demo(t *testing.T) (dir, link string) {
 }
 
 func open(t *testing.T) context.Context {
-	opts := append(chromedp.DefaultExecAllocatorOptions[:], chromedp.ExecPath(chromium(t)), chromedp.NoSandbox,
-		chromedp.Flag("disable-quic", true), chromedp.Flag("disable-component-update", true), chromedp.Flag("disable-background-networking", true),
-		// Browsers try https first and warn of plain http; here it is the warning
-		// page itself that is looked at.
-		chromedp.Flag("disable-features", "HttpsUpgrades,HttpsFirstBalancedMode,HttpsFirstBalancedModeAutoEnable,HttpsFirstModeIncognito,Translate"),
-		// A name that was blocked leads to the warning page, as our DNS would.
-		chromedp.Flag("host-resolver-rules", fmt.Sprintf("MAP *.example:80 127.0.0.1:%d", 8082+offset)))
+	opts := append(chromedp.DefaultExecAllocatorOptions[:], chromedp.ExecPath(chromium(t)), chromedp.NoSandbox, chromedp.DisableGPU,
+		chromedp.Flag("disable-quic", true), chromedp.Flag("disable-component-update", true), chromedp.Flag("disable-background-networking", true))
 	alloc, stop := chromedp.NewExecAllocator(context.Background(), opts...)
 	ctx, cancel := chromedp.NewContext(alloc)
-	ctx, timeout := context.WithTimeout(ctx, 6*time.Minute)
+	ctx, timeout := context.WithTimeout(ctx, 90*time.Second)
 	t.Cleanup(func() { timeout(); cancel(); stop() })
 	return ctx
 }
 
 func do(t *testing.T, ctx context.Context, what string, steps ...chromedp.Action[chromedp.Void]) {
 	t.Helper()
-	if err := chromedp.Do(ctx, steps...); err != nil {
+	start := time.Now()
+	err := chromedp.Do(ctx, steps...)
+	t.Logf("%s: %s", what, time.Since(start).Round(time.Millisecond))
+	if err != nil {
 		t.Fatalf("%s: %v", what, err)
 	}
 }
 
 func text(t *testing.T, ctx context.Context) string {
 	t.Helper()
-	s, err := chromedp.Run(ctx, chromedp.TextContent("body"))
+	s, err := chromedp.Run(ctx, chromedp.TextContent(chromedp.CSS("body")))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -142,12 +143,42 @@ func picture(t *testing.T, ctx context.Context, name string) {
 	}
 }
 
+// visitor opens a page as somebody does who followed the link: a browser of
+// their own, in which the name leads to the warning page as our DNS would.
+func visitor(t *testing.T, url string, parts ...string) {
+	t.Helper()
+	flags := []string{"--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync",
+		"--user-data-dir=" + t.TempDir(), fmt.Sprintf("--host-resolver-rules=MAP *.example:80 127.0.0.1:%d", 8082+offset),
+		// Browsers try https first and warn of plain http: here it is the
+		// warning page itself that is looked at.
+		"--disable-features=HttpsUpgrades,HttpsFirstBalancedMode,HttpsFirstBalancedModeAutoEnable"}
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	got, err := exec.CommandContext(ctx, chromium(t), append(flags, "--dump-dom", url)...).Output()
+	if err != nil {
+		t.Fatalf("visitor: %v", err)
+	}
+	for _, p := range parts {
+		if !strings.Contains(string(got), p) {
+			t.Errorf("warning page: %q is not on the page:\n%s", p, got)
+		}
+	}
+	if dir := os.Getenv("BOLWERK_PICTURES"); dir != "" {
+		for _, width := range []int{500, 1440} { // headless windows are not narrower
+			shot := fmt.Sprintf("--screenshot=%s", filepath.Join(dir, fmt.Sprintf("warning-%d.png", width)))
+			if err := exec.CommandContext(ctx, chromium(t), append(flags, fmt.Sprintf("--window-size=%d,900", width), shot, url)...).Run(); err != nil {
+				t.Errorf("picture of the warning page: %v", err)
+			}
+		}
+	}
+}
+
 // TestWalk is a duty officer's first quarter of an hour, and a visitor's.
 func TestWalk(t *testing.T) {
 	chromium(t)
 	dir, link := demo(t)
 	ctx := open(t)
-	do(t, ctx, "log in", chromedp.EmulateViewport(1440, 900), chromedp.Navigate(link), chromedp.Click("main button"), chromedp.WaitVisible("nav"))
+	do(t, ctx, "log in", chromedp.EmulateViewport(1440, 900), chromedp.Navigate(link), chromedp.Click(chromedp.CSS("main button")), chromedp.WaitVisible(chromedp.CSS("nav")))
 	wants(t, ctx, "today", "joris")
 	picture(t, ctx, "today")
 
@@ -157,7 +188,7 @@ func TestWalk(t *testing.T) {
 	}
 	const name = "merelbank-ontgrendelen.example"
 	for i := 0; ; i++ {
-		do(t, ctx, "queue", chromedp.Navigate(at(8080)+"/queue?q=ontgrendelen"), chromedp.WaitVisible("main"))
+		do(t, ctx, "queue", chromedp.Navigate(at(8080)+"/queue?q=ontgrendelen"), chromedp.WaitVisible(chromedp.CSS("main")))
 		if strings.Contains(text(t, ctx), "ontgrendelen") {
 			break
 		}
@@ -166,31 +197,29 @@ func TestWalk(t *testing.T) {
 		}
 		time.Sleep(200 * time.Millisecond)
 	}
-	do(t, ctx, "whole queue", chromedp.Navigate(at(8080)+"/queue"), chromedp.WaitVisible("main"))
+	do(t, ctx, "whole queue", chromedp.Navigate(at(8080)+"/queue"), chromedp.WaitVisible(chromedp.CSS("main")))
 	picture(t, ctx, "queue")
-	do(t, ctx, "case", chromedp.Navigate(at(8080)+"/queue?q=ontgrendelen"), chromedp.Click("main a.row"), chromedp.WaitVisible("#confirm-reason"))
+	do(t, ctx, "case", chromedp.Navigate(at(8080)+"/queue?q=ontgrendelen"), chromedp.Click(chromedp.CSS("main a.row")), chromedp.WaitVisible(chromedp.CSS("#confirm-reason")))
 	wants(t, ctx, "case", "Merelbank", "DMARC")
 	picture(t, ctx, "case")
-	do(t, ctx, "confirm", chromedp.EmulateViewport(1440, 900), chromedp.SendKeys("#confirm-reason", "asks for the bank password\r"), chromedp.WaitVisible("main"))
+	do(t, ctx, "confirm", chromedp.EmulateViewport(1440, 900), chromedp.SendKeys(chromedp.CSS("#confirm-reason"), "asks for the bank password\r"), chromedp.WaitVisible(chromedp.CSS("main")))
 	for i := 0; !strings.Contains(text(t, ctx), "B-2026-"); i++ {
 		if i == 50 {
 			t.Fatalf("no block after the confirmation:\n%s", text(t, ctx))
 		}
 		time.Sleep(100 * time.Millisecond)
 	}
-	do(t, ctx, "block", chromedp.Navigate(at(8080)+"/block/"+name), chromedp.WaitVisible("main"))
+	do(t, ctx, "block", chromedp.Navigate(at(8080)+"/block/"+name), chromedp.WaitVisible(chromedp.CSS("main")))
 	wants(t, ctx, "block", "asks for the bank password")
 	picture(t, ctx, "block")
 
-	do(t, ctx, "visitor", chromedp.Navigate("http://"+name+"/login?card=1"), chromedp.WaitVisible("h1"))
-	wants(t, ctx, "warning page", name, "Polder Telecom")
-	picture(t, ctx, "warning")
+	visitor(t, "http://"+name+"/login?card=1", name, "Polder Telecom")
 	for _, p := range []struct{ name, path string }{{"public", "/"}, {"public-name", "/name?name=" + name}} {
-		do(t, ctx, p.name, chromedp.Navigate(at(8081)+p.path), chromedp.WaitVisible("main"))
+		do(t, ctx, p.name, chromedp.Navigate(at(8081)+p.path), chromedp.WaitVisible(chromedp.CSS("main")))
 		picture(t, ctx, p.name)
 	}
 	for _, page := range []string{"blocks", "orders", "appeals", "name?name=" + name, "mail", "audit", "account"} {
-		do(t, ctx, page, chromedp.Navigate(at(8080)+"/"+page), chromedp.WaitVisible("main"))
+		do(t, ctx, page, chromedp.Navigate(at(8080)+"/"+page), chromedp.WaitVisible(chromedp.CSS("main")))
 		picture(t, ctx, strings.Split(page, "?")[0])
 	}
 	if _, err := net.DialTimeout("tcp", fmt.Sprintf("127.0.0.1:%d", 8080+offset), time.Second); err != nil {
