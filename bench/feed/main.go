@@ -112,7 +112,7 @@ func run(ctx context.Context, o options) error {
 	if err := load(ctx, o, p); err != nil {
 		return err
 	}
-	if err := decisions(ctx, o, p, "own DNS", p.DNS, "own"); err != nil {
+	if err := decisions(ctx, o, p, "own DNS", p.DNS, "own", 20*time.Millisecond); err != nil {
 		return err
 	}
 	if err := withPeers(ctx, o, p, t, upstream, kinds, at); err != nil {
@@ -193,7 +193,7 @@ func load(ctx context.Context, o options, p *product.Product) error {
 }
 
 // decisions measures what a decision takes until a resolver answers by it.
-func decisions(ctx context.Context, o options, p *product.Product, what string, resolver netip.AddrPort, tag string) error {
+func decisions(ctx context.Context, o options, p *product.Product, what string, resolver netip.AddrPort, tag string, pause time.Duration) error {
 	var answer, blocked []time.Duration
 	before := p.Usage()
 	for i := range o.decisions {
@@ -208,7 +208,7 @@ func decisions(ctx context.Context, o options, p *product.Product, what string, 
 			return err
 		}
 		blocked = append(blocked, took)
-		if err := sleep(ctx, 20*time.Millisecond); err != nil {
+		if err := sleep(ctx, pause+time.Duration(i%10)*pause/10); err != nil {
 			return err
 		}
 	}
@@ -238,7 +238,9 @@ func withPeers(ctx context.Context, o options, p *product.Product, t *standIn, u
 		took := time.Since(begun)
 		rss, peak := product.Memory(r.PID)
 		fmt.Printf("%-9s started and answers the last of the list after %.2f s; %.0f MB, %.0f MB at most\n", k, took.Seconds(), float64(rss)/1e6, float64(peak)/1e6)
-		if err := decisions(ctx, o, p, k, r.Addr, k); err != nil {
+		// Two NOTIFY of a zone are a second apart, and a resolver that polls is
+		// met anywhere in its second.
+		if err := decisions(ctx, o, p, k, r.Addr, k, 1100*time.Millisecond); err != nil {
 			return err
 		}
 		r.Stop()
@@ -264,7 +266,7 @@ func again(ctx context.Context, o options, p *product.Product, config product.Op
 	}
 	u := p.Usage()
 	fmt.Printf("again     ready after %.2f s, with a whole copy for the edge; %.1f s CPU, %.0f MB, %.0f MB at most (desk, zones and edge in one process)\n", p.Started.Seconds(), u.CPU.Seconds(), float64(u.RSS)/1e6, float64(u.Peak)/1e6)
-	return decisions(ctx, o, p, "own DNS", p.DNS, "again")
+	return decisions(ctx, o, p, "own DNS", p.DNS, "again", 20*time.Millisecond)
 }
 
 // alone measures the edge without a desk.
