@@ -90,9 +90,19 @@ func runOrdered(ctx context.Context, log *slog.Logger, front, back []part) error
 	return errors.Join(err, work.Wait())
 }
 
-// serveHosts serves mTLS HTTP/2 to joined hosts.
+// serveHosts serves mTLS HTTP/2 to joined hosts. At the end what only waits for
+// news is let go; what is being handed in is finished.
 func serveHosts(ctx context.Context, l net.Listener, cfg *tls.Config, h http.Handler, log *slog.Logger) error {
-	return web.Serve(ctx, tls.NewListener(l, cfg), h, log)
+	waits := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Method == http.MethodGet {
+			asks, cancel := context.WithCancel(r.Context())
+			defer cancel()
+			defer context.AfterFunc(ctx, cancel)()
+			r = r.WithContext(asks)
+		}
+		h.ServeHTTP(w, r)
+	})
+	return web.Serve(ctx, tls.NewListener(l, cfg), waits, log)
 }
 
 func firstLine(b []byte) string {
