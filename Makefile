@@ -5,7 +5,7 @@
 export CGO_ENABLED ?= 0
 GO ?= go
 
-.PHONY: help build demo test check unit stories pg peers sim race fuzz docs bench
+.PHONY: help build demo test check unit stories kill crash days corpus pg peers sim race fuzz browser pictures docs bench
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' Makefile
@@ -22,14 +22,23 @@ test: ## all that CI runs, phase by phase; asks before it installs peers
 check: ## gofmt, vet and staticcheck
 	@out=$$(gofmt -l $$(git ls-files '*.go')); test -z "$$out" || { echo "run gofmt -w on:"; echo "$$out"; exit 1; }
 	$(GO) vet ./...
-	$(GO) vet -tags "peers fault" ./...
+	$(GO) vet -tags "peers fault browser" ./...
 	$(GO) tool -modfile=tools/go.mod staticcheck ./...
 
 unit: ## every package's own tests, on SQLite
-	$(GO) test -short ./...
+	$(GO) test -short $$($(GO) list ./... | grep -v /test/corpus)
 
 stories: ## whole stories with the real program
 	$(GO) test -count=1 ./test
+
+kill: ## kill -9 of the program: KILLS=50 a role at random, and at every fault point
+	BOLWERK_KILLS=$(or $(KILLS),50) BOLWERK_EVERY_POINT=$(if $(KILLS),,1) $(GO) test -count=1 -timeout 90m ./test/kill
+
+crash: ## a kill, an error and a torn write at every fault point of spools, copies and files
+	$(GO) test -count=1 -tags fault -timeout 20m ./test/crash
+
+days: ## bad days: restore, full disk, forbidden doors, planted addresses, hostile input
+	$(GO) test -count=1 -timeout 20m ./test/badday ./test/doors
 
 # What keeps rows, on a PostgreSQL of its own.
 pg: ## the tests of what keeps rows, on PostgreSQL
@@ -37,6 +46,9 @@ pg: ## the tests of what keeps rows, on PostgreSQL
 
 peers: ## BIND, Unbound and PowerDNS beside us
 	$(GO) test -count=1 -tags peers ./test/...
+
+corpus: ## real mails from the SMTP door to a proposal; BOLWERK_DATA names their folder
+	$(GO) test -count=1 -v -timeout 20m ./test/corpus
 
 sim: ## the simulation, longer: ROUNDS=20000
 	$(GO) test -count=1 ./test/sim -rapid.checks=$(or $(ROUNDS),5000)
@@ -47,6 +59,12 @@ race: ## the race detector over what does not run on SQLite; needs a C compiler
 
 fuzz: ## each fuzz target for TIME=20s
 	@test/fuzz.sh $(or $(TIME),20s)
+
+browser: ## a walk through console, public site and warning page with Chromium
+	$(GO) test -count=1 -tags browser -timeout 10m ./test/browser
+
+pictures: ## the pictures in docs/pictures, from the demo
+	dir=$$(mktemp -d) && BOLWERK_PICTURES=$$dir $(MAKE) browser && cp $$dir/case-1440.png docs/pictures/case.png && cp $$dir/warning-500.png docs/pictures/warning.png; rm -rf "$$dir"
 
 docs: ## the lists in docs/lookup that are made from the code
 	$(GO) run ./docs/lookup

@@ -49,12 +49,16 @@ phase unit "every package's own tests, on SQLite"
 phase stories "whole stories with the real program"
 if lacks postgresql-15; then skip pg "postgresql-15 is not installed"; else phase pg "what keeps rows, on PostgreSQL"; fi
 if lacks bind9 || lacks unbound || lacks pdns-recursor; then skip peers "bind9, unbound or pdns-recursor is not installed"; else phase peers "beside BIND, Unbound and PowerDNS"; fi
+phase kill "kill -9 at random, 5 a role" KILLS=5
+phase crash "a kill, an error and a torn write at every fault point of hosts"
+phase days "restore, full disk, forbidden doors, planted addresses, hostile input"
 phase sim "drop, reorder, crash, restore: the promises after every step"
+if [ -n "${BOLWERK_DATA:-}" ]; then phase corpus "real mails from the door to a proposal"; else skipped+=("corpus: BOLWERK_DATA is not set: no real mails and lists"); fi
+if lacks chromium; then skip browser "chromium is not installed"; else phase browser "a walk through the pages"; fi
 if lacks gcc; then skip race "gcc is not installed"; else phase race "the race detector"; fi
 phase fuzz "strangers' bytes, 10 s a target" TIME=10s
 
 echo
 printf '%s\n' "${table[@]}"
-[ -n "${BOLWERK_DATA:-}" ] || skipped+=("real mails and lists: BOLWERK_DATA is not set")
 for s in "${skipped[@]}"; do echo "skipped  $s"; done
 echo "all passed in $((SECONDS - began)) s"
