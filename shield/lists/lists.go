@@ -59,7 +59,7 @@ type Source struct {
 	// suffixes (com, be, co.uk), which no feed and no allow list may have.
 	MustNotHave []bolwerk.Domain `toml:"must_not_have"`
 	// Jump is the largest difference in names to the version in use, as a part
-	// of one; 0 is DefaultJump.
+	// of one; 0 is 0.5.
 	Jump float64 `toml:"jump"`
 }
 

@@ -1,0 +1,43 @@
+package main
+
+import (
+	"fmt"
+	"strings"
+
+	"bolwerk/internal/app"
+)
+
+// ports lists where each role listens.
+func ports(string) (string, error) {
+	c := app.Default()
+	var b strings.Builder
+	b.WriteString(`
+# Ports
+
+Where the roles listen when nothing is configured, which is where the demo
+listens too (` + "`--port-offset N`" + ` adds N to each). A setting that is not loopback
+opens the port to the network: see who is meant to reach it.
+
+| role | what | transport | default | key | who reaches it |
+|---|---|---|---|---|---|
+`)
+	for _, r := range []struct{ role, what, transport, standard, key, who string }{
+		{"desk", "console, API", "HTTP", c.Console.Listen, "console.listen", "staff, through a proxy that has a certificate"},
+		{"desk", "hand-in, copies", "TLS 1.3, both sides show a certificate", c.Hosts.Listen, "hosts.listen", "our edges and intakes"},
+		{"desk", "RPZ primary", "DNS over UDP and TCP", c.RPZ.Listen, "rpz.listen", "resolvers of `[[rpz.secondary]]`"},
+		{"desk", "admin socket", "Unix socket, mode 0600", "DATA/desk/admin.sock", "data", "who owns the folder"},
+		{"intake", "public site, report API", "HTTP", c.Public.Listen, "public.listen", "everybody, through a proxy that has a certificate"},
+		{"intake", "reports by mail", "SMTP", c.SMTP.Listen, "smtp.listen", "everybody, or the operator's mail gateways"},
+		{"edge", "DNS", "DNS over UDP and TCP", c.DNS.Listen, "dns.listen", "customers (`dns.allow`)"},
+		{"edge", "warning page", "HTTP", c.Warning.Listen, "warning.listen", "customers, at `warning.warning_addresses` port 80"},
+		{"edge", "TLS door", "TLS, ends with an alert", c.Warning.TLS, "warning.listen_tls", "customers, at `warning.warning_addresses` port 443"},
+		{"each", "metrics, health", "HTTP", c.Metrics.Listen, "metrics.listen", "monitoring"},
+	} {
+		fmt.Fprintf(&b, "| %s | %s | %s | %s | `%s` | %s |\n", r.role, r.what, r.transport, r.standard, r.key, r.who)
+	}
+	b.WriteString(`
+The demo also answers as the invented world behind the edge at 127.0.0.1:5302
+(DNS over UDP and TCP).
+`)
+	return b.String(), nil
+}
