@@ -252,7 +252,9 @@ func (p *Pages) options(ctx context.Context, data *caseData) error {
 				return err
 			}
 			o := option{Value: string(scope), Scope: pl.Scope, Taken: p.s.taken(pl.Name, pl.Scope), Until: pl.Until, Proposed: scope == ""}
-			if slices.ContainsFunc(data.Options, func(same option) bool { return same.Taken.Below == o.Taken.Below && same.Taken.Names[0] == o.Taken.Names[0] }) {
+			if slices.ContainsFunc(data.Options, func(same option) bool {
+				return same.Taken.Below == o.Taken.Below && same.Taken.Names[0] == o.Taken.Names[0]
+			}) {
 				continue // other words for what is offered already
 			}
 			o.Refuse, o.Second = split(p.s.check(tx, pl, who, nil))

@@ -176,7 +176,9 @@ func (r result) print(w *os.File) {
 		float64(n)/r.took.Seconds(), float64(r.bytes)/1e6/r.took.Seconds())
 	if n > 0 {
 		slices.Sort(r.latencies)
-		at := func(q float64) time.Duration { return r.latencies[min(n-1, int(q*float64(n)))].Round(10 * time.Microsecond) }
+		at := func(q float64) time.Duration {
+			return r.latencies[min(n-1, int(q*float64(n)))].Round(10 * time.Microsecond)
+		}
 		fmt.Fprintf(w, "latency   p50 %s, p90 %s, p99 %s, p99.9 %s, max %s\n", at(.5), at(.9), at(.99), at(.999), r.latencies[n-1].Round(10*time.Microsecond))
 	}
 	fmt.Fprintf(w, "failed    %d\n", r.failed)
