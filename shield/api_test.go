@@ -30,6 +30,7 @@ import (
 	"bolwerk/internal/job"
 	"bolwerk/internal/publish"
 	"bolwerk/internal/store"
+	"bolwerk/internal/store/storetest"
 	"bolwerk/internal/vault"
 	"bolwerk/internal/web"
 	"bolwerk/shield"
@@ -59,20 +60,48 @@ var peopled = sync.OnceValues(func() ([]byte, error) {
 		return nil, err
 	}
 	defer db.Close()
-	if err := db.Migrate(ctx, audit.Schema(), factlog.Schema(), publish.Schema(), job.Schema(), blob.Schema(), desk.Schema(), account.Schema(), idem.Schema(), shield.Schema()); err != nil {
+	if err := people(ctx, db); err != nil {
 		return nil, err
-	}
-	accounts := account.New(db, shield.Published)
-	for login, role := range map[string]account.Role{"vic": account.Viewer, "ann": account.Analyst, "dora": account.DutyOfficer, "root": account.Administrator} {
-		if _, err := accounts.Seed(ctx, login, role, bolwerk.NewSecret("seven quiet lamps 41"), apiNow.Add(-48*time.Hour)); err != nil {
-			return nil, err
-		}
 	}
 	if err := db.VacuumInto(ctx, filepath.Join(dir, "b.db")); err != nil {
 		return nil, err
 	}
 	return os.ReadFile(filepath.Join(dir, "b.db"))
 })
+
+func people(ctx context.Context, db *store.DB) error {
+	if err := db.Migrate(ctx, audit.Schema(), factlog.Schema(), publish.Schema(), job.Schema(), blob.Schema(), desk.Schema(), account.Schema(), idem.Schema(), shield.Schema()); err != nil {
+		return err
+	}
+	accounts := account.New(db, shield.Published)
+	for login, role := range map[string]account.Role{"vic": account.Viewer, "ann": account.Analyst, "dora": account.DutyOfficer, "root": account.Administrator} {
+		if _, err := accounts.Seed(ctx, login, role, bolwerk.NewSecret("seven quiet lamps 41"), apiNow.Add(-48*time.Hour)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// openPeopled opens a store of its own with the people in it.
+func openPeopled(t *testing.T, dir string, c clock.Clock) *store.DB {
+	t.Helper()
+	if storetest.Postgres() {
+		db := storetest.Open(t, c)
+		if err := people(t.Context(), db); err != nil {
+			t.Fatal(err)
+		}
+		return db
+	}
+	file, err := peopled()
+	if err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(dir, "store.db")
+	if err := os.WriteFile(path, file, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return storetest.OpenAt(t, path, c)
+}
 
 var apiNow = time.Date(2026, 11, 23, 13, 0, 0, 0, time.UTC)
 
@@ -81,18 +110,7 @@ var pushKey = strings.Repeat("k", 64)
 func newAPIDesk(t *testing.T) *apiDesk {
 	t.Helper()
 	d := &apiDesk{t: t, clock: clock.NewFake(apiNow), dir: t.TempDir()}
-	people, err := peopled()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := os.WriteFile(filepath.Join(d.dir, "store.db"), people, 0o600); err != nil {
-		t.Fatal(err)
-	}
-	db, err := store.Open(t.Context(), store.Config{URL: filepath.Join(d.dir, "store.db")}, d.clock)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { db.Close() })
+	db := openPeopled(t, d.dir, d.clock)
 	v, err := vault.Open(filepath.Join(d.dir, "keys"), d.clock)
 	if err != nil {
 		t.Fatal(err)

@@ -24,6 +24,7 @@ import (
 	"bolwerk/internal/job"
 	"bolwerk/internal/publish"
 	"bolwerk/internal/store"
+	"bolwerk/internal/store/storetest"
 	"bolwerk/internal/vault"
 	"bolwerk/shield/door"
 	"bolwerk/shield/judge"
@@ -59,14 +60,7 @@ type testShield struct {
 func newShield(t *testing.T) *testShield {
 	t.Helper()
 	s := &testShield{t: t, clock: clock.NewFake(start), dir: t.TempDir()}
-	db, err := store.Open(t.Context(), store.Config{URL: filepath.Join(s.dir, "store.db")}, s.clock)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { db.Close() })
-	if err := db.Migrate(t.Context(), audit.Schema(), factlog.Schema(), publish.Schema(), job.Schema(), blob.Schema(), desk.Schema(), account.Schema(), idem.Schema(), Schema()); err != nil {
-		t.Fatal(err)
-	}
+	db := storetest.Open(t, s.clock, audit.Schema(), factlog.Schema(), publish.Schema(), job.Schema(), blob.Schema(), desk.Schema(), account.Schema(), idem.Schema(), Schema())
 	v, err := vault.Open(filepath.Join(s.dir, "keys"), s.clock)
 	if err != nil {
 		t.Fatal(err)
