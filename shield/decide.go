@@ -395,7 +395,7 @@ func (s *Shield) Withdraw(ctx context.Context, who judge.Person, id string, caus
 	}
 	out := Outcome{State: "withdrawn"}
 	var recent int64
-	err := s.db.Write(ctx, store.Decision, func(tx *store.Tx) error {
+	err := s.db.Write(ctx, store.WayBack, func(tx *store.Tx) error {
 		b, err := findBlock(tx, id)
 		if err != nil {
 			return err
@@ -516,7 +516,11 @@ func (s *Shield) DecideAppeal(ctx context.Context, who judge.Person, id string, 
 		return err
 	}
 	by := bolwerk.Person(who.ID)
-	return s.db.Write(ctx, store.Decision, func(tx *store.Tx) error {
+	lane := store.Decision
+	if uphold {
+		lane = store.WayBack
+	}
+	return s.db.Write(ctx, lane, func(tx *store.Tx) error {
 		a, err := desk.FindAppeal(tx, s.vault, id)
 		if err != nil {
 			return err

@@ -315,7 +315,7 @@ func later(a, b time.Time) time.Time {
 // LiftOrder ends an order and its block: the issuer's removals are mirrored
 // first and never held up.
 func (s *Shield) LiftOrder(ctx context.Context, o desk.Order, why string) error {
-	return s.db.Write(ctx, store.Decision, func(tx *store.Tx) error {
+	return s.db.Write(ctx, store.WayBack, func(tx *store.Tx) error {
 		o, err := desk.FindOrder(tx, o.ID)
 		if err != nil {
 			return err

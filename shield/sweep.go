@@ -53,7 +53,7 @@ func (s *Shield) endExpired(ctx context.Context) error {
 	if err != nil || len(over) == 0 {
 		return err
 	}
-	return s.db.Write(ctx, store.Decision, func(tx *store.Tx) error {
+	return s.db.Write(ctx, store.WayBack, func(tx *store.Tx) error {
 		for _, b := range over {
 			if err := s.end(tx, b, Expired, bolwerk.Rule("validity"), "expired", ""); err != nil && !errors.Is(err, bolwerk.ErrConflict) {
 				return err
@@ -101,7 +101,7 @@ func (s *Shield) endAppealed(ctx context.Context) error {
 		if a.DueAt.After(s.clock.Now()) || a.Capability != Name {
 			continue
 		}
-		err := s.db.Write(ctx, store.Decision, func(tx *store.Tx) error {
+		err := s.db.Write(ctx, store.WayBack, func(tx *store.Tx) error {
 			reason := "nobody decided the appeal within 48 hours"
 			b, err := findBlock(tx, a.Object)
 			if a.Object == "" || errors.Is(err, bolwerk.ErrNotFound) {

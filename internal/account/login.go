@@ -78,7 +78,7 @@ func (s *Accounts) Login(ctx context.Context, login string, password bolwerk.Sec
 	}
 	s.throttle.succeed(bs)
 	var pass Pass
-	err = s.db.Write(ctx, store.Decision, func(tx *store.Tx) error {
+	err = s.db.Write(ctx, store.WayBack, func(tx *store.Tx) error {
 		// The account may have been changed while its password was hashed.
 		n, err := tx.Exec(`update account set seen_at=$1 where id=$2 and state='active' and password=$3`, tx.NowMicros(), id, hash)
 		if err != nil {
@@ -182,7 +182,7 @@ func (s *Accounts) Enter(ctx context.Context, code bolwerk.Token, e Entry) (Pass
 }
 
 func (s *Accounts) useCode(ctx context.Context, code bolwerk.Token, e Entry, fn func(*store.Tx, Person) error) (pass Pass, err error) {
-	err = s.db.Write(ctx, store.Decision, func(tx *store.Tx) error {
+	err = s.db.Write(ctx, store.WayBack, func(tx *store.Tx) error {
 		p, _, err := invited(tx, code)
 		if err != nil {
 			return err

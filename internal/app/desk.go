@@ -106,7 +106,8 @@ func BuildDesk(ctx context.Context, cfg Config, env Env) (_ *Desk, err error) {
 	if err := d.buildConsole(reg); err != nil {
 		return nil, err
 	}
-	d.back = append(d.back, part{"readers", pool.Run}, part{"jobs", jobs.Run}, part{"shield", d.shield.Run}, part{"restore", d.restoring}, part{"retention", d.retain})
+	d.back = append(d.back, part{"readers", pool.Run}, part{"jobs", jobs.Run}, part{"shield", d.shield.Run}, part{"restore", d.restoring}, part{"retention", d.retain},
+		part{"ballast", func(ctx context.Context) error { return d.db.KeepBallast(ctx, env.Log) }})
 	return d, nil
 }
 

@@ -8,6 +8,7 @@ import (
 	"crypto/sha256"
 	_ "embed"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -98,6 +99,12 @@ func (k *Keeper) serve(w http.ResponseWriter, r *http.Request, person, key strin
 	c := &claimed{k: k, person: person, key: sum([]byte(key))}
 	digest := sum([]byte(r.Method + " " + r.URL.RequestURI() + "\n" + r.Header.Get("Content-Type") + "\n" + string(body)))
 	old, err := k.claim(r.Context(), c, digest)
+	if errors.Is(err, bolwerk.ErrFull) {
+		// The disk is full: nothing can be done twice but what takes out of force,
+		// and that is the same once and twice.
+		next.ServeHTTP(w, r)
+		return nil
+	}
 	if err != nil {
 		return err
 	}

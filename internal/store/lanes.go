@@ -9,6 +9,7 @@ import (
 
 	"github.com/jackc/pgx/v5/pgconn"
 
+	"bolwerk"
 	"bolwerk/internal/fault"
 )
 
@@ -17,8 +18,9 @@ type Lane int
 
 // The lanes. A decision never waits behind more than the batch that is running.
 const (
-	Decision Lane = iota // decisions and withdrawals: one transaction each, first in line
+	Decision Lane = iota // decisions: one transaction each, first in line
 	Intake               // everything else: batches of at most 100 rows or 20 ms
+	WayBack              // decisions that only take out of force: they find room on a full disk too
 )
 
 const (
@@ -37,14 +39,26 @@ type write struct {
 
 // Write runs fn in a transaction of the lane and returns nil once it is
 // durable. An error of fn rolls back what fn did and nothing else. fn may run
-// again after a conflict, so it must not keep state from a run that failed.
+// again after a conflict, so it must not keep state from a run that failed. A
+// full disk is a bolwerk.ErrFull.
 func (db *DB) Write(ctx context.Context, lane Lane, fn func(*Tx) error) error {
-	if lane == Decision && db.pg {
+	if lane != WayBack && db.tight.Load() {
+		return errTight
+	}
+	err := full(db.write(ctx, lane, fn))
+	if lane == WayBack && errors.Is(err, bolwerk.ErrFull) && db.freeBallast() {
+		err = full(db.write(ctx, lane, fn))
+	}
+	return err
+}
+
+func (db *DB) write(ctx context.Context, lane Lane, fn func(*Tx) error) error {
+	if lane != Intake && db.pg {
 		return db.alone(ctx, fn)
 	}
 	w := &write{ctx, fn, make(chan error, 1)}
 	queue := db.intake
-	if lane == Decision {
+	if lane != Intake {
 		queue = db.decisions
 	}
 	select {

@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	_ "github.com/jackc/pgx/v5/stdlib"
@@ -53,6 +54,7 @@ type DB struct {
 	closing   chan struct{}
 	closed    sync.WaitGroup
 	once      sync.Once
+	tight     atomic.Bool // the disk is full: only the way back is written
 }
 
 // Open opens the store and starts its writer. Call Close to stop it.
