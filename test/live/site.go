@@ -338,6 +338,34 @@ func (s *Site) Token(login, scopes string) string {
 	return strings.TrimSpace(string(b))
 }
 
+// password of every person of these tests.
+const password = "seven grey herons by the weir"
+
+// LogIn logs a person in with the password.
+func (s *Site) LogIn(login string) *http.Client {
+	s.T.Helper()
+	jar, _ := cookiejar.New(nil)
+	c := &http.Client{Jar: jar, Timeout: 20 * time.Second, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
+	res, err := c.PostForm(s.Console+"/login", url.Values{"login": {login}, "password": {password}})
+	if err != nil {
+		s.T.Fatal(err)
+	}
+	res.Body.Close()
+	if res.StatusCode != http.StatusSeeOther {
+		s.T.Errorf("log in %s: %s", login, res.Status)
+	}
+	return c
+}
+
+// Log is what a role has logged.
+func (s *Site) Log(role string) string {
+	b, err := os.ReadFile(filepath.Join(s.Dir, role+".log"))
+	if err != nil {
+		s.T.Fatal(err)
+	}
+	return string(b)
+}
+
 // Session invites a person with a role, sets the password through the page that
 // the invitation names, and gives a browser that is logged in.
 func (s *Site) Session(login, role string) *http.Client {
@@ -353,7 +381,6 @@ func (s *Site) Session(login, role string) *http.Client {
 	jar, _ := cookiejar.New(nil)
 	c := &http.Client{Jar: jar, Timeout: 20 * time.Second, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
 	link, _ := url.Parse(in.Link)
-	const password = "seven grey herons by the weir"
 	res, err := c.PostForm(s.Console+link.Path, url.Values{"password": {password}, "again": {password}})
 	if err != nil {
 		s.T.Fatal(err)
