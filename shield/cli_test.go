@@ -141,11 +141,10 @@ func TestCommandsFollowEveryPage(t *testing.T) {
 		}
 	}))
 	defer s.Close()
-	out, _, err := command(t, "", "block", "list", "--server", s.URL, "--token-file", "/dev/null", "--json")
-	if err == nil {
+	if _, _, err := command(t, "", "block", "list", "--server", s.URL, "--token-file", "/dev/null", "--json"); err == nil {
 		t.Fatal("an empty token file was taken")
 	}
-	out, _, err = command(t, "", "block", "list", "--server", s.URL, "--json")
+	out, _, err := command(t, "", "block", "list", "--server", s.URL, "--json")
 	want := `{"items":[
 {"id":"3","state":"in_force","name":"c.example"},
 {"id":"2","state":"in_force","name":"b.example"},

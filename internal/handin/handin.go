@@ -101,11 +101,11 @@ func (f file) bytes() []byte {
 
 // parseFile reads a spool file and checks that it is whole.
 func parseFile(b []byte) (file, error) {
-	line, body, ok := bytes.Cut(b[:min(len(b), maxHeader)], []byte("\n"))
+	line, _, ok := bytes.Cut(b[:min(len(b), maxHeader)], []byte("\n"))
 	if !ok || !bytes.HasPrefix(line, []byte(fileMark)) {
 		return file{}, bolwerk.Invalid("spool file: no header")
 	}
-	body = b[len(line)+1:]
+	body := b[len(line)+1:]
 	w := strings.Split(string(line[len(fileMark):]), " ")
 	if len(w) != 5 || w[2] != "open" && w[2] != "sealed" {
 		return file{}, bolwerk.Invalid("spool file: header %.100q", line)

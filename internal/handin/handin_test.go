@@ -45,7 +45,6 @@ type desk struct {
 	answer func(n int, path string) int // status for the n-th try; nil: 200
 	tries  int
 	wish   string
-	header http.Header
 }
 
 func (d *desk) RoundTrip(r *http.Request) (*http.Response, error) {

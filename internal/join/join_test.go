@@ -201,7 +201,6 @@ func TestARevokedHostLosesTheRequestItIsIn(t *testing.T) {
 		a := &join.Authority{Register: reg, Log: jointest.Quiet()}
 		reg.Invite(t.Context(), join.Invitation{ID: "1", Hash: "h", Name: "edge-1", Role: join.Edge, Expires: time.Now().Add(time.Hour)})
 		id, _ := reg.Redeem(t.Context(), "h", "k", time.Now())
-		start := time.Now()
 		ctx, cancel := context.WithCancel(t.Context())
 		done := a.Watch(ctx, cancel, id)
 		time.Sleep(10 * time.Minute)
@@ -209,7 +208,7 @@ func TestARevokedHostLosesTheRequestItIsIn(t *testing.T) {
 			t.Fatal("ended without cause")
 		}
 		reg.Revoke("edge-1")
-		start = time.Now()
+		start := time.Now()
 		<-ctx.Done()
 		if took := time.Since(start); took > 60*time.Second {
 			t.Errorf("ended after %v, want at most 60 s", took)

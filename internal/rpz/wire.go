@@ -34,7 +34,6 @@ type stream struct {
 	authority uint16
 	messages  int
 	octets    int
-	cut       bool
 }
 
 const (

@@ -128,9 +128,9 @@ func toUTF8(b []byte, label string) string {
 	e, name := lookupCharset(label)
 	switch {
 	case len(b) >= 2 && (b[0] == 0xff && b[1] == 0xfe || b[0] == 0xfe && b[1] == 0xff):
-		e, name = charset.Lookup("utf-16")
+		e, _ = charset.Lookup("utf-16")
 		if b[0] == 0xfe {
-			e, name = charset.Lookup("utf-16be")
+			e, _ = charset.Lookup("utf-16be")
 		}
 	case strings.HasPrefix(name, "utf-16"):
 		// Declared, but the bytes are ASCII: believe the bytes.

@@ -58,6 +58,7 @@ func hostile(task Task, raw []byte, opt Option) Result {
 	case "stack":
 		return said(errors.New(deeper(rest, 0)))
 	case "loop":
+		//lint:ignore SA5002 a reader that never ends is what it plays
 		for {
 		}
 	case "panic":
@@ -91,6 +92,7 @@ func hostile(task Task, raw []byte, opt Option) Result {
 func deeper(s string, n int) string {
 	var room [1 << 10]byte
 	room[n%len(room)] = s[0]
+	//lint:ignore SA5007 it is there to use up the stack
 	return deeper(s+string(room[:1]), n+1)[:1]
 }
 

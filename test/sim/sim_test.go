@@ -68,7 +68,6 @@ type edge struct {
 	wish    *copy.Question // to be sent
 	best    copy.Mark      // the furthest it ever served, over all its lives
 	removed map[string]int64
-	forged  int
 }
 
 // message is an answer on its way, or a telling.
