@@ -45,7 +45,7 @@ pg: ## the tests of what keeps rows, on PostgreSQL
 	$(GO) run ./test/pg $(GO) test -count=1 $$($(GO) list -f '{{.ImportPath}} {{.TestImports}} {{.XTestImports}}' ./internal/... ./desk/... ./shield/... | grep ' .*internal/store/storetest' | cut -d' ' -f1)
 
 peers: ## BIND, Unbound and PowerDNS beside us
-	$(GO) test -count=1 -tags peers ./test/...
+	$(GO) test -count=1 -tags peers ./test/peers
 
 corpus: ## real mails from the SMTP door to a proposal; BOLWERK_DATA names their folder
 	$(GO) test -count=1 -v -timeout 20m ./test/corpus
