@@ -104,4 +104,3 @@ create table desk_order (
 );
 create index desk_order_state on desk_order(issuer, state, id);
 create index desk_order_any on desk_order(state, id);
-create index desk_order_held on desk_order(issuer, id, reason) where state='held';

@@ -300,9 +300,13 @@ func listBlocks(tx *store.Tx, f BlockFilter) ([]Block, error) {
 		after = "g" // above every id: they are hexadecimal
 	}
 	where, args := `pass=$1 and id<$2`, []any{f.Pass, after, min(limit, 500)}
-	if f.State != "" { // only what is asked for: so an index helps
+	switch f.State { // in the words of the indexes
+	case "":
+	case InForce:
+		where += ` and state='in_force'`
+	default:
 		args = append(args, string(f.State))
-		where += fmt.Sprintf(" and state=$%d", len(args))
+		where += fmt.Sprintf(` and state<>'in_force' and state=$%d`, len(args))
 	}
 	if f.Query != "" {
 		args = append(args, "%"+desk.EscapeLike(f.Query)+"%")

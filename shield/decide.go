@@ -419,7 +419,7 @@ func (s *Shield) Withdraw(ctx context.Context, who judge.Person, id string, caus
 		}
 		audit.Append(tx, by, action, b.Ref, reason, map[string]any{"name": b.Name, "cause": cause})
 		out.Case, out.Block = b.CaseID, &b
-		return tx.Row(`select count(*) from shield_block where ended_by=$1 and ended_at>$2`, by.String(), store.Micros(tx.Now().Add(-time.Hour))).Scan(&recent)
+		return tx.Row(`select count(*) from shield_block where state<>'in_force' and ended_by=$1 and ended_at>$2`, by.String(), store.Micros(tx.Now().Add(-time.Hour))).Scan(&recent)
 	})
 	if err == nil {
 		s.count.withdrawn.WithLabelValues(string(cause)).Inc()

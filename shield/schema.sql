@@ -23,7 +23,7 @@ create table shield_report (
   reading_ref text not null,    -- keep case: where the reading is, while it is kept
   warnings    bigint not null   -- keep case: how many things could not be read
 );
-create index shield_report_state on shield_report(state, claimed_until);
+create index shield_report_state on shield_report(state, received_at, claimed_until);
 create index shield_report_receipt on shield_report(receipt);
 create index shield_report_mark on shield_report(mark, received_at);
 create index shield_report_received on shield_report(received_at);
@@ -141,7 +141,9 @@ create index shield_block_name on shield_block(name, state);
 create index shield_block_until on shield_block(valid_until) where state='in_force';
 create index shield_block_case on shield_block(case_id);
 create index shield_block_made on shield_block(made_at);
-create index shield_block_state on shield_block(state, pass, id);
+create index shield_block_live on shield_block(pass, id) where state='in_force';
+create index shield_block_over on shield_block(state, id) where state<>'in_force';
+create index shield_block_ended on shield_block(ended_by, ended_at) where state<>'in_force';
 create table shield_undo (
   id     text primary key, -- keep case: entry of the feed that passes a withdrawn name
   block  text not null,    -- keep case: which block
