@@ -40,7 +40,7 @@ func Backup(ctx context.Context, cfg Config, path string) error {
 	}
 	defer db.Close()
 	if db.Postgres() {
-		return bolwerk.WithHint(bolwerk.Invalid("the store is PostgreSQL"), "use pg_dump; docs/do/backup-restore.md says how")
+		return bolwerk.WithHint(bolwerk.Invalid("the store is PostgreSQL"), "use pg_dump; docs/do/postgres.md says how")
 	}
 	if err := db.VacuumInto(ctx, path); err != nil {
 		return fmt.Errorf("backup to %s: %w", path, err)
@@ -54,23 +54,16 @@ type floorFile struct {
 	Epoch int64 `json:"epoch"`
 }
 
-// Restore puts a backup in the place of the store. The desk must not run. What
-// was there is kept beside it.
+// Restore puts a backup in the place of the store and begins again from there.
+// The desk must not run. What was there is kept beside it.
 func Restore(ctx context.Context, cfg Config, path string) error {
-	dir := filepath.Join(cfg.Data, "desk")
-	if err := AdminCall(ctx, cfg.Data, "GET", "/restore", nil, nil); err == nil {
-		return bolwerk.WithHint(bolwerk.Conflict("the desk is running"), "stop it first; the edges go on without it")
-	}
-	if err := checkBackup(ctx, path); err != nil {
+	if err := deskStands(ctx, cfg); err != nil {
 		return err
 	}
-	var floor floorFile
-	floorPath := filepath.Join(dir, "keys", "epoch.json")
-	if b, err := os.ReadFile(floorPath); err == nil {
-		if err := json.Unmarshal(b, &floor); err != nil {
-			return fmt.Errorf("%s: %w", floorPath, err)
-		}
-	} else if !errors.Is(err, fs.ErrNotExist) {
+	if cfg.Store.Postgres() {
+		return bolwerk.WithHint(bolwerk.Invalid("the store is PostgreSQL"), "restore it by its own means, then: bolwerk restore --prepared; docs/do/postgres.md says how")
+	}
+	if err := checkBackup(ctx, path); err != nil {
 		return err
 	}
 	old := cfg.Store.URL
@@ -81,6 +74,42 @@ func Restore(ctx context.Context, cfg Config, path string) error {
 		}
 	}
 	if err := copyFile(path, old); err != nil {
+		return err
+	}
+	return beginAgain(ctx, cfg, filepath.Base(path))
+}
+
+// Prepared begins again from a store that was brought back to an older day by
+// other means, as PostgreSQL is. The desk must not run.
+func Prepared(ctx context.Context, cfg Config) error {
+	if err := deskStands(ctx, cfg); err != nil {
+		return err
+	}
+	return beginAgain(ctx, cfg, "prepared")
+}
+
+// deskStands refuses while the desk runs, and without the keys.
+func deskStands(ctx context.Context, cfg Config) error {
+	if err := AdminCall(ctx, cfg.Data, "GET", "/restore", nil, nil); err == nil {
+		return bolwerk.WithHint(bolwerk.Conflict("the desk is running"), "stop it first; the edges go on without it")
+	}
+	keys := filepath.Join(cfg.Data, "desk", "keys")
+	if _, err := os.Stat(keys); err != nil {
+		return bolwerk.WithHint(bolwerk.NotFound("no keys in %s", keys), "put the copy of the keys there first: without them nothing sealed can be read and no host knows the desk")
+	}
+	return nil
+}
+
+// beginAgain begins a new epoch above all that were given out, parks what goes
+// outside, and asks hosts to hand in again.
+func beginAgain(ctx context.Context, cfg Config, from string) error {
+	var floor floorFile
+	floorPath := filepath.Join(cfg.Data, "desk", "keys", "epoch.json")
+	if b, err := os.ReadFile(floorPath); err == nil {
+		if err := json.Unmarshal(b, &floor); err != nil {
+			return fmt.Errorf("%s: %w", floorPath, err)
+		}
+	} else if !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
 	db, err := store.Open(ctx, cfg.Store, clock.New())
@@ -105,7 +134,7 @@ func Restore(ctx context.Context, cfg Config, path string) error {
 		if err != nil {
 			return err
 		}
-		audit.Append(tx, bolwerk.Socket(), "store.restore", filepath.Base(path), "", map[string]any{"epoch": epoch, "jobs_parked": parked, "backup_until": last.At})
+		audit.Append(tx, bolwerk.Socket(), "store.restore", from, "", map[string]any{"epoch": epoch, "jobs_parked": parked, "backup_until": last.At})
 		if err := hosts.AskReplay(tx, last.At.Add(-time.Hour)); err != nil {
 			return err
 		}

@@ -160,23 +160,24 @@ func (c *backupCmd) Run(ctx context.Context, t *terminal.Terminal) error {
 }
 
 type restoreCmd struct {
-	File    string `arg:"" optional:"" help:"Backup to put in the place of the store. The desk must not run." type:"path"`
-	Show    bool   `help:"Show what a restore holds back until a person has looked at it."`
-	Release bool   `help:"Publish what is held back and let parked mails go: you have looked at it."`
-	JSON    bool   `help:"Print JSON for programs."`
+	File     string `arg:"" optional:"" help:"Backup to put in the place of the store. The desk must not run." type:"path"`
+	Prepared bool   `help:"The store was brought back by other means, as PostgreSQL is: begin again from there. The desk must not run."`
+	Show     bool   `help:"Show what a restore holds back until a person has looked at it."`
+	Release  bool   `help:"Publish what is held back and let parked mails go: you have looked at it."`
+	JSON     bool   `help:"Print JSON for programs."`
 	stored
 }
 
-// Validate wants one of the three.
+// Validate wants one of the four.
 func (c *restoreCmd) Validate() error {
 	n := 0
-	for _, given := range []bool{c.File != "", c.Show, c.Release} {
+	for _, given := range []bool{c.File != "", c.Prepared, c.Show, c.Release} {
 		if given {
 			n++
 		}
 	}
 	if n != 1 {
-		return fmt.Errorf("want one of FILE, --show and --release")
+		return fmt.Errorf("want one of FILE, --prepared, --show and --release")
 	}
 	return nil
 }
@@ -216,7 +217,12 @@ func (c *restoreCmd) Run(ctx context.Context, t *terminal.Terminal) error {
 			fmt.Fprintf(w, "released: %d entries are published, %d jobs go on\n", v.Published, v.Jobs)
 		})
 	}
-	if err := app.Restore(ctx, cfg, c.File); err != nil {
+	if c.Prepared {
+		err = app.Prepared(ctx, cfg)
+	} else {
+		err = app.Restore(ctx, cfg, c.File)
+	}
+	if err != nil {
 		return err
 	}
 	_, err = fmt.Fprintln(t.Out, "restored; start the desk, then look: bolwerk restore --show")

@@ -29,9 +29,12 @@ type Config struct {
 	PasswordFile string `toml:"password_file"`
 }
 
+// Postgres says that the store is a PostgreSQL.
+func (c Config) Postgres() bool { return strings.HasPrefix(c.URL, "postgres://") }
+
 // Validate checks the configuration without opening anything.
 func (c Config) Validate() error {
-	if strings.HasPrefix(c.URL, "postgres://") {
+	if c.Postgres() {
 		if u, _, ok := strings.Cut(strings.TrimPrefix(c.URL, "postgres://"), "@"); ok && strings.Contains(u, ":") {
 			return errors.New("store.url: a password does not belong here; put it in a file and name it in store.password_file")
 		}
@@ -64,7 +67,7 @@ func Open(ctx context.Context, cfg Config, c clock.Clock) (*DB, error) {
 	}
 	db := &DB{clock: c, decisions: make(chan *write), intake: make(chan *write, batchRows), closing: make(chan struct{})}
 	var err error
-	if strings.HasPrefix(cfg.URL, "postgres://") {
+	if cfg.Postgres() {
 		err = db.openPostgres(ctx, cfg)
 	} else {
 		err = db.openSQLite(ctx, cfg.URL)
