@@ -5,6 +5,7 @@
 //
 //	go run ./bench/feed --names 1000000
 //	go run ./bench/feed --names 10000 --peers
+//	go run ./bench/feed --names 1000000 --seed
 //
 // Times until a resolver answers are of the whole way: the API is asked to block
 // a name, and the resolver is asked until it answers the warning page.
@@ -36,7 +37,7 @@ type options struct {
 	names        int
 	decisions    int
 	peers, keep  bool
-	alone        bool
+	alone, seed  bool
 }
 
 func main() {
@@ -46,6 +47,7 @@ func main() {
 	flag.IntVar(&o.decisions, "decisions", 200, "decisions that are measured")
 	flag.BoolVar(&o.peers, "peers", false, "BIND, Unbound and PowerDNS Recursor as secondaries, where they are installed")
 	flag.BoolVar(&o.alone, "alone", true, "the stand-alone edge with the same names too")
+	flag.BoolVar(&o.seed, "seed", false, "write the names into the store instead of having them released: what serving them costs, in minutes less")
 	flag.StringVar(&o.profile, "profile", "", "write a profile of the release to this file (perf record)")
 	flag.BoolVar(&o.keep, "keep", false, "keep the folder of the program")
 	flag.Parse()
@@ -89,8 +91,10 @@ func run(ctx context.Context, o options) error {
 	}
 	fmt.Printf("machine   %d cores, %s, load %s before\n", runtime.NumCPU(), runtime.Version(), product.Load())
 	upstream := peers.Upstream(t)
-	config := product.Options{Binary: o.bin, Dir: data, Base: 20100, Upstream: upstream,
-		More: fmt.Sprintf("[[shield.issuer]]\nname = \"cert\"\npublic = \"CERT\"\nground = \"law of the benchmark\"\nfile = %q\nmust_have = %q\n", list, sentinel)}
+	config := product.Options{Binary: o.bin, Dir: data, Base: 20100, Upstream: upstream}
+	if !o.seed {
+		config.More = fmt.Sprintf("[[shield.issuer]]\nname = \"cert\"\npublic = \"CERT\"\nground = \"law of the benchmark\"\nfile = %q\nmust_have = %q\n", list, sentinel)
+	}
 	kinds := []string{}
 	at := map[string]netip.AddrPort{}
 	if o.peers {
@@ -109,7 +113,19 @@ func run(ctx context.Context, o options) error {
 		return err
 	}
 	defer p.Stop()
-	if err := load(ctx, o, p); err != nil {
+	if o.seed {
+		p.Stop()
+		if err := seed(ctx, o, p); err != nil {
+			return err
+		}
+		config.Ready = 20 * time.Minute
+		if p, err = product.Start(ctx, config); err != nil {
+			return err
+		}
+		defer p.Stop()
+		u := p.Usage()
+		fmt.Printf("started   ready after %.1f s; %.0f MB, %.0f MB at most; store %.0f MB\n", p.Started.Seconds(), float64(u.RSS)/1e6, float64(u.Peak)/1e6, float64(size(filepath.Join(p.Dir, "desk", "bolwerk.db")))/1e6)
+	} else if err := load(ctx, o, p); err != nil {
 		return err
 	}
 	if err := decisions(ctx, o, p, "own DNS", p.DNS, "own", 20*time.Millisecond); err != nil {
