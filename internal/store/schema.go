@@ -36,7 +36,7 @@ func (db *DB) Migrate(ctx context.Context, schemas ...Schema) error {
 			}
 		}
 	}
-	return db.alone(ctx, func(tx *Tx) error {
+	return db.Write(ctx, Decision, func(tx *Tx) error {
 		if db.pg {
 			if _, err := tx.Exec(`select pg_advisory_xact_lock(7710)`); err != nil {
 				return err
