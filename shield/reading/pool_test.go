@@ -151,9 +151,13 @@ func TestPoolReads(t *testing.T) {
 }
 
 func TestDeathTakesOnlyTheChild(t *testing.T) {
-	p := pool(t, "hostile-reader", 1, 2*time.Second)
 	for _, word := range []string{"memory", "stack x", "panic", "exit", "loop"} {
 		t.Run(word, func(t *testing.T) {
+			deadline := 30 * time.Second // to write down a stack of 64 MiB on a busy machine
+			if word == "loop" {
+				deadline = 2 * time.Second
+			}
+			p := pool(t, "hostile-reader", 1, deadline)
 			_, err := p.Read(t.Context(), ReadMail, []byte(word), Option{})
 			var d *Death
 			if !errors.As(err, &d) {
