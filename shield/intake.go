@@ -40,7 +40,7 @@ func (s *Shield) Receive(ctx context.Context, host, kind, id string, body []byte
 func Kinds() map[string]handin.Kind {
 	return map[string]handin.Kind{
 		door.KindReport: {Roles: []join.Role{join.Intake}, Sealed: true},
-		edge.KindAppeal: {Roles: []join.Role{join.Intake, join.Edge}, Max: 64 << 10},
+		edge.KindAppeal: {Roles: []join.Role{join.Intake, join.Edge}, Max: 64 << 10, Sealed: true},
 		edge.KindHits:   {Roles: []join.Role{join.Edge}, Max: 4 << 20},
 		edge.KindPass:   {Roles: []join.Role{join.Edge}, Max: 4 << 10},
 	}

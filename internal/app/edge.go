@@ -17,7 +17,6 @@ import (
 	"bolwerk/internal/handin"
 	"bolwerk/internal/idn"
 	"bolwerk/internal/join"
-	"bolwerk/internal/seal"
 	"bolwerk/internal/web"
 	"bolwerk/shield/edge"
 )
@@ -41,7 +40,7 @@ func BuildEdge(ctx context.Context, cfg Config, env Env, dir string) (*Edge, err
 	}
 	reg := env.registry("edge")
 	client := host.Client((&net.Dialer{}).DialContext)
-	spool, err := handin.Open(disk.System{}, filepath.Join(dir, "spool"), handin.DefaultConfig(), seal.PublicKey{}, env.Clock, env.Log)
+	spool, err := handin.Open(disk.System{}, filepath.Join(dir, "spool"), handin.DefaultConfig(), host.SealKey(), env.Clock, env.Log)
 	if err != nil {
 		return nil, err
 	}
