@@ -13,11 +13,18 @@ import (
 
 func upstream(t *testing.T) string {
 	t.Helper()
-	tcp, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
+	var tcp net.Listener
+	var udp net.PacketConn
+	var err error
+	for range 20 { // the other half of a free port may be somebody's
+		if tcp, err = net.Listen("tcp", "127.0.0.1:0"); err != nil {
+			t.Fatal(err)
+		}
+		if udp, err = net.ListenPacket("udp", tcp.Addr().String()); err == nil {
+			break
+		}
+		tcp.Close()
 	}
-	udp, err := net.ListenPacket("udp", tcp.Addr().String())
 	if err != nil {
 		t.Fatal(err)
 	}
