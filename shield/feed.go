@@ -135,6 +135,8 @@ func (f *Feed) history(ctx context.Context) (journals [2][]rpz.Change, err error
 	if err != nil || !complete && len(steps) == 0 {
 		return journals, err
 	}
+	// What was published since the zones were taken follows by itself.
+	steps = slices.DeleteFunc(steps, func(st copy.Step) bool { return st.Serial > f.stand.Serial })
 	gone := map[string]edge.Rule{} // what the removed entries were
 	err = f.db.Read(ctx, func(tx *store.Tx) error {
 		for _, st := range steps {
