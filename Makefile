@@ -51,11 +51,12 @@ corpus: ## real mails from the SMTP door to a proposal; BOLWERK_DATA names their
 	$(GO) test -count=1 -v -timeout 20m ./test/corpus
 
 sim: ## the simulation, longer: ROUNDS=20000
-	$(GO) test -count=1 ./test/sim -rapid.checks=$(or $(ROUNDS),5000)
+	$(GO) test -count=1 ./test/sim -rapid.checks=$(or $(ROUNDS),2000)
 
 # SQLite is translated C: the detector slows it down 33 times and finds nothing.
+# The worst mails need the memory that the detector takes of a reader.
 race: ## the race detector over what does not run on SQLite; needs a C compiler
-	CGO_ENABLED=1 $(GO) test -short -race $$($(GO) list -test -f '{{if not .ForTest}}{{else}}{{.ForTest}}{{range .Deps}}{{if eq . "modernc.org/sqlite"}} sqlite{{end}}{{end}}{{end}}' ./... | sort -u | grep -v sqlite)
+	CGO_ENABLED=1 $(GO) test -short -race -skip TestWorst $$($(GO) list -test -f '{{if not .ForTest}}{{else}}{{.ForTest}}{{range .Deps}}{{if eq . "modernc.org/sqlite"}} sqlite{{end}}{{end}}{{end}}' ./... | sort -u | grep -v sqlite)
 
 fuzz: ## each fuzz target for TIME=20s
 	@test/fuzz.sh $(or $(TIME),20s)
