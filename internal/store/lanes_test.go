@@ -253,9 +253,10 @@ func TestAWriteThatFailsUndoesItselfOnly(t *testing.T) {
 	told := map[string]bool{}
 	var mu sync.Mutex
 	for _, name := range []string{"a", "b", "c", "d", "e"} {
-		results[name] = make(chan error, 1)
+		result := make(chan error, 1)
+		results[name] = result
 		go func() {
-			results[name] <- db.Write(context.Background(), store.Intake, func(tx *store.Tx) error {
+			result <- db.Write(context.Background(), store.Intake, func(tx *store.Tx) error {
 				tx.After(func() { mu.Lock(); told[name] = true; mu.Unlock() })
 				if err := add(name)(tx); err != nil {
 					return err
@@ -299,9 +300,10 @@ func TestACollectedItemThatFailsUndoesItsOwnWriteOnly(t *testing.T) {
 	free := hold(t, db)
 	results := map[string]chan error{}
 	for i, name := range []string{"a", "bad", "c"} {
-		results[name] = make(chan error, 1)
+		result := make(chan error, 1)
+		results[name] = result
 		go func() {
-			results[name] <- db.Write(context.Background(), store.Intake, func(tx *store.Tx) error {
+			result <- db.Write(context.Background(), store.Intake, func(tx *store.Tx) error {
 				tx.Collect("end", name, func(tx *store.Tx, items []any) error {
 					if slices.Contains(items, any("bad")) {
 						return errors.New("a bad item")
