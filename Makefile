@@ -11,7 +11,7 @@ help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' Makefile
 
 build: ## bin/bolwerk
-	$(GO) build -trimpath -o bin/bolwerk ./cmd/bolwerk
+	$(GO) build -o bin/bolwerk ./cmd/bolwerk
 
 demo: build ## everything on loopback; ARGS="--keep --port-offset 100" and others go to it
 	./bin/bolwerk demo $(ARGS)
