@@ -78,6 +78,7 @@ func Demo(ctx context.Context, o DemoOptions, env Env) error {
 		udp.Close()
 		return demoPort(err)
 	}
+	asked := ctx // ends when the demo is asked to end; the group's also when a part fails
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return demo.Upstream{}.Run(ctx, udp, tcp) })
 	g.Go(func() error {
@@ -85,7 +86,7 @@ func Demo(ctx context.Context, o DemoOptions, env Env) error {
 			g.Go(func() error { return demoLife(ctx, o, cfg, env, world, d) })
 		}))
 	})
-	if err := g.Wait(); err != nil && !errors.Is(err, context.Canceled) {
+	if err := g.Wait(); asked.Err() == nil || !errors.Is(err, context.Canceled) {
 		return err
 	}
 	return nil
