@@ -236,11 +236,19 @@ func (s *Site) Launch(role string, env ...string) (p *Program, ready <-chan stru
 	return p, ready, err
 }
 
-// MustStart starts roles in order.
+// MustStart starts roles in order. While the role was down, a connection of
+// somebody else may have got its port from the system: it waits for that.
 func (s *Site) MustStart(roles ...string) {
 	s.T.Helper()
 	for _, r := range roles {
-		if err := s.Start(r); err != nil {
+		var err error
+		for range 20 {
+			if err = s.Start(r); err == nil || !strings.Contains(err.Error(), "address already in use") {
+				break
+			}
+			time.Sleep(time.Second)
+		}
+		if err != nil {
 			s.T.Fatal(err)
 		}
 	}
