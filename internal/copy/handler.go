@@ -171,10 +171,6 @@ func (a *answerWriter) Write(b []byte) (int, error) {
 // Answer writes the answer to a question: at once where there is something new,
 // else after wait at the latest. key is the signing key that the host knows.
 func (h *Handler) Answer(ctx context.Context, w io.Writer, p Poll, key string, fresh bool, wait time.Duration) error {
-	if h.Want != nil && h.Want(p) {
-		_, err := w.Write([]byte{lineWant, '\n'})
-		return err
-	}
 	end := time.NewTimer(wait)
 	defer end.Stop()
 	gather := h.Gather[p.Copy]
@@ -182,6 +178,11 @@ func (h *Handler) Answer(ctx context.Context, w io.Writer, p Poll, key string, f
 		changed := h.origin.Changed(p.Copy) // before looking: nothing slips between
 		head, err := h.origin.Head(ctx, p.Copy)
 		if err != nil {
+			return err
+		}
+		// After the head: a host whose question waited through a restore is asked too.
+		if h.Want != nil && h.Want(p) {
+			_, err := w.Write([]byte{lineWant, '\n'})
 			return err
 		}
 		switch {
