@@ -103,4 +103,5 @@ create table desk_order (
   unique (issuer, external)
 );
 create index desk_order_state on desk_order(issuer, state, id);
+create index desk_order_changed on desk_order(issuer, changed_at, id);
 create index desk_order_any on desk_order(state, id);

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/url"
 	"os"
 	"strings"
 	"time"
@@ -39,6 +40,9 @@ type Issuer struct {
 	// KeyFile holds the secret with which the issuer signs what it pushes (JWT,
 	// HS512 or HS256; at least 32 bytes), mode 0600. Empty: it may not push.
 	KeyFile string `toml:"key_file"`
+	// Report is an address to which the issuer is told what became of its orders
+	// and what was counted (POST of JSON). Empty: it is told nothing.
+	Report string `toml:"report"`
 	// MustHave is an entry that the list always has: without it the list is cut
 	// or foreign, and adds nothing.
 	MustHave bolwerk.Domain `toml:"must_have"`
@@ -63,6 +67,9 @@ func (i Issuer) Validate() error {
 	}
 	if i.URL != "" && i.Every.D() < 10*time.Second {
 		errs = append(errs, fmt.Errorf("issuer %s: every %s: want 10 s or more", i.Name, i.Every))
+	}
+	if u, err := url.Parse(i.Report); i.Report != "" && (err != nil || u.Host == "" || u.Scheme != "https" && u.Scheme != "http") {
+		errs = append(errs, fmt.Errorf("issuer %s: report %q is no web address", i.Name, i.Report))
 	}
 	if i.Ground == "" {
 		errs = append(errs, fmt.Errorf("issuer %s: an order needs a legal ground", i.Name))
@@ -467,13 +474,9 @@ func (s *Shield) Push(ctx context.Context, issuer, token string) (desk.Order, er
 	if !ok || is.KeyFile == "" {
 		return desk.Order{}, bolwerk.Forbidden("no issuer %q may push", issuer)
 	}
-	key, err := os.ReadFile(is.KeyFile)
+	key, err := is.key()
 	if err != nil {
-		return desk.Order{}, fmt.Errorf("key of issuer %s: %w", issuer, err)
-	}
-	key = []byte(strings.TrimSpace(string(key)))
-	if len(key) < 32 {
-		return desk.Order{}, fmt.Errorf("key of issuer %s: %d bytes, want 32 or more", issuer, len(key))
+		return desk.Order{}, err
 	}
 	claims := &pushed{}
 	_, err = jwt.ParseWithClaims(token, claims, func(*jwt.Token) (any, error) { return key, nil },

@@ -27,6 +27,7 @@ func (s *Shield) Run(ctx context.Context) error {
 	g.Go(func() error { return s.settleAll(ctx) })
 	g.Go(func() error { return s.pollOrders(ctx) })
 	g.Go(func() error { return s.release(ctx) })
+	g.Go(func() error { return s.reportBack(ctx) })
 	return g.Wait()
 }
 

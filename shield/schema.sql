@@ -184,6 +184,12 @@ create table shield_never (
   actor   text not null,    -- keep log: who
   at      bigint not null   -- keep log: when
 );
+create table shield_order_report (
+  issuer     text primary key, -- keep tech: which issuer is told of its orders
+  changed_at bigint not null,  -- keep tech: changes up to then are told
+  order_id   text not null,    -- keep tech: and up to this order of that time
+  day        text not null     -- keep tech: last day whose counts are told
+);
 create table shield_release (
   issuer text primary key, -- keep tech: whose orders a person has released
   actor  text not null,    -- keep tech: who
