@@ -12,6 +12,8 @@ import (
 	"net/http"
 	"path"
 	"strings"
+
+	"bolwerk/internal/chart"
 )
 
 //go:embed static
@@ -40,7 +42,7 @@ func (f *Frame) loadAssets() error {
 				return err
 			}
 			if name == "bolwerk.css" {
-				b = append(b, f.site.Config.Brand.css()...)
+				b = append(b, chart.CSS+f.site.Config.Brand.css()...)
 			}
 			return f.addAsset(path.Base(name), b)
 		})
