@@ -139,6 +139,35 @@ func TestPublicPagesRunNoScript(t *testing.T) {
 	}
 }
 
+// htmx would evaluate attributes, run scripts of fragments, write a style and
+// keep pages in the browser's storage: the policy forbids the first three, the
+// last would outlive a session.
+func TestConsoleScriptsKeepToThePolicy(t *testing.T) {
+	render := func(console bool, who *Who) string {
+		s := newFrame(t, func(s *Site) { s.Console = console; s.Who = func(*http.Request) *Who { return who } })
+		p, err := s.Pages(fstest.MapFS{"p/x.html": {Data: []byte(`{{define "title"}}x{{end}}{{define "main"}}x{{end}}`)}}, "p")
+		if err != nil {
+			t.Fatal(err)
+		}
+		s.mux.Handle("GET /x", s.Do(func(w http.ResponseWriter, r *http.Request) error { return p.Render(w, r, 200, "x", nil) }))
+		return s.do(s.Handler(s.mux), "GET", "/x").Body.String()
+	}
+	page := render(true, &Who{"anna", "analyst"})
+	for _, want := range []string{`"allowEval":false`, `"allowScriptTags":false`, `"includeIndicatorStyles":false`, `"historyCacheSize":0`, `"selfRequestsOnly":true`} {
+		if !strings.Contains(page, want) {
+			t.Errorf("htmx is not told %s", want)
+		}
+	}
+	if n := strings.Count(page, "<script"); n != 2 || regexp.MustCompile(`<script[^>]*>[^<]|<style|\son[a-z]+=|\sstyle=`).MatchString(page) {
+		t.Errorf("%d scripts, want 2 of files only:\n%s", n, page)
+	}
+	for name, page := range map[string]string{"public site": render(false, nil), "log-in page": render(true, nil)} {
+		if strings.Contains(page, "<script") {
+			t.Errorf("the %s runs a script", name)
+		}
+	}
+}
+
 func TestMetricsNameRoutesNotPaths(t *testing.T) {
 	s := newFrame(t, nil)
 	h := s.Handler(s.mux)
