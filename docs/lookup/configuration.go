@@ -177,6 +177,8 @@ func kind(t reflect.Type) string {
 		return "address"
 	case "bolwerk.Lang":
 		return "nl, fr, de or en"
+	case "toml.LocalDate":
+		return "date"
 	case "shield.Days":
 		return "days"
 	}

@@ -20,6 +20,7 @@ import (
 	"bolwerk/internal/store"
 	"bolwerk/internal/web"
 	"bolwerk/shield"
+	"bolwerk/shield/aid"
 	"bolwerk/shield/edge"
 )
 
@@ -30,6 +31,12 @@ type Config struct {
 	Data string `toml:"data"`
 	// Operator is the name of the operator, as the public sees it.
 	Operator string `toml:"operator"`
+	// Country is the operator's, as BE: it brings the national partners that we
+	// know, where [[partners]] names none of that kind.
+	Country string `toml:"country"`
+	// Partners are whom people can call who gave something away; the public site
+	// and the warning page show them.
+	Partners aid.Partners `toml:"partners"`
 
 	Store   store.Config  `toml:"store"`
 	Console SiteConfig    `toml:"console"`
@@ -160,6 +167,7 @@ func (c *Config) settle() {
 			*b = c.Operator
 		}
 	}
+	c.Warning.Partners = c.Partners.With(c.Country)
 	c.Shield.Landing = nil
 	for _, a := range c.Warning.WarningAddresses {
 		if addr, err := netip.ParseAddr(a); err == nil {
@@ -219,6 +227,10 @@ func (c Config) Validate() error {
 	if c.Operator == "" {
 		add("operator", bolwerk.Invalid("the name of the operator is needed"))
 	}
+	if c.Country != "" && !aid.Country(c.Country) {
+		add("country", bolwerk.Invalid("%q: want two capitals such as BE", c.Country))
+	}
+	add("partners", c.Partners.Validate())
 	add("store", c.Store.Validate())
 	add("console", c.Console.Config.Validate())
 	add("public", c.Public.Config.Validate())
@@ -330,13 +342,22 @@ func (c Config) resolvers() map[string]netip.AddrPort {
 	return out
 }
 
+// warnings are what a person should look at, though everything works.
+func (c Config) warnings(now time.Time) []string {
+	out := c.Shield.Warnings()
+	if len(c.Warning.Partners.Of(bolwerk.NL, aid.CardStop, aid.Bank)) == 0 {
+		out = append(out, "partners: none of kind card_stop or bank: people who gave away their card are only told to call their bank")
+	}
+	return append(out, c.Warning.Partners.Warnings(now)...)
+}
+
 // Check tells every problem of a configuration file at once, and warnings.
 func Check(path string, out io.Writer) error {
 	c, err := Read(path)
 	if err != nil {
 		return err
 	}
-	for _, w := range c.Shield.Warnings() {
+	for _, w := range c.warnings(time.Now()) {
 		fmt.Fprintln(out, "warning:", w)
 	}
 	if err := c.Validate(); err != nil {

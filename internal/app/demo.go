@@ -145,6 +145,7 @@ func demoConfig(o DemoOptions, w demo.World) (Config, error) {
 	c.Resolvers = map[string]string{"edge": c.DNS.Listen}
 	c.Shield.AnswerFrom, c.Shield.AuthservIDs = w.AnswerFrom, w.AuthservIDs
 	c.Shield.Brands, c.Shield.OwnNames, c.Shield.Platforms = w.Brands, w.OwnNames, w.Platforms
+	c.Partners = w.Partners
 	if err := w.WriteFiles(o.Data); err != nil {
 		return c, err
 	}

@@ -58,6 +58,9 @@ func BuildEdge(ctx context.Context, cfg Config, env Env, dir string) (*Edge, err
 	if err := e.Register(reg); err != nil {
 		return nil, err
 	}
+	if err := cfg.Warning.Partners.Register(reg, env.Clock); err != nil {
+		return nil, err
+	}
 	dns, err := dnsserve.New(cfg.DNS.Config, e.Answer, nil, reg, env.Log)
 	if err != nil {
 		return nil, err

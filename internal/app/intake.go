@@ -6,12 +6,14 @@ import (
 	"net"
 	"path/filepath"
 
+	"bolwerk"
 	"bolwerk/internal/copy"
 	"bolwerk/internal/disk"
 	"bolwerk/internal/handin"
 	"bolwerk/internal/join"
 	"bolwerk/internal/mail"
 	"bolwerk/internal/web"
+	"bolwerk/shield/aid"
 	"bolwerk/shield/door"
 )
 
@@ -38,6 +40,9 @@ func BuildIntake(ctx context.Context, cfg Config, env Env, dir string) (*Intake,
 		return nil, err
 	}
 	if err := spool.Register(reg); err != nil {
+		return nil, err
+	}
+	if err := cfg.Warning.Partners.Register(reg, env.Clock); err != nil {
 		return nil, err
 	}
 	metrics, err := web.NewMetrics(reg)
@@ -92,7 +97,10 @@ func (i *Intake) Run(ctx context.Context) error { return runOrdered(ctx, i.env.L
 func (c Config) door() door.Config {
 	out := door.DefaultConfig()
 	out.Operator, out.OwnNetworks = c.Operator, c.SMTP.OwnNetworks
-	out.Phone, out.Mail, out.Site, out.CardPhone = c.Warning.Phone, c.Warning.Mail, c.Warning.Site, c.Warning.CardPhone
+	out.Phone, out.Mail, out.Site, out.Partners = c.Warning.Phone, c.Warning.Mail, c.Warning.Site, c.Warning.Partners
+	if to := out.Partners.Of(bolwerk.NL, aid.CardStop); len(to) > 0 {
+		out.CardPhone = to[0].Phone
+	}
 	if len(c.SMTP.Addresses) > 0 {
 		out.ReportAddress = c.SMTP.Addresses[0]
 	}

@@ -25,7 +25,7 @@ func Run(ctx context.Context, role, path string, env Env, out io.Writer) error {
 	if err := cfg.Validate(); err != nil {
 		return err
 	}
-	for _, w := range cfg.Shield.Warnings() {
+	for _, w := range cfg.warnings(env.Clock.Now()) {
 		env.Log.Warn(w)
 	}
 	if role != "edge" {

@@ -14,6 +14,7 @@ import (
 	"bolwerk"
 	"bolwerk/internal/idn"
 	"bolwerk/internal/mail"
+	"bolwerk/shield/aid"
 	"bolwerk/shield/judge"
 	"bolwerk/shield/lists"
 )
@@ -43,6 +44,8 @@ type World struct {
 	Authority Authority
 	// Accounts are the people of the desk.
 	Accounts []Account
+	// Partners are whom customers can call.
+	Partners aid.Partners
 }
 
 // List is one list and its file.
@@ -86,6 +89,7 @@ func New(day time.Time) World {
 		Operator:    "Polder Telecom",
 		ReportTo:    mail.MustAddress("suspicious@bolwerk.example"),
 		AnswerFrom:  mail.MustAddress("shield@bolwerk.example"),
+		Partners:    partners(day),
 		OwnNames:    []bolwerk.Domain{name("bolwerk.example"), name("poldertelecom.example")},
 		AuthservIDs: []string{authserv},
 		Brands:      brands(),

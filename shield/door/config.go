@@ -8,6 +8,7 @@ import (
 
 	"bolwerk"
 	"bolwerk/internal/mail"
+	"bolwerk/shield/aid"
 )
 
 // Config is the door's part of the configuration. The address of the public
@@ -24,6 +25,8 @@ type Config struct {
 	// CardPhone is where people block a payment card; empty: the page says to
 	// call the bank.
 	CardPhone string `toml:"card_phone"`
+	// Partners are whom people can call who gave something away.
+	Partners aid.Partners `toml:"-"`
 	// OwnNetworks are not held to the rates below, and their reports say so.
 	OwnNetworks []netip.Prefix `toml:"own_networks"`
 	// MaxUpload bounds a mail that is uploaded, in bytes.

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"bolwerk"
+	"bolwerk/shield/aid"
 )
 
 // Config is the edge's part of the configuration.
@@ -18,9 +19,8 @@ type Config struct {
 	Phone string `toml:"phone"`
 	Mail  string `toml:"mail"`
 	Site  string `toml:"site"`
-	// CardPhone is where people block a payment card, such as Card Stop in
-	// Belgium; empty: the page says to call the bank.
-	CardPhone string `toml:"card_phone"`
+	// Partners are whom people can call; the whole configuration has them.
+	Partners aid.Partners `toml:"-"`
 	// WarningAddresses are the warning page's, IPv4 and IPv6. With none, blocked
 	// names have no data.
 	WarningAddresses []string `toml:"warning_addresses"`
@@ -48,7 +48,7 @@ func (c Config) Validate() error {
 	if c.Operator == "" || len(c.Operator) > 100 {
 		return bolwerk.Invalid("edge: operator: want a name of 1 to 100 octets")
 	}
-	for key, v := range map[string]string{"phone": c.Phone, "mail": c.Mail, "site": c.Site, "card_phone": c.CardPhone} {
+	for key, v := range map[string]string{"phone": c.Phone, "mail": c.Mail, "site": c.Site} {
 		if len(v) > 100 || strings.ContainsAny(v, "\r\n\x00") {
 			return bolwerk.Invalid("edge: %s: want one line of at most 100 octets", key)
 		}

@@ -23,6 +23,7 @@ import (
 	"bolwerk"
 	"bolwerk/internal/idn"
 	"bolwerk/internal/nameset"
+	"bolwerk/shield/aid"
 )
 
 // The warning page: one request, no script, no cookie, nothing from elsewhere.
@@ -156,7 +157,7 @@ func (e *Edge) view(r *http.Request, name bolwerk.Domain) *view {
 	if r.Method != http.MethodPost && len(r.URL.RawQuery) < 4096 {
 		asked = r.URL.Query().Get("lang")
 	}
-	v := &view{Operator: e.cfg.Operator, Style: e.page.style, CardPhone: e.cfg.CardPhone, Action: AppealPath, Kind: "open"}
+	v := &view{Operator: e.cfg.Operator, Style: e.page.style, Action: AppealPath, Kind: "open"}
 	if !name.IsZero() {
 		v.Host, v.ALabels = idn.Show(name), name.String()
 	}
@@ -215,6 +216,9 @@ func (e *Edge) show(w http.ResponseWriter, r *http.Request, status int, v *view)
 		v.Title = v.W.ThanksTitle
 	}
 	v.Who = fmt.Sprintf(v.W.Who, e.cfg.Operator)
+	if to := e.cfg.Partners.Of(v.Lang, aid.CardStop); len(to) > 0 {
+		v.CardPhone = to[0].Phone
+	}
 	for _, c := range []reach{{v.W.Phone, e.cfg.Phone}, {v.W.Mail, e.cfg.Mail}, {v.W.Site, e.cfg.Site}} {
 		if c.Text != "" {
 			v.Reach = append(v.Reach, c)
