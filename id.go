@@ -24,6 +24,12 @@ func NewID(now time.Time) string {
 	return fmt.Sprintf("%x-%x-%x-%x-%x", b[0:4], b[4:6], b[6:8], b[8:10], b[10:16])
 }
 
+// IDsFrom is below every NewID of a time and after, and above those before it.
+func IDsFrom(t time.Time) string {
+	ms := uint64(t.UnixMilli())
+	return fmt.Sprintf("%08x-%04x", ms>>16&0xffffffff, ms&0xffff)
+}
+
 // Token is 128 random bits for an outsider: a receipt, an invitation, an API
 // token. It is stored as its Hash only. Printed it is ***.
 type Token struct{ text string }

@@ -38,6 +38,7 @@ create table desk_proposal (
   need    text not null,    -- keep case: why a second person is needed
   at      bigint not null   -- keep case: when
 );
+create index desk_case_over on desk_case(touched_at) where state in ('decided','closed');
 create index desk_proposal_case on desk_proposal(case_id, state);
 create table desk_approval (
   proposal text not null,   -- keep case: which proposal
@@ -77,6 +78,7 @@ create table desk_notice (
   made_at   bigint not null,  -- keep case: when
   sent_at   bigint not null   -- keep case: when
 );
+create index desk_notice_sealed on desk_notice(made_at) where to_sealed is not null;
 create unique index desk_notice_once on desk_notice(kind, ref);
 create table desk_notice_day (
   mark text not null,    -- keep reply: keyed hash of the address

@@ -27,6 +27,7 @@ create index shield_report_state on shield_report(state, received_at, claimed_un
 create index shield_report_receipt on shield_report(receipt);
 create index shield_report_mark on shield_report(mark, received_at);
 create index shield_report_received on shield_report(received_at);
+create index shield_report_sealed on shield_report(received_at) where token_sealed is not null;
 create index shield_report_dkim on shield_report(dkim, received_at);
 create table shield_observable (
   id          text primary key,     -- keep case: name
@@ -42,6 +43,7 @@ create table shield_observable (
   assessed_at bigint not null       -- keep case: when it was judged
 );
 create index shield_observable_case on shield_observable(case_id);
+create index shield_observable_quiet on shield_observable(last_seen) where case_id='';
 create index shield_observable_name on shield_observable(name);
 create table shield_link (
   report     text not null,  -- keep case: which report
@@ -143,6 +145,7 @@ create index shield_block_case on shield_block(case_id);
 create index shield_block_made on shield_block(made_at);
 create index shield_block_live on shield_block(pass, id) where state='in_force';
 create index shield_block_over on shield_block(state, id) where state<>'in_force';
+create index shield_block_gone on shield_block(ended_at) where state<>'in_force';
 create index shield_block_ended on shield_block(ended_by, ended_at) where state<>'in_force';
 create table shield_undo (
   id     text primary key, -- keep case: entry of the feed that passes a withdrawn name

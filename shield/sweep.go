@@ -15,16 +15,20 @@ import (
 
 // Sweep ends what is over, every second: blocks at their end, appeals that
 // nobody decided in time, passthru entries that every secondary has outgrown;
-// once an hour what retention says.
+// once an hour what retention says of bodies and addresses, once a day of cases.
 func (s *Shield) Sweep(ctx context.Context) error {
 	tick := time.NewTicker(time.Second)
 	defer tick.Stop()
-	var lastHour time.Time
+	var lastHour, lastDay time.Time
 	for {
 		steps := []func(context.Context) error{s.endExpired, s.endAppealed, s.endUndone}
 		if now := s.clock.Now(); now.Sub(lastHour) > time.Hour {
 			lastHour = now
 			steps = append(steps, s.retain)
+			if now.Sub(lastDay) > 24*time.Hour {
+				lastDay = now
+				steps = append(steps, s.forget)
+			}
 		}
 		for _, step := range steps {
 			if err := step(ctx); err != nil && ctx.Err() == nil {
