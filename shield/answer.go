@@ -85,7 +85,7 @@ func (s *Shield) settle(tx *store.Tx, report string, late bool) error {
 	if block.ID != "" {
 		rc.Name, rc.Block, rc.Changed = block.Name.String(), block.Ref, block.From
 	}
-	if rc.Number, rc.Of, err = s.nth(tx, report); err != nil {
+	if rc.Number, rc.Same, err = nth(tx, report); err != nil {
 		return err
 	}
 	s.publishReceipt(tx, r.receipt, rc)
@@ -108,13 +108,15 @@ func (s *Shield) settle(tx *store.Tx, report string, late bool) error {
 	return err
 }
 
-// nth says how many-eth report about its first observable a report is.
-func (s *Shield) nth(tx *store.Tx, report string) (number, of int64, err error) {
-	err = tx.Row(`select l.nth, o.reports from shield_link l join shield_observable o on o.id=l.observable where l.report=$1 order by o.reports desc limit 1`, report).Scan(&number, &of)
+// nth says how many-eth report about its most reported observable a report is,
+// and under which key the public copy counts those reports.
+func nth(tx *store.Tx, report string) (number int64, same string, err error) {
+	var observable string
+	err = tx.Row(`select l.nth, o.id from shield_link l join shield_observable o on o.id=l.observable where l.report=$1 order by o.reports desc limit 1`, report).Scan(&number, &observable)
 	if store.None(err) {
-		return 0, 0, nil
+		return 0, "", nil
 	}
-	return number, max(of, number), err
+	return number, countKey(observable), err
 }
 
 // answer queues the one mail that a reporter gets. It holds nothing of what the

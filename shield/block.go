@@ -198,6 +198,20 @@ func (s *Shield) list(tx *store.Tx, b Block) {
 	s.publish.Append(tx, CopyPublic, copy.Entry{ID: door.BlockEntry + b.Ref, Version: b.Version, Until: store.Micros(b.Until), Body: body}, nil)
 }
 
+// unlist shows to the public that a block is over: to who looks up the name that
+// there is none, to reporters when it ended and why.
+func (s *Shield) unlist(tx *store.Tx, ref string, version int64, why string) error {
+	s.publish.Append(tx, CopyPublic, copy.Entry{ID: door.BlockEntry + ref, Version: version, Removed: true}, nil)
+	t, err := tallyOf(tx, ref)
+	if err != nil {
+		return err
+	}
+	t.Ended, t.Why = tx.Now(), why
+	s.publishAs(tx, door.TallyEntry+ref, t)
+	tx.After(func() { s.touch([]edge.Count{{Block: ref}}) }) // the last visits come later
+	return nil
+}
+
 // end takes b out of force and publishes that. It asks no guard: the way back
 // is never blocked.
 func (s *Shield) end(tx *store.Tx, b Block, to State, by bolwerk.Actor, why, reason string) error {
@@ -223,7 +237,9 @@ func (s *Shield) end(tx *store.Tx, b Block, to State, by bolwerk.Actor, why, rea
 	if b.Pass {
 		return nil
 	}
-	s.publish.Append(tx, CopyPublic, copy.Entry{ID: door.BlockEntry + b.Ref, Version: b.Version, Removed: true}, nil)
+	if err := s.unlist(tx, b.Ref, b.Version, why); err != nil {
+		return err
+	}
 	return s.undo(tx, b)
 }
 

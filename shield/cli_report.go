@@ -182,8 +182,11 @@ func (c *reportShow) Run(ctx context.Context, t *terminal.Terminal) error {
 		if r.Name != "" {
 			fmt.Fprintf(w, "name\t%s %s\n", named(r.Name), terminal.Escape(r.Block))
 		}
-		if r.Number > 0 {
+		if r.Of > 0 {
 			fmt.Fprintf(w, "place\treport %d of %d about the same\n", r.Number, r.Of)
+		}
+		if r.Visits > 0 {
+			fmt.Fprintf(w, "stopped\t%d visits\n", r.Visits)
 		}
 	})
 }

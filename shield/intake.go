@@ -93,11 +93,16 @@ func (s *Shield) ring() {
 
 // publishReceipt tells the intakes what the holder of a code may see.
 func (s *Shield) publishReceipt(tx *store.Tx, hash string, r door.Receipt) {
-	body, err := json.Marshal(r)
+	s.publishAs(tx, door.ReceiptEntry+hash, r)
+}
+
+// publishAs gives the public copy an entry that stays as long as a receipt does.
+func (s *Shield) publishAs(tx *store.Tx, id string, v any) {
+	body, err := json.Marshal(v)
 	if err != nil {
 		panic(err) // strings and times: cannot fail
 	}
-	s.publish.Append(tx, CopyPublic, copy.Entry{ID: door.ReceiptEntry + hash, Version: tx.NowMicros(), Body: body,
+	s.publish.Append(tx, CopyPublic, copy.Entry{ID: id, Version: tx.NowMicros(), Body: body,
 		Until: store.Micros(tx.Now().Add(s.cfg.ReceiptDays.Days()))}, nil)
 }
 
@@ -119,6 +124,7 @@ func (s *Shield) receiveHits(ctx context.Context, host string, body []byte) erro
 				return err
 			}
 		}
+		tx.After(func() { s.touch(h.Counts) })
 		return nil
 	})
 }
@@ -154,7 +160,8 @@ func (s *Shield) receiveAppeal(ctx context.Context, id string, body []byte) erro
 			return err
 		}
 		block := in.Block
-		if b, err := findBlock(tx, block); err != nil || b.State != InForce {
+		b, err := findBlock(tx, block)
+		if err != nil || b.State != InForce {
 			block = "" // not blocked any more, or never: kept, but about nothing
 		}
 		a, fresh, err := desk.AddAppeal(tx, s.vault, desk.Appeal{ID: id, Receipt: in.Receipt, Capability: Name, Object: block,
@@ -165,13 +172,17 @@ func (s *Shield) receiveAppeal(ctx context.Context, id string, body []byte) erro
 		if fresh {
 			s.facts.Append(tx, bolwerk.Rule("door"), fact.AppealReceived, a.ID, struct{}{})
 		}
-		s.publishReceipt(tx, in.Receipt, door.Receipt{Kind: "appeal", State: "received", Ref: a.Ref, At: a.ReceivedAt, Due: a.DueAt, Name: in.Name.String()})
+		r := door.Receipt{Kind: "appeal", State: "received", Ref: a.Ref, At: in.At, Due: a.DueAt, Name: in.Name.String()}
+		if block != "" && b.OrderID != "" { // not ours to decide: there is no day before which it is
+			r.State, r.Due = "passed_on", time.Time{}
+		}
+		s.publishReceipt(tx, in.Receipt, r)
 		return nil
 	})
 }
 
-// publishAppeal shows the state of an appeal to everybody who holds a receipt
-// of it.
+// publishAppeal shows how an appeal was decided to everybody who holds a receipt
+// of it: receipts refer to the appeal, of which there is one a block.
 func (s *Shield) publishAppeal(tx *store.Tx, a desk.Appeal, state string) {
-	s.publishReceipt(tx, a.Receipt, door.Receipt{Kind: "appeal", State: state, Ref: a.Ref, At: a.ReceivedAt, Due: a.DueAt, Name: a.Subject, Changed: tx.Now()})
+	s.publishAs(tx, door.AppealEntry+a.Ref, door.AppealState{State: state, Changed: tx.Now()})
 }

@@ -30,6 +30,9 @@ func (s *Shield) Adopt(tx *store.Tx, e copy.Entry) error {
 		return fmt.Errorf("recover %s: %w", r.Block, err)
 	}
 	audit.Append(tx, by, "shield.block.recover", r.Block, "in force at a host, unknown to the backup", map[string]any{"name": r.Name, "scope": r.Scope})
+	if !r.Pass {
+		s.list(tx, Block{Ref: r.Block, Name: r.Name, Scope: r.Scope, WWW: r.WWW, Class: r.Class, Ground: r.Ground, By: r.By, From: r.Since, Until: r.Until, Version: e.Version})
+	}
 	return raiseNumber(tx, r.Block)
 }
 
@@ -56,10 +59,21 @@ func (s *Shield) WithdrawnElsewhere(tx *store.Tx, id string) error {
 		return err
 	}
 	by := bolwerk.Task("restore")
-	n, err := tx.Exec(`update shield_block set state='withdrawn', ended_at=$1, ended_by=$2, ended_why='error', ended_reason='a host had seen it withdrawn before the restore', version=version+1 where id=$3 and state='in_force'`,
-		tx.NowMicros(), by.String(), id)
-	if err != nil || n == 0 {
+	var ref string
+	var version int64
+	var pass bool
+	err := tx.Row(`update shield_block set state='withdrawn', ended_at=$1, ended_by=$2, ended_why='error', ended_reason='a host had seen it withdrawn before the restore', version=version+1 where id=$3 and state='in_force' returning ref,version,pass`,
+		tx.NowMicros(), by.String(), id).Scan(&ref, &version, &pass)
+	if store.None(err) {
+		return nil
+	}
+	if err != nil {
 		return err
+	}
+	if !pass {
+		if err := s.unlist(tx, ref, version, string(ByMistake)); err != nil {
+			return err
+		}
 	}
 	audit.Append(tx, by, "shield.block.withdraw", id, "a host had seen it withdrawn before the restore", nil)
 	return nil

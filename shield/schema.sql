@@ -40,10 +40,12 @@ create table shield_observable (
   reports     bigint not null,      -- keep case: how many
   case_id     text not null,        -- keep case: newest case about it
   verdict     text not null,        -- keep case: newest verdict
-  assessed_at bigint not null       -- keep case: when it was judged
+  assessed_at bigint not null,      -- keep case: when it was judged
+  told        bigint not null default 0 -- keep case: how many reports the public was told of last
 );
 create index shield_observable_case on shield_observable(case_id);
 create index shield_observable_quiet on shield_observable(last_seen) where case_id='';
+create index shield_observable_told on shield_observable(id) where reports>=5 and reports<>told;
 create index shield_observable_name on shield_observable(name);
 create table shield_link (
   report     text not null,  -- keep case: which report

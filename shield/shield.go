@@ -58,6 +58,7 @@ type Shield struct {
 	room    *semaphore.Weighted // bytes of the reports that are worked on
 
 	releasing sync.Mutex // of held orders
+	touched   touched    // blocks of which the public is to be told anew
 }
 
 // Parts is what the shield is given.

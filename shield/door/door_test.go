@@ -740,9 +740,13 @@ func TestReceiptStates(t *testing.T) {
 			code := bolwerk.NewToken()
 			r := Receipt{Kind: kind, State: state, At: start, Changed: start.Add(time.Minute)}
 			if state == "blocked" {
-				r.Name, r.Block, r.Number, r.Of = "xn--mnchen-3ya.example", "B-1", 3, 47
+				r.Name, r.Block, r.Number, r.Same = "xn--mnchen-3ya.example", "B-1", 3, sameKey
 			}
-			s.publish(t, receiptEntry(t, code, 1, r))
+			entries := []copies.Entry{receiptEntry(t, code, 1, r)}
+			if state == "blocked" {
+				entries = append(entries, listedEntry(t, 1, Listed{Ref: "B-1", Name: r.Name, Scope: "host"}))
+			}
+			s.publish(t, entries...)
 			for _, lang := range bolwerk.Langs() {
 				w := s.get("/r/" + code.Grouped() + "?lang=" + string(lang))
 				body := w.Body.String()
@@ -802,6 +806,9 @@ func TestTexts(t *testing.T) {
 	for _, class := range []string{"phishing", "fake_shop", "malware", "scam"} {
 		keys = append(keys, namePage{Listed: Listed{Class: class}}.Why())
 	}
+	for _, k := range reasons {
+		keys = append(keys, k)
+	}
 	for _, g := range []edge.Ground{edge.ByOrder, edge.Requested} {
 		keys = append(keys, namePage{Listed: Listed{Ground: string(g)}}.Ground())
 	}
@@ -829,7 +836,8 @@ func TestGoldenPages(t *testing.T) {
 	}
 	s.publish(t, listedEntry(t, 1, phish),
 		listedEntry(t, 1, Listed{Ref: "B-9", Name: "court.example", Scope: "subtree", Class: "other", Ground: "order", By: "Court of Polder", Since: start}),
-		receiptEntry(t, code, 1, Receipt{Kind: "report", State: "blocked", At: start, Changed: start.Add(4 * time.Minute), Number: 3, Of: 47, Name: "evil.example", Block: "B-2026-000147"}))
+		receiptEntry(t, code, 1, Receipt{Kind: "report", State: "blocked", At: start, Changed: start.Add(11 * time.Minute), Number: 3, Same: sameKey, Name: "evil.example", Block: "B-2026-000147"}),
+		entry(t, CountEntry+sameKey, 1, Count{Reports: 47}), entry(t, TallyEntry+"B-2026-000147", 1, Tally{Visits: 1204}))
 	digest := regexp.MustCompile(`\.[0-9a-f]{12}\.`)
 	for name, path := range map[string]string{"home": "/", "code": "/r", "receipt": "/r/" + code.Reveal(), "name": "/name",
 		"name-blocked": "/name?q=www.evil.example", "name-order": "/name?q=a.court.example", "name-open": "/name?q=good.example", "name-wrong": "/name?q=x"} {

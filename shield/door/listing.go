@@ -4,6 +4,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"math"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -23,6 +24,9 @@ type listing struct {
 	receipts map[[16]byte]receiptRow
 	appeals  map[[16]byte]appealRow // what only appeals have
 	texts    texts
+	counts   counts
+	tallies  map[string]Tally       // by the block's reference
+	decided  map[string]AppealState // by the appeal's number
 	refs     map[string]*blockRow
 	names    map[string]*blockRow // the first of a chain of blocks of one name
 }
@@ -30,9 +34,34 @@ type listing struct {
 type receiptRow struct {
 	version     int64
 	at, changed uint32 // seconds since 1970; 0 is none
-	number, of  uint32
+	number      uint32
+	same        uint32 // into counts
 	until       uint32 // seconds since 1970, rounded up; 0 is open
 	what, about uint32 // into texts: kind and state, name and block
+}
+
+// counts keeps a number under each key that receipts name; 0 is no key. It only
+// grows; a snapshot starts new ones.
+type counts struct {
+	reports []uint32
+	know    map[uint64]uint32
+}
+
+func newCounts() counts { return counts{[]uint32{0}, map[uint64]uint32{}} }
+
+// at is where the count of key is kept; false is no key.
+func (c *counts) at(key string) (uint32, bool) {
+	k, err := strconv.ParseUint(key, 16, 64)
+	if err != nil {
+		return 0, false
+	}
+	i, ok := c.know[k]
+	if !ok {
+		i = uint32(len(c.reports))
+		c.reports = append(c.reports, 0)
+		c.know[k] = i
+	}
+	return i, true
 }
 
 type appealRow struct {
@@ -85,6 +114,7 @@ func (t *texts) one(s string) string { return t.all[t.keep(s)] }
 
 func (l *listing) clear() {
 	l.receipts, l.appeals, l.texts = map[[16]byte]receiptRow{}, map[[16]byte]appealRow{}, newTexts()
+	l.counts, l.tallies, l.decided = newCounts(), map[string]Tally{}, map[string]AppealState{}
 	l.refs, l.names = map[string]*blockRow{}, map[string]*blockRow{}
 }
 
@@ -97,7 +127,40 @@ func (l *listing) put(e copies.Entry) bool {
 	if ref, ok := strings.CutPrefix(e.ID, BlockEntry); ok {
 		return l.putBlock(ref, e)
 	}
+	if key, ok := strings.CutPrefix(e.ID, CountEntry); ok {
+		return l.putCount(key, e)
+	}
+	if ref, ok := strings.CutPrefix(e.ID, TallyEntry); ok {
+		return read(l.tallies, ref, e)
+	}
+	if ref, ok := strings.CutPrefix(e.ID, AppealEntry); ok {
+		return read(l.decided, ref, e)
+	}
 	return true // an entry of a kind that a later desk knows
+}
+
+func (l *listing) putCount(key string, e copies.Entry) bool {
+	i, ok := l.counts.at(key)
+	var c Count
+	if !ok || !e.Removed && json.Unmarshal(e.Body, &c) != nil {
+		return false
+	}
+	l.counts.reports[i] = uint32(clip(c.Reports))
+	return true
+}
+
+// read keeps an entry as a value of into. Entries of one id come in order.
+func read[V any](into map[string]V, key string, e copies.Entry) bool {
+	if e.Removed {
+		delete(into, key)
+		return true
+	}
+	var v V
+	if json.Unmarshal(e.Body, &v) != nil {
+		return false
+	}
+	into[strings.Clone(key)] = v
+	return true
 }
 
 func receiptKey(hash string) (k [16]byte, ok bool) {
@@ -125,9 +188,10 @@ func (l *listing) putReceipt(hash string, e copies.Entry) bool {
 	if json.Unmarshal(e.Body, &r) != nil || r.Kind == "" || r.State == "" {
 		return false
 	}
+	same, _ := l.counts.at(r.Same)
 	l.receipts[key] = receiptRow{
 		version: e.Version, at: seconds(r.At), changed: seconds(r.Changed), until: upSeconds(e.Until),
-		number: uint32(clip(r.Number)), of: uint32(clip(r.Of)), what: l.texts.pair(r.Kind, r.State), about: l.texts.pair(r.Name, r.Block),
+		number: uint32(clip(r.Number)), same: same, what: l.texts.pair(r.Kind, r.State), about: l.texts.pair(r.Name, r.Block),
 	}
 	if r.Ref != "" || !r.Due.IsZero() {
 		l.appeals[key] = appealRow{r.Ref, seconds(r.Due)}
@@ -195,10 +259,36 @@ func (l *listing) receipt(now time.Time, hash string) (Receipt, bool) {
 		return Receipt{}, false
 	}
 	a := l.appeals[key]
-	r := Receipt{At: stamp(row.at), Changed: stamp(row.changed), Number: int64(row.number), Of: int64(row.of), Ref: a.ref, Due: stamp(a.due)}
+	r := Receipt{At: stamp(row.at), Changed: stamp(row.changed), Ref: a.ref, Due: stamp(a.due)}
 	r.Kind, r.State = l.texts.unpair(row.what)
 	r.Name, r.Block = l.texts.unpair(row.about)
+	// A report that is the fifth says itself that there are five.
+	if of := max(l.counts.reports[row.same], row.number); of >= Few {
+		r.Number, r.Of = int64(row.number), int64(of)
+	}
+	if d, ok := l.decided[r.Ref]; ok && r.Kind == "appeal" {
+		r.State, r.Changed = d.State, d.Changed
+	}
+	if r.Block != "" && r.Kind == "report" {
+		l.follow(now, &r)
+	}
 	return r, true
+}
+
+// follow tells of the block that a report led to as it stands now.
+func (l *listing) follow(now time.Time, r *Receipt) {
+	t := l.tallies[r.Block]
+	if t.Visits >= Few {
+		r.Visits = t.Visits
+	}
+	b := l.refs[r.Block]
+	switch {
+	case r.State != "blocked":
+	case !t.Ended.IsZero():
+		r.State, r.Changed, r.Why = "unblocked", t.Ended, t.Why
+	case b != nil && b.until != 0 && now.UnixMicro() >= b.until:
+		r.State, r.Changed, r.Why = "unblocked", time.UnixMicro(b.until).UTC(), "expired"
+	}
 }
 
 // block is the block that catches the name: the most specific one, of two at
@@ -266,6 +356,7 @@ func (d *Door) Reset(head copies.Head, seq func(yield func(copies.Entry) bool)) 
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.receipts, l.appeals, l.texts, l.refs, l.names = next.receipts, next.appeals, next.texts, next.refs, next.names
+	l.counts, l.tallies, l.decided = next.counts, next.tallies, next.decided
 	l.head, l.ready, l.bad = head, true, next.bad
 	return nil
 }

@@ -15,10 +15,12 @@ import (
 func TestReceiptInTheCopy(t *testing.T) {
 	s := newSite(t, nil, nil)
 	code := bolwerk.NewToken()
-	want := Receipt{Kind: "report", State: "blocked", At: start, Changed: start.Add(4 * time.Minute), Number: 3, Of: 47, Name: "evil.example", Block: "B-1"}
+	want := Receipt{Kind: "report", State: "blocked", At: start, Changed: start.Add(4 * time.Minute), Number: 3, Same: sameKey, Name: "evil.example", Block: "B-1"}
 	e := receiptEntry(t, code, 7, want)
 	e.Until = start.Add(time.Hour).UnixMicro()
-	s.publish(t, e)
+	s.publish(t, e, entry(t, CountEntry+sameKey, 1, Count{Reports: 47}))
+	stored := want
+	want.Same, want.Of = "", 47
 	look := func() (Receipt, bool) {
 		r, err := s.Receipt(code)
 		return r, err == nil
@@ -32,7 +34,7 @@ func TestReceiptInTheCopy(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	older := want
+	older := stored
 	older.State = "waiting"
 	apply(receiptEntry(t, code, 6, older))
 	if got, _ := look(); got != want {
@@ -46,14 +48,86 @@ func TestReceiptInTheCopy(t *testing.T) {
 	if _, ok := look(); ok {
 		t.Error("past its end: it can still be looked up")
 	}
-	want.State = "rejected"
-	apply(receiptEntry(t, code, 10, want)) // open end
+	want.State, stored.State = "rejected", "rejected"
+	apply(receiptEntry(t, code, 10, stored)) // open end
 	if got, ok := look(); !ok || got != want {
 		t.Errorf("a newer version: got %+v %v", got, ok)
 	}
 	apply(copies.Entry{ID: ReceiptEntry + code.Hash(), Version: 11, Removed: true})
 	if _, ok := look(); ok {
 		t.Error("removed: it can still be looked up")
+	}
+}
+
+const sameKey = "00a1b2c3d4e5f607"
+
+// A receipt refers to the count of reports and to the block: they change, and
+// the receipt's own entry does not.
+func TestAReceiptFollowsWhatItRefersTo(t *testing.T) {
+	s := newSite(t, nil, nil)
+	code := bolwerk.NewToken()
+	r := Receipt{Kind: "report", State: "blocked", At: start, Changed: start.Add(4 * time.Minute), Number: 3, Same: sameKey, Name: "evil.example", Block: "B-1"}
+	ends := listedEntry(t, 1, Listed{Ref: "B-1", Name: "evil.example", Scope: "host", Ground: "policy"})
+	ends.Until = start.Add(time.Hour).UnixMicro()
+	s.publish(t, receiptEntry(t, code, 1, r), ends)
+	check := func(when string, want Receipt) {
+		t.Helper()
+		if got, err := s.Receipt(code); err != nil || got != want {
+			t.Errorf("%s: got %+v %v, want %+v", when, got, err, want)
+		}
+	}
+	apply := func(e ...copies.Entry) {
+		t.Helper()
+		if err := s.Apply(copies.Head{}, e); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want := r
+	want.Same, want.Number = "", 0
+	check("nothing counted", want)
+	apply(entry(t, CountEntry+sameKey, 1, Count{Reports: 4}), entry(t, TallyEntry+"B-1", 1, Tally{Visits: 4}))
+	check("fewer than five of both", want)
+	apply(entry(t, CountEntry+sameKey, 2, Count{Reports: 47}), entry(t, TallyEntry+"B-1", 2, Tally{Visits: 1204}))
+	want.Number, want.Of, want.Visits = 3, 47, 1204
+	check("counted", want)
+	s.clock.Add(time.Hour)
+	over := want
+	over.State, over.Why, over.Changed = "unblocked", "expired", start.Add(time.Hour)
+	check("past its end", over)
+	ended := start.Add(30 * time.Minute)
+	apply(copies.Entry{ID: BlockEntry + "B-1", Version: 2, Removed: true}, entry(t, TallyEntry+"B-1", 3, Tally{Visits: 1210, Ended: ended, Why: "appeal"}))
+	over.Visits, over.Why, over.Changed = 1210, "appeal", ended
+	check("withdrawn", over)
+
+	apply(copies.Entry{ID: CountEntry + "no key", Version: 1, Body: []byte(`{}`)}, copies.Entry{ID: TallyEntry + "B-1", Version: 4, Body: []byte(`[]`)}, copies.Entry{ID: AppealEntry + "A-1", Version: 1, Body: []byte(`7`)})
+	check("what cannot be read changes nothing", over)
+	if s.list.bad != 3 {
+		t.Errorf("%d counted as unreadable, want 3", s.list.bad)
+	}
+}
+
+// A report that came when it was blocked already, and one that is the fifth
+// before its count is told.
+func TestAReportThatIsTheFifthSaysSo(t *testing.T) {
+	s := newSite(t, nil, nil)
+	code := bolwerk.NewToken()
+	s.publish(t, receiptEntry(t, code, 1, Receipt{Kind: "report", State: "waiting", At: start, Number: 5, Same: sameKey}))
+	if got, err := s.Receipt(code); err != nil || got.Number != 5 || got.Of != 5 {
+		t.Errorf("got %+v %v, want number 5 of 5", got, err)
+	}
+}
+
+// All who hold a receipt of an appeal see how it was decided.
+func TestEveryAppellantSeesTheDecision(t *testing.T) {
+	s := newSite(t, nil, nil)
+	first, second := bolwerk.NewToken(), bolwerk.NewToken()
+	r := Receipt{Kind: "appeal", State: "received", At: start, Ref: "A-2026-000003", Due: start.Add(48 * time.Hour), Name: "evil.example"}
+	s.publish(t, receiptEntry(t, first, 1, r), receiptEntry(t, second, 1, r), entry(t, AppealEntry+r.Ref, 1, AppealState{State: "upheld", Changed: start.Add(time.Hour)}))
+	r.State, r.Changed = "upheld", start.Add(time.Hour)
+	for _, code := range []bolwerk.Token{first, second} {
+		if got, err := s.Receipt(code); err != nil || got != r {
+			t.Errorf("got %+v %v, want %+v", got, err, r)
+		}
 	}
 }
 
@@ -168,7 +242,7 @@ func TestManyReceipts(t *testing.T) {
 	runtime.ReadMemStats(&before)
 	began := time.Now()
 	err := s.Reset(copies.Head{}, func(yield func(copies.Entry) bool) {
-		body := []byte(`{"kind":"report","state":"blocked","at":"2026-11-23T13:05:09Z","number":3,"of":47,"name":"evil.example","block":"B-1","changed":"2026-11-23T13:09:09Z"}`)
+		body := []byte(`{"kind":"report","state":"blocked","at":"2026-11-23T13:05:09Z","number":3,"same":"00a1b2c3d4e5f607","name":"evil.example","block":"B-1","changed":"2026-11-23T13:09:09Z"}`)
 		for i := range n {
 			yield(copies.Entry{ID: ReceiptEntry + fmt.Sprintf("%032x%032x", uint64(i)*0x9e3779b97f4a7c15, i), Version: 1, Body: body})
 		}

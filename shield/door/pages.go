@@ -128,16 +128,6 @@ func (d *Door) enterCode(w http.ResponseWriter, r *http.Request) error {
 	return nil
 }
 
-type receiptPage struct {
-	page
-	Receipt
-	Code string
-	// Words are the keys under which the texts of the state stand.
-	Words string
-	Mark  string // class of the state's mark
-	Shown shown
-}
-
 // shown is a name for people's eyes.
 type shown struct{ Name, ALabels string }
 
@@ -151,51 +141,6 @@ func show(name string) shown {
 		s.ALabels = d.String()
 	}
 	return s
-}
-
-func (d *Door) receiptPage(w http.ResponseWriter, r *http.Request) error {
-	private(w.Header())
-	if err := d.mayLook(r); err != nil {
-		return err
-	}
-	text := r.PathValue("code")
-	got, err := d.receiptOf(text)
-	switch {
-	case errors.Is(err, bolwerk.ErrInvalid), errors.Is(err, bolwerk.ErrNotFound):
-		p := codePage{page: d.page(r), Code: text[:min(len(text), 200)]}
-		p.Faults = faults{"code": "door.fault.unknown"}
-		return d.pages.Render(w, r, http.StatusNotFound, "code", p)
-	case err != nil:
-		return err
-	}
-	code, err := bolwerk.ParseToken(text)
-	if err != nil {
-		return err
-	}
-	p := receiptPage{page: d.page(r), Receipt: got, Code: code.Grouped(), Shown: show(got.Name)}
-	p.Words, p.Mark = words(got)
-	return d.pages.Render(w, r, http.StatusOK, "receipt", p)
-}
-
-// marks are the states that a receipt can be in, with the mark of each.
-var marks = map[string]map[string]string{
-	"report": {"received": "wait", "read": "wait", "waiting": "wait", "blocked": "done", "rejected": "", "clean": "",
-		"no_observable": "", "unreadable": "wait", "training": "done"},
-	"appeal": {"received": "wait", "upheld": "done", "rejected": ""},
-}
-
-// words are the texts of a state; those of "waiting" or "received" where a
-// later desk knows more states than we do.
-func words(r Receipt) (key, mark string) {
-	states, ok := marks[r.Kind]
-	if !ok {
-		r.Kind, states = "report", marks["report"]
-	}
-	mark, ok = states[r.State]
-	if !ok {
-		r.State, mark = "received", "wait"
-	}
-	return "door." + r.Kind + "." + r.State, mark
 }
 
 type namePage struct {
