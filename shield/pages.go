@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"net/http"
 	"net/url"
+	"path"
 	"time"
 
 	"bolwerk"
@@ -55,12 +56,13 @@ type Pages struct {
 	frame  *web.Frame
 	pages  *web.Pages
 	outbox Outbox
+	door   *account.Door
 }
 
 // NewPages reads the templates. outbox is nil where sent mails are not shown.
 func NewPages(s *Shield, frame *web.Frame, outbox Outbox) (*Pages, error) {
 	p, err := frame.Pages(fs.FS(pageFiles), "pages")
-	return &Pages{s, frame, p, outbox}, err
+	return &Pages{s: s, frame: frame, pages: p, outbox: outbox}, err
 }
 
 // handler answers a request of somebody who may make it.
@@ -69,6 +71,7 @@ type handler func(w http.ResponseWriter, r *http.Request, who account.Person) er
 // Routes adds the pages to mux. Looking needs account.Look, every change
 // account.Decide; what exactly a person may decide is for the guards.
 func (p *Pages) Routes(mux *http.ServeMux, door *account.Door) {
+	p.door = door
 	add := func(pattern string, right account.Right, fn handler) {
 		mux.Handle(pattern, door.Require(right, p.frame.Do(func(w http.ResponseWriter, r *http.Request) error {
 			who, _ := account.From(r.Context())
@@ -99,6 +102,8 @@ func (p *Pages) Routes(mux *http.ServeMux, door *account.Door) {
 	look("/proposals", p.proposals)
 	look("/proposal/{id}", p.proposal)
 	decide("/proposal/{id}/approve", p.approve)
+	look("/approve/{id}", p.approvePage)
+	decide("/approve/{id}", p.approve)
 	look("/audit", p.audit)
 	if p.outbox != nil {
 		look("/mail", p.mail)
@@ -138,6 +143,9 @@ type wrong struct{ Form, What, Hint string }
 
 func commonOf(r *http.Request, who account.Person) common {
 	c := common{Me: who, May: who.May(account.Decide), Form: r.PostForm}
+	if h := account.Held(r); h.Path != "" { // a form that came when the session had ended
+		c.Form, c.Wrong.Form = h.Form, path.Base(h.Path)
+	}
 	switch d := r.URL.Query().Get("done"); d {
 	case "blocked", "second", "rejected", "withdrawn", "exempted", "approved", "released", "upheld", "appeal_rejected":
 		c.Done = "shield.done." + d

@@ -134,15 +134,22 @@ func (p *Pages) proposals(w http.ResponseWriter, r *http.Request, who account.Pe
 
 type proposalData struct {
 	common
-	P    proposalRow
-	Case string
+	P     proposalRow
+	Case  string
+	Fresh bool // the reader has just shown who it is
 }
 
 func (p *Pages) proposal(w http.ResponseWriter, r *http.Request, who account.Person) error {
-	return p.showProposal(w, r, http.StatusOK, commonOf(r, who))
+	return p.showProposal(w, r, http.StatusOK, "proposal", commonOf(r, who))
 }
 
-func (p *Pages) showProposal(w http.ResponseWriter, r *http.Request, status int, c common) error {
+// approvePage is what the link of a notice leads to: one proposal, one button.
+// The link only names it; who opens it logs in.
+func (p *Pages) approvePage(w http.ResponseWriter, r *http.Request, who account.Person) error {
+	return p.showProposal(w, r, http.StatusOK, "approve", commonOf(r, who))
+}
+
+func (p *Pages) showProposal(w http.ResponseWriter, r *http.Request, status int, page string, c common) error {
 	var x desk.Proposal
 	err := p.s.db.Read(r.Context(), func(tx *store.Tx) (err error) {
 		x, err = desk.FindProposal(tx, r.PathValue("id"))
@@ -159,13 +166,17 @@ func (p *Pages) showProposal(w http.ResponseWriter, r *http.Request, status int,
 		return bolwerk.NotFound("no proposal %q", x.ID)
 	}
 	rows[0].Own = x.Actor == c.Me.Actor()
-	return p.pages.Render(w, r, status, "proposal", proposalData{common: c, P: rows[0]})
+	return p.pages.Render(w, r, status, page, proposalData{common: c, P: rows[0], Fresh: c.Me.Fresh(p.frame.Clock().Now())})
 }
 
 // approve is the second person's: exactly what stood on the page, by its digest.
 func (p *Pages) approve(w http.ResponseWriter, r *http.Request, who account.Person) error {
 	if err := readForm(r); err != nil {
 		return err
+	}
+	if who.By == account.BySession && !who.Fresh(p.frame.Clock().Now()) {
+		p.door.AskProof(w, r, "/approve/"+r.PathValue("id"))
+		return nil
 	}
 	err := who.MayApprove(p.frame.Clock().Now())
 	var out Outcome
@@ -180,5 +191,5 @@ func (p *Pages) approve(w http.ResponseWriter, r *http.Request, who account.Pers
 	if err != nil {
 		return err
 	}
-	return p.showProposal(w, r, status, c)
+	return p.showProposal(w, r, status, "approve", c)
 }

@@ -376,6 +376,13 @@ func TestASecondPersonApprovesExactlyWhatStandsThere(t *testing.T) {
 	if m == nil {
 		t.Fatal("the duty officer sees no approve button")
 	}
+	id := strings.Split(m[1], "/")[2]
+	if w := c.do(c.dora, m[1], url.Values{"digest": {m[2]}}); w.Code != http.StatusSeeOther || w.Header().Get("Location") != "/proof?next=%2Fapprove%2F"+id {
+		t.Errorf("a proof of 5 minutes ago: got %d %s", w.Code, w.Header().Get("Location"))
+	}
+	wantText(t, c.get(c.dora, "/approve/"+id), "Show that it is you", m[2])
+	c.anna, c.dora = c.session("anna"), c.session("dora")
+	wantText(t, c.get(c.dora, "/approve/"+id), "block exactly these names at once", "anchorbank-pay7.example and all below", m[2], "Approve and do it")
 	if w := c.do(c.dora, m[1], url.Values{"digest": {strings.Repeat("0", 64)}}); w.Code != http.StatusConflict {
 		t.Errorf("another digest: got %d", w.Code)
 	} else {

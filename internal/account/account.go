@@ -13,6 +13,7 @@ import (
 	"bolwerk/internal/audit"
 	"bolwerk/internal/clock"
 	"bolwerk/internal/store"
+	"bolwerk/internal/vault"
 )
 
 //go:embed schema.sql
@@ -24,8 +25,7 @@ func Schema() store.Schema { return store.Schema{Name: "account", Steps: []strin
 // How long things last.
 const (
 	InvitationLife = 72 * time.Hour
-	SessionLife    = 12 * time.Hour
-	SessionIdle    = 60 * time.Minute
+	linkLife       = 12 * time.Hour // of a link that logs in once
 	deviceLife     = 180 * 24 * time.Hour
 	tokenDays      = 366 // the longest life of a token
 	maxTokens      = 50  // of one person
@@ -34,6 +34,8 @@ const (
 
 // Accounts keeps the people. It is safe for concurrent use.
 type Accounts struct {
+	cfg       Config
+	vault     *vault.Vault
 	db        *store.DB
 	clock     clock.Clock
 	published func(*store.Tx) (bool, error)
@@ -45,24 +47,38 @@ type Accounts struct {
 // yet: until then, accounts made over the admin socket need no age to approve.
 // nil exempts nobody.
 func New(db *store.DB, published func(*store.Tx) (bool, error)) *Accounts {
-	return &Accounts{db: db, clock: db.Clock(), published: published, hasher: newHasher(), throttle: newThrottle(db.Clock())}
+	return &Accounts{cfg: DefaultConfig(), db: db, clock: db.Clock(), published: published, hasher: newHasher(), throttle: newThrottle(db.Clock())}
 }
 
-const personColumns = `a.id,a.login,a.role,a.role_since,a.made_at,a.exempt,a.state,a.seen_at`
+// Use says how the accounts are to be kept and with what short-lived things are
+// sealed; before anything else is called. Without it the settings are the
+// defaults, and a form that comes without a session is not kept.
+func (s *Accounts) Use(cfg Config, v *vault.Vault) { s.cfg, s.vault = cfg, v }
+
+const personColumns = `a.id,a.login,a.role,a.role_since,a.made_at,a.exempt,a.state,a.seen_at,a.mail,a.issuer,a.glass_until,a.glass_opened`
 
 // personRow are the places for personColumns.
 type personRow struct {
-	p                   Person
-	since, made, seenAt int64
+	p                                Person
+	since, made, seenAt, glass, open int64
 }
 
 func (r *personRow) places() []any {
-	return []any{&r.p.ID, &r.p.Login, &r.p.Role, &r.since, &r.made, &r.p.Exempt, &r.p.State, &r.seenAt}
+	return []any{&r.p.ID, &r.p.Login, &r.p.Role, &r.since, &r.made, &r.p.Exempt, &r.p.State, &r.seenAt, &r.p.Mail, &r.p.Issuer, &r.glass, &r.open}
 }
 
 func (r *personRow) person() Person {
 	r.p.RoleSince, r.p.MadeAt, r.p.SeenAt = store.Time(r.since), store.Time(r.made), store.Time(r.seenAt)
+	r.p.GlassUntil, r.p.GlassOpened = zeroTime(r.glass), zeroTime(r.open)
 	return r.p
+}
+
+// zeroTime is a time of the store, where 0 is none.
+func zeroTime(us int64) time.Time {
+	if us == 0 {
+		return time.Time{}
+	}
+	return store.Time(us)
 }
 
 func readPerson(scan func(...any) error) (Person, error) {
@@ -141,8 +157,12 @@ func (s *Accounts) Invite(ctx context.Context, by bolwerk.Actor, login string, r
 }
 
 func insert(tx *store.Tx, p Person) error {
-	_, err := tx.Exec(`insert into account(id,login,role,role_since,made_at,exempt,state,password,seen_at) values($1,$2,$3,$4,$5,$6,$7,'',0)`,
-		p.ID, p.Login, p.Role, store.Micros(p.RoleSince), store.Micros(p.MadeAt), p.Exempt, p.State)
+	glass := int64(0)
+	if !p.GlassUntil.IsZero() {
+		glass = store.Micros(p.GlassUntil)
+	}
+	_, err := tx.Exec(`insert into account(id,login,role,role_since,made_at,exempt,state,password,seen_at,mail,issuer,subject,glass_until,glass_opened) values($1,$2,$3,$4,$5,$6,$7,'',0,$8,$9,$10,$11,0)`,
+		p.ID, p.Login, p.Role, store.Micros(p.RoleSince), store.Micros(p.MadeAt), p.Exempt, p.State, p.Mail, p.Issuer, p.subject, glass)
 	return err
 }
 
@@ -180,7 +200,7 @@ func (s *Accounts) Seed(ctx context.Context, login string, role Role, password b
 	return p, err
 }
 
-// LoginLink makes a code that logs its person in once within SessionLife
+// LoginLink makes a code that logs its person in once within 12 h
 // without a password: the link that the demo prints.
 func (s *Accounts) LoginLink(ctx context.Context, by bolwerk.Actor, login string) (bolwerk.Token, error) {
 	code := bolwerk.NewToken()
@@ -190,7 +210,7 @@ func (s *Accounts) LoginLink(ctx context.Context, by bolwerk.Actor, login string
 			return err
 		}
 		audit.Append(tx, by, "account.link.create", p.ID, "", nil)
-		return invitation(tx, code, p.ID, "login", SessionLife)
+		return invitation(tx, code, p.ID, "login", linkLife)
 	})
 	return code, err
 }
@@ -239,11 +259,11 @@ func (s *Accounts) Disable(ctx context.Context, by bolwerk.Actor, login, reason 
 			return err
 		}
 		audit.Append(tx, by, "account.person.disable", p.ID, reason, nil)
-		return forgetAll(tx, p.ID, "account_invitation", "account_session", "account_device", "account_token")
+		return forgetAll(tx, p.ID, append(proofs, "account_invitation", "account_session", "account_device", "account_token", "account_held")...)
 	})
 }
 
-// Reset takes a person's password away, ends its sessions and gives the code
+// Reset takes a person's password, passkeys and recovery codes away, ends its sessions and gives the code
 // with which it sets a new one: for who forgot it, and for who comes back after
 // Disable. Because whoever holds the code becomes that person, it may not
 // approve for 24 h. Tokens of an active person stay.
@@ -258,7 +278,7 @@ func (s *Accounts) Reset(ctx context.Context, by bolwerk.Actor, login, reason st
 		if _, err := tx.Exec(`update account set state='invited', password='', exempt=$1, role_since=$2 where id=$3`, exempt, store.Micros(since), p.ID); err != nil {
 			return err
 		}
-		if err := forgetAll(tx, p.ID, "account_invitation", "account_session", "account_device"); err != nil {
+		if err := forgetAll(tx, p.ID, append(proofs, "account_invitation", "account_session", "account_device", "account_held")...); err != nil {
 			return err
 		}
 		audit.Append(tx, by, "account.password.reset", p.ID, reason, nil)
@@ -266,6 +286,9 @@ func (s *Accounts) Reset(ctx context.Context, by bolwerk.Actor, login, reason st
 	})
 	return code, err
 }
+
+// proofs are the tables of what a person shows who it is with, beside the password.
+var proofs = []string{"account_passkey", "account_recovery"}
 
 func forgetAll(tx *store.Tx, id string, tables ...string) error {
 	for _, t := range tables {
@@ -277,7 +300,7 @@ func forgetAll(tx *store.Tx, id string, tables ...string) error {
 }
 
 // Expire deletes what has run out. The desk's housekeeping calls it now and then.
-func Expire(tx *store.Tx) error {
+func (s *Accounts) Expire(tx *store.Tx) error {
 	now := tx.Now()
 	for _, d := range []struct {
 		sql string
@@ -285,9 +308,11 @@ func Expire(tx *store.Tx) error {
 	}{
 		{`delete from account_invitation where expires<=$1`, now},
 		{`delete from account_device where expires<=$1`, now},
-		{`delete from account_session where made_at<=$1`, now.Add(-SessionLife)},
-		{`delete from account_session where seen_at<=$1`, now.Add(-SessionIdle)},
+		{`delete from account_session where made_at<=$1`, now.Add(-s.cfg.SessionLife.D())},
+		{`delete from account_session where seen_at<=$1`, now.Add(-s.cfg.SessionIdle.D())},
 		{`delete from account_token where expires<$1`, now.AddDate(-1, 0, 0)},
+		{`delete from account_used where expires<=$1`, now},
+		{`delete from account_held where expires<=$1`, now},
 	} {
 		if _, err := tx.Exec(d.sql, store.Micros(d.arg)); err != nil {
 			return err

@@ -15,6 +15,7 @@ import (
 	"bolwerk/internal/clock"
 	"bolwerk/internal/store"
 	"bolwerk/internal/store/storetest"
+	"bolwerk/internal/vault"
 	"bolwerk/internal/web"
 )
 
@@ -36,6 +37,11 @@ func open(t *testing.T) *testDesk {
 	d := &testDesk{clock: clock.NewFake(start), dir: t.TempDir()}
 	d.db = storetest.Open(t, d.clock, audit.Schema(), Schema())
 	d.Accounts = New(d.db, func(*store.Tx) (bool, error) { return d.published, nil })
+	v, err := vault.Open(t.TempDir(), d.clock)
+	if err != nil {
+		t.Fatal(err)
+	}
+	d.Use(DefaultConfig(), v)
 	return d
 }
 
@@ -58,7 +64,7 @@ func (d *testDesk) in(t *testing.T, p Person) Pass {
 	t.Helper()
 	var pass Pass
 	err := d.db.Write(t.Context(), store.Decision, func(tx *store.Tx) (err error) {
-		pass, err = letIn(tx, p.ID, "Mozilla/5.0 (X11; Linux x86_64) Firefox/140.0", "")
+		pass, err = letIn(tx, p.ID, "Mozilla/5.0 (X11; Linux x86_64) Firefox/140.0", "", proof{At: tx.Now()})
 		return err
 	})
 	if err != nil {
@@ -178,15 +184,15 @@ func TestSessionEnds(t *testing.T) {
 	d, ctx := open(t), t.Context()
 	p := d.person(t, "anna", Analyst)
 	s := d.in(t, p).Session.Reveal()
-	d.clock.Add(SessionIdle - time.Second)
+	d.clock.Add(d.cfg.SessionIdle.D() - time.Second)
 	if _, err := d.Session(ctx, s); err != nil {
 		t.Errorf("just before 60 idle minutes: %v", err)
 	}
-	d.clock.Add(SessionIdle - time.Second)
+	d.clock.Add(d.cfg.SessionIdle.D() - time.Second)
 	if _, err := d.Session(ctx, s); err != nil {
 		t.Errorf("the last use did not count: %v", err)
 	}
-	d.clock.Add(SessionIdle)
+	d.clock.Add(d.cfg.SessionIdle.D())
 	if _, err := d.Session(ctx, s); !errors.Is(err, bolwerk.ErrForbidden) {
 		t.Errorf("after 60 idle minutes: got %v", err)
 	}
@@ -201,7 +207,7 @@ func TestSessionEnds(t *testing.T) {
 	if _, err := d.Session(ctx, s); !errors.Is(err, bolwerk.ErrForbidden) {
 		t.Errorf("after 12 hours: got %v", err)
 	}
-	if err := d.db.Write(ctx, store.Decision, Expire); err != nil {
+	if err := d.db.Write(ctx, store.Decision, d.Expire); err != nil {
 		t.Fatal(err)
 	}
 	var left int
@@ -285,7 +291,7 @@ func TestTokens(t *testing.T) {
 }
 
 func TestWhoMayApprove(t *testing.T) {
-	old := Person{Role: Analyst, State: Active, By: BySession, MadeAt: start.Add(-48 * time.Hour), RoleSince: start.Add(-48 * time.Hour)}
+	old := Person{Role: Analyst, State: Active, By: BySession, MadeAt: start.Add(-48 * time.Hour), RoleSince: start.Add(-48 * time.Hour), Proved: start.Add(-time.Minute)}
 	for _, c := range []struct {
 		name   string
 		change func(*Person)
@@ -300,6 +306,9 @@ func TestWhoMayApprove(t *testing.T) {
 		{"young and exempt", func(p *Person) { p.MadeAt, p.Exempt = start, true }, true},
 		{"exempt, by token", func(p *Person) { p.Exempt, p.By = true, ByToken }, false},
 		{"disabled", func(p *Person) { p.State = Disabled }, false},
+		{"an old proof", func(p *Person) { p.Proved = start.Add(-ProofLife) }, false},
+		{"no proof", func(p *Person) { p.Proved = time.Time{} }, false},
+		{"setting up", func(p *Person) { p.Setup = true }, false},
 	} {
 		p := old
 		c.change(&p)

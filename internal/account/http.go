@@ -3,8 +3,10 @@ package account
 import (
 	"context"
 	"errors"
+	"maps"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 
 	"bolwerk"
@@ -25,17 +27,27 @@ func Who(r *http.Request) *web.Who {
 	if !ok {
 		return nil
 	}
-	return &web.Who{Login: p.Login, Role: string(p.Role)}
+	who := &web.Who{Login: p.Login, Role: string(p.Role)}
+	who.Glass.Login, who.Glass.Until = p.Glass.Login, p.Glass.Until
+	for _, k := range slices.Sorted(maps.Keys(Held(r).Form)) {
+		for _, v := range Held(r).Form[k] {
+			if strings.TrimSpace(v) != "" {
+				who.Held = append(who.Held, v)
+			}
+		}
+	}
+	return who
 }
 
 // Door lets requests in by cookie or bearer token. It belongs to one site.
 type Door struct {
 	accounts *Accounts
 	frame    *web.Frame
+	logIn    func(w http.ResponseWriter, r *http.Request, status int, data loginData) error // the page; NewPages sets it
 }
 
 // NewDoor keeps what it is given.
-func NewDoor(a *Accounts, f *web.Frame) *Door { return &Door{a, f} }
+func NewDoor(a *Accounts, f *web.Frame) *Door { return &Door{accounts: a, frame: f} }
 
 // The names of our cookies. __Host- keeps other hosts of the same domain from
 // setting them (RFC 6265bis section 4.1.3.2); browsers want https for it.
@@ -105,7 +117,17 @@ func (d *Door) let(may func(Person) bool, h http.Handler) http.Handler {
 			d.frame.Fail(w, r, err)
 			return
 		}
-		in := r.WithContext(context.WithValue(r.Context(), personKey{}, p))
+		ctx := context.WithValue(r.Context(), personKey{}, p)
+		if id := r.URL.Query().Get("held"); id != "" && p.By == BySession && r.Method == http.MethodGet {
+			if h, ok := d.accounts.held(ctx, p.ID, id); ok {
+				ctx = context.WithValue(ctx, heldKey{}, h)
+			}
+		}
+		in := r.WithContext(ctx)
+		if p.Setup && !web.WantsJSON(r) && !may(p) {
+			http.Redirect(w, in, "/account/setup", http.StatusSeeOther)
+			return
+		}
 		if !may(p) {
 			d.frame.Fail(w, in, refusal(p))
 			return
@@ -125,6 +147,12 @@ func (d *Door) sendToLogin(w http.ResponseWriter, r *http.Request, err error) {
 	if web.WantsJSON(r) || r.Header.Get("Authorization") != "" {
 		w.Header().Set("WWW-Authenticate", `Bearer realm="bolwerk"`)
 		d.frame.Refuse(w, r, http.StatusUnauthorized, bolwerk.WithHint(bolwerk.Forbidden("no valid token or session came with this request"), "bolwerk token create, or log in to the console"))
+		return
+	}
+	if held := d.hold(r); held != "" && d.logIn != nil {
+		if err := d.logIn(w, r, http.StatusForbidden, loginData{Next: "/", Held: held}); err != nil {
+			d.frame.Fail(w, r, err)
+		}
 		return
 	}
 	to := "/login"

@@ -4,6 +4,7 @@ import (
 	"context"
 	"net/netip"
 	"strings"
+	"time"
 
 	"bolwerk"
 	"bolwerk/internal/audit"
@@ -92,21 +93,32 @@ func (s *Accounts) Login(ctx context.Context, login string, password bolwerk.Sec
 				return err
 			}
 		}
-		pass, err = letIn(tx, id, e.Agent, device)
+		pass, err = letIn(tx, id, e.Agent, device, proof{At: tx.Now()})
 		return err
 	})
 	return pass, err
 }
 
+// proof is how somebody has shown who it is: when, zero where that does not
+// count for an approval, and whether it first has to set how it logs in.
+type proof struct {
+	At    time.Time
+	Setup bool
+}
+
 // letIn makes a session, and remembers the browser under a new cookie.
-func letIn(tx *store.Tx, id, agent, oldDevice string) (Pass, error) {
+func letIn(tx *store.Tx, id, agent, oldDevice string, pr proof) (Pass, error) {
 	p := Pass{Session: bolwerk.NewToken(), Device: bolwerk.NewToken()}
 	now := tx.NowMicros()
 	if _, err := tx.Exec(`delete from account_session where account=$1 and id not in (select id from account_session where account=$1 order by made_at desc limit $2)`, id, maxSessions-1); err != nil {
 		return p, err
 	}
-	if _, err := tx.Exec(`insert into account_session(hash,id,account,made_at,seen_at,agent) values($1,$2,$3,$4,$4,$5)`,
-		p.Session.Hash(), bolwerk.NewID(tx.Now()), id, now, Family(agent)); err != nil {
+	proved := int64(0)
+	if !pr.At.IsZero() {
+		proved = store.Micros(pr.At)
+	}
+	if _, err := tx.Exec(`insert into account_session(hash,id,account,made_at,seen_at,agent,proved_at,setup) values($1,$2,$3,$4,$4,$5,$6,$7)`,
+		p.Session.Hash(), bolwerk.NewID(tx.Now()), id, now, Family(agent), proved, pr.Setup); err != nil {
 		return p, err
 	}
 	if _, err := tx.Exec(`delete from account_device where hash=$1`, oldDevice); err != nil {
@@ -194,7 +206,7 @@ func (s *Accounts) useCode(ctx context.Context, code bolwerk.Token, e Entry, fn 
 		if err := fn(tx, p); err != nil {
 			return err
 		}
-		pass, err = letIn(tx, p.ID, e.Agent, "")
+		pass, err = letIn(tx, p.ID, e.Agent, "", proof{At: tx.Now()})
 		return err
 	})
 	return pass, err

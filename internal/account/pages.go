@@ -31,7 +31,9 @@ type Pages struct {
 // NewPages reads the templates.
 func NewPages(d *Door) (*Pages, error) {
 	p, err := d.frame.Pages(fs.FS(pageFiles), "pages")
-	return &Pages{d, p}, err
+	s := &Pages{d, p}
+	d.logIn = s.logInPage
+	return s, err
 }
 
 // Routes adds the pages to mux.
@@ -40,7 +42,7 @@ func (s *Pages) Routes(mux *http.ServeMux) {
 	// What belongs to one's own account is done in a session: a token must not
 	// make another token.
 	own := func(pattern string, fn func(http.ResponseWriter, *http.Request, Person) error) {
-		mux.Handle(pattern, s.let(func(p Person) bool { return p.By == BySession }, s.with(fn)))
+		mux.Handle(pattern, s.let(func(p Person) bool { return p.By == BySession && !p.Setup }, s.with(fn)))
 	}
 	admin := func(pattern string, fn func(http.ResponseWriter, *http.Request, Person) error) {
 		mux.Handle(pattern, s.let(func(p Person) bool { return p.By == BySession && p.May(Administer) }, s.with(fn)))
@@ -50,6 +52,8 @@ func (s *Pages) Routes(mux *http.ServeMux) {
 	open("GET /welcome/{code}", s.welcomePage)
 	open("POST /welcome/{code}", s.welcome)
 	open("POST /logout", s.logout)
+	own("GET /proof", s.proofPage)
+	own("POST /proof", s.prove)
 	own("GET /account", s.accountPage)
 	own("POST /account/password", s.changePassword)
 	own("POST /account/tokens", s.createToken)
@@ -110,9 +114,18 @@ func (s *Pages) entry(r *http.Request) Entry {
 	return Entry{Source: s.frame.Source(r), Agent: r.UserAgent(), Device: s.cookie(r, deviceCookie)}
 }
 
+// letIn gives a browser its cookies and sends it on: to the page of a form that
+// came without a session, or to next.
 func (s *Pages) letIn(w http.ResponseWriter, r *http.Request, p Pass, next string) {
-	s.setCookie(w, sessionCookie, p.Session.Reveal(), int(SessionLife.Seconds()))
+	s.setCookie(w, sessionCookie, p.Session.Reveal(), int(s.accounts.cfg.SessionLife.D().Seconds()))
 	s.setCookie(w, deviceCookie, p.Device.Reveal(), int(deviceLife.Seconds()))
+	if held := r.PostForm.Get("held"); held != "" {
+		if me, err := s.accounts.Session(r.Context(), p.Session.Reveal()); err == nil {
+			if back := s.accounts.keepHeld(r.Context(), me.ID, held); back != "" {
+				next = back
+			}
+		}
+	}
 	http.Redirect(w, r, localPath(next), http.StatusSeeOther)
 }
 
@@ -122,7 +135,12 @@ func (s *Pages) t(r *http.Request, key string, args ...any) string {
 
 type loginData struct {
 	Login, Next string
+	Held        string // a form that came without a session, sealed
 	Wrong       wrong
+}
+
+func (s *Pages) logInPage(w http.ResponseWriter, r *http.Request, status int, data loginData) error {
+	return s.pages.Render(w, r, status, "login", data)
 }
 
 func (s *Pages) loginPage(w http.ResponseWriter, r *http.Request) error {
@@ -131,14 +149,14 @@ func (s *Pages) loginPage(w http.ResponseWriter, r *http.Request) error {
 		http.Redirect(w, r, next, http.StatusSeeOther)
 		return nil
 	}
-	return s.pages.Render(w, r, http.StatusOK, "login", loginData{Next: next})
+	return s.logInPage(w, r, http.StatusOK, loginData{Next: next})
 }
 
 func (s *Pages) login(w http.ResponseWriter, r *http.Request) error {
 	if err := form(r); err != nil {
 		return err
 	}
-	data := loginData{Login: clip(r.PostForm.Get("login")), Next: localPath(r.PostForm.Get("next"))}
+	data := loginData{Login: clip(r.PostForm.Get("login")), Next: localPath(r.PostForm.Get("next")), Held: r.PostForm.Get("held")}
 	pass, err := s.accounts.Login(r.Context(), r.PostForm.Get("login"), bolwerk.NewSecret(r.PostForm.Get("password")), s.entry(r))
 	if err == nil {
 		s.letIn(w, r, pass, data.Next)
@@ -154,7 +172,7 @@ func (s *Pages) login(w http.ResponseWriter, r *http.Request) error {
 	default:
 		return err
 	}
-	return s.pages.Render(w, r, p.Status, "login", data)
+	return s.logInPage(w, r, p.Status, data)
 }
 
 type welcomeData struct {
@@ -328,7 +346,7 @@ func (s *Pages) revokeToken(w http.ResponseWriter, r *http.Request, me Person) e
 }
 
 func (s *Pages) endSession(w http.ResponseWriter, r *http.Request, me Person) error {
-	if err := s.accounts.EndSession(r.Context(), me, r.PathValue("id")); err != nil {
+	if err := s.accounts.EndSession(r.Context(), me.Actor(), me.ID, r.PathValue("id")); err != nil {
 		return err
 	}
 	http.Redirect(w, r, "/account?done=session", http.StatusSeeOther)

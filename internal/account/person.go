@@ -120,10 +120,27 @@ type Person struct {
 	State     State     `json:"state"`
 	SeenAt    time.Time `json:"seen_at,omitzero"` // last log-in; zero is never
 
+	Mail   string `json:"mail,omitempty"`   // where to tell it that something waits
+	Issuer string `json:"issuer,omitempty"` // log-in provider that answers for it; empty for an account of our own
+	// GlassUntil is the end of a break-glass account, GlassOpened when its seal
+	// was broken; both are zero for everybody else.
+	GlassUntil  time.Time `json:"glass_until,omitzero"`
+	GlassOpened time.Time `json:"glass_opened,omitzero"`
+	subject     string    // what Issuer calls it; for insert only
+
 	// The rest is set behind a request only.
-	By      By      `json:"-"`
-	Scopes  []Scope `json:"-"` // of the token; empty in a session
-	Session string  `json:"-"` // id of the session; empty with a token
+	By      By        `json:"-"`
+	Scopes  []Scope   `json:"-"` // of the token; empty in a session
+	Session string    `json:"-"` // id of the session; empty with a token
+	Proved  time.Time `json:"-"` // when it last showed who it is in this session
+	Setup   bool      `json:"-"` // may do nothing but set a password or a passkey
+	Glass   Glass     `json:"-"` // the break-glass account that is in use now
+}
+
+// Glass names a break-glass account that is in use.
+type Glass struct {
+	Login string
+	Until time.Time
 }
 
 // Actor is how decisions name the person.
@@ -131,7 +148,7 @@ func (p Person) Actor() bolwerk.Actor { return bolwerk.Person(p.ID) }
 
 // May says whether the person may do this, in the way it came in.
 func (p Person) May(r Right) bool {
-	if p.State != Active || !slices.Contains(rights[p.Role], r) {
+	if p.State != Active || p.Setup || !slices.Contains(rights[p.Role], r) {
 		return false
 	}
 	if p.By != ByToken {
@@ -157,6 +174,16 @@ func (p Person) MayReport() bool {
 // that whoever takes over one account cannot make the second person too.
 const Seasoned = 24 * time.Hour
 
+// ProofLife is how old a proof of who somebody is may be when it approves: a
+// passkey or a password, shown in this session.
+const ProofLife = 5 * time.Minute
+
+// Fresh says that the person has shown who it is within ProofLife. Where it has
+// not, Door.AskProof asks for it.
+func (p Person) Fresh(now time.Time) bool {
+	return p.By == BySession && !p.Setup && now.Sub(p.Proved) < ProofLife
+}
+
 // MayApprove says why this person may not be the second one of a decision at
 // now; nil when it may. Who proposed it is the caller's to compare.
 func (p Person) MayApprove(now time.Time) error {
@@ -169,6 +196,8 @@ func (p Person) MayApprove(now time.Time) error {
 	case now.Before(from):
 		return bolwerk.WithHint(bolwerk.Forbidden("this account or its role is younger than 24 hours and may not approve yet"),
 			"it may from "+from.UTC().Format("2006-01-02 15:04")+" UTC; ask somebody else until then")
+	case !p.Fresh(now):
+		return bolwerk.WithHint(bolwerk.Forbidden("an approval needs your passkey or your password, shown within the last 5 minutes"), "show again who you are at /proof, then approve")
 	}
 	return nil
 }

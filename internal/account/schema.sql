@@ -7,8 +7,14 @@ create table account (
   exempt     boolean not null,      -- keep staff: made over the admin socket before the first publication, role unchanged since
   state      text not null check (state in ('invited','active','disabled')), -- keep staff: how it stands
   password   text not null,         -- keep secret: argon2id hash; empty before the invitation is accepted
-  seen_at    bigint not null        -- keep staff: when the person last logged in
+  seen_at    bigint not null,       -- keep staff: when the person last logged in
+  mail       text not null,         -- keep staff: where the person is told that something waits; may be empty
+  issuer     text not null,         -- keep staff: log-in provider that answers for the person; empty for an account of our own
+  subject    text not null,         -- keep staff: what that provider calls the person
+  glass_until  bigint not null,     -- keep staff: end of a break-glass account; 0 for everybody else
+  glass_opened bigint not null      -- keep staff: when its seal was broken; 0 is whole
 );
+create unique index account_subject on account(issuer, subject) where issuer<>'';
 create table account_invitation (
   hash    text primary key,                        -- keep secret: SHA-256 of the code
   account text not null references account(id),    -- keep secret: whom it lets in
@@ -20,9 +26,11 @@ create table account_session (
   hash    text primary key,                      -- keep secret: SHA-256 of the cookie
   id      text not null unique,                  -- keep secret: name of the session on pages
   account text not null references account(id),  -- keep secret: who is logged in
-  made_at bigint not null,                       -- keep secret: when; it ends 12 h later
-  seen_at bigint not null,                       -- keep secret: last use; it ends 60 min later
-  agent   text not null                          -- keep secret: family of the browser, so that its owner knows it again
+  made_at bigint not null,                       -- keep secret: when; it ends a working day later
+  seen_at bigint not null,                       -- keep secret: last use; it ends an idle hour later
+  agent   text not null,                         -- keep secret: family of the browser, so that its owner knows it again
+  proved_at bigint not null,                     -- keep secret: when its person last showed who it is; an approval needs a fresh proof
+  setup   boolean not null                       -- keep secret: may do nothing but set a password or a passkey
 );
 create index account_session_account on account_session(account);
 create table account_device (
@@ -42,3 +50,28 @@ create table account_token (
   used_at bigint not null                        -- keep staff: last use, to the hour
 );
 create index account_token_account on account_token(account);
+create table account_passkey (
+  id         text primary key,                     -- keep secret: name of the passkey on pages
+  credential text not null unique,                 -- keep secret: id of the credential, as the browser tells it
+  account    text not null references account(id), -- keep secret: whose it is
+  name       text not null,                        -- keep secret: what its owner calls it
+  record     text not null,                        -- keep secret: public key and sign counter, as JSON
+  made_at    bigint not null,                      -- keep secret: when
+  used_at    bigint not null                       -- keep secret: last use; 0 is never
+);
+create index account_passkey_account on account_passkey(account);
+create table account_recovery (
+  hash    text primary key,                      -- keep secret: SHA-256 of a recovery code
+  account text not null references account(id)   -- keep secret: whom it lets in, once
+);
+create index account_recovery_account on account_recovery(account);
+create table account_used (
+  hash    text primary key,                      -- keep secret: SHA-256 of a question that a passkey has answered
+  expires bigint not null                        -- keep secret: until when the question would count
+);
+create table account_held (
+  id      text primary key,                      -- keep secret: name
+  account text not null unique references account(id), -- keep secret: who filled the form in
+  form    bytea not null,                        -- keep secret: the form that came when the session had ended, sealed
+  expires bigint not null                        -- keep secret: until when it is kept
+);

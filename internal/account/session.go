@@ -17,19 +17,24 @@ func errOut() error {
 }
 
 // Session is the person behind a session's cookie; bolwerk.ErrForbidden when it
-// has ended. It ends 12 h after the log-in, or 60 min after the last use.
+// has ended: session_life after the log-in, or session_idle after the last use.
 func (s *Accounts) Session(ctx context.Context, cookie string) (Person, error) {
 	token, err := bolwerk.ParseToken(cookie)
 	if err != nil {
 		return Person{}, errOut()
 	}
 	var r personRow
-	var made, seen int64
+	var made, seen, proved int64
 	now := s.clock.Now()
 	err = s.db.Read(ctx, func(tx *store.Tx) error {
-		return tx.Row(`select `+personColumns+`, s.id, s.made_at, s.seen_at from account_session s join account a on a.id=s.account
-			where s.hash=$1 and s.made_at>$2 and s.seen_at>$3 and a.state='active'`,
-			token.Hash(), store.Micros(now.Add(-SessionLife)), store.Micros(now.Add(-SessionIdle))).Scan(append(r.places(), &r.p.Session, &made, &seen)...)
+		err := tx.Row(`select `+personColumns+`, s.id, s.made_at, s.seen_at, s.proved_at, s.setup from account_session s join account a on a.id=s.account
+			where s.hash=$1 and s.made_at>$2 and s.seen_at>$3 and a.state='active' and (a.glass_until=0 or a.glass_until>$4)`,
+			token.Hash(), store.Micros(now.Add(-s.cfg.SessionLife.D())), store.Micros(now.Add(-s.cfg.SessionIdle.D())), store.Micros(now)).
+			Scan(append(r.places(), &r.p.Session, &made, &seen, &proved, &r.p.Setup)...)
+		if err == nil {
+			r.p.Glass, err = glassInUse(tx, now)
+		}
+		return err
 	})
 	if store.None(err) {
 		return Person{}, errOut()
@@ -41,7 +46,7 @@ func (s *Accounts) Session(ctx context.Context, cookie string) (Person, error) {
 		s.mark(ctx, `update account_session set seen_at=$1 where hash=$2 and seen_at<$1`, now, token.Hash())
 	}
 	p := r.person()
-	p.By = BySession
+	p.By, p.Proved = BySession, store.Time(proved)
 	return p, nil
 }
 
@@ -88,18 +93,22 @@ func (s *Accounts) Sessions(ctx context.Context, id string) (all []Login, err er
 			l.MadeAt, l.SeenAt = store.Time(made), store.Time(seen)
 			return l, err
 		}, `select id,made_at,seen_at,agent from account_session where account=$1 and made_at>$2 and seen_at>$3 order by made_at desc, id desc`,
-			id, store.Micros(now.Add(-SessionLife)), store.Micros(now.Add(-SessionIdle)))
+			id, store.Micros(now.Add(-s.cfg.SessionLife.D())), store.Micros(now.Add(-s.cfg.SessionIdle.D())))
 		return err
 	})
 	return all, err
 }
 
-// EndSession ends one of the person's own sessions.
-func (s *Accounts) EndSession(ctx context.Context, p Person, session string) error {
-	return s.db.Write(ctx, store.Decision, func(tx *store.Tx) error {
-		n, err := tx.Exec(`delete from account_session where id=$1 and account=$2`, session, p.ID)
+// EndSession ends a session of the person with this id. by is that person, or
+// an administrator.
+func (s *Accounts) EndSession(ctx context.Context, by bolwerk.Actor, id, session string) error {
+	return s.db.Write(ctx, store.WayBack, func(tx *store.Tx) error {
+		n, err := tx.Exec(`delete from account_session where id=$1 and account=$2`, session, id)
 		if err == nil && n == 0 {
 			err = bolwerk.NotFound("this session has ended already")
+		}
+		if by != bolwerk.Person(id) {
+			audit.Append(tx, by, "account.session.end", id, "", map[string]string{"session": session})
 		}
 		return err
 	})
@@ -197,7 +206,7 @@ func (s *Accounts) Token(ctx context.Context, text string) (Person, error) {
 	now := s.clock.Now()
 	err = s.db.Read(ctx, func(tx *store.Tx) error {
 		return tx.Row(`select `+personColumns+`, t.id, t.scopes, t.used_at from account_token t join account a on a.id=t.account
-			where t.hash=$1 and t.expires>$2 and a.state='active'`, token.Hash(), store.Micros(now)).Scan(append(r.places(), &id, &scopes, &used)...)
+			where t.hash=$1 and t.expires>$2 and a.state='active' and a.glass_until=0`, token.Hash(), store.Micros(now)).Scan(append(r.places(), &id, &scopes, &used)...)
 	})
 	if store.None(err) {
 		return Person{}, errOut()

@@ -14,6 +14,7 @@ import (
 	"github.com/pelletier/go-toml/v2"
 
 	"bolwerk"
+	"bolwerk/internal/account"
 	"bolwerk/internal/dnsserve"
 	"bolwerk/internal/mail"
 	"bolwerk/internal/rpz"
@@ -38,16 +39,17 @@ type Config struct {
 	// and the warning page show them.
 	Partners aid.Partners `toml:"partners"`
 
-	Store   store.Config  `toml:"store"`
-	Console SiteConfig    `toml:"console"`
-	Public  SiteConfig    `toml:"public"`
-	Hosts   HostsConfig   `toml:"hosts"`
-	Metrics ListenConfig  `toml:"metrics"`
-	SMTP    mail.Config   `toml:"smtp"`
-	Mail    MailConfig    `toml:"mail"`
-	DNS     DNSConfig     `toml:"dns"`
-	Warning WarningConfig `toml:"warning"`
-	RPZ     RPZConfig     `toml:"rpz"`
+	Store   store.Config   `toml:"store"`
+	Console SiteConfig     `toml:"console"`
+	Account account.Config `toml:"account"`
+	Public  SiteConfig     `toml:"public"`
+	Hosts   HostsConfig    `toml:"hosts"`
+	Metrics ListenConfig   `toml:"metrics"`
+	SMTP    mail.Config    `toml:"smtp"`
+	Mail    MailConfig     `toml:"mail"`
+	DNS     DNSConfig      `toml:"dns"`
+	Warning WarningConfig  `toml:"warning"`
+	RPZ     RPZConfig      `toml:"rpz"`
 	// Resolvers are further resolvers that "block explain" asks, address:port.
 	Resolvers map[string]string `toml:"resolvers"`
 	Shield    shield.Config     `toml:"shield"`
@@ -134,6 +136,7 @@ func Default() Config {
 	c := Config{
 		Data:     "./bolwerk-data",
 		Operator: "Your operator",
+		Account:  account.DefaultConfig(),
 		Console:  SiteConfig{Listen: "127.0.0.1:8080", Config: web.DefaultConfig()},
 		Public:   SiteConfig{Listen: "127.0.0.1:8081", Config: web.DefaultConfig()},
 		Hosts:    HostsConfig{Listen: "127.0.0.1:8090", Address: "127.0.0.1:8090"},
@@ -233,6 +236,7 @@ func (c Config) Validate() error {
 	add("partners", c.Partners.Validate())
 	add("store", c.Store.Validate())
 	add("console", c.Console.Config.Validate())
+	add("account", c.Account.Validate())
 	add("public", c.Public.Config.Validate())
 	add("smtp", c.SMTP.Validate())
 	if c.Mail.Relay.Addr != "" {

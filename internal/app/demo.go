@@ -12,6 +12,7 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"sync"
 	"time"
 
@@ -38,7 +39,7 @@ type DemoOptions struct {
 
 // demoOwns are the entries of the folder that belong to the demo; others are
 // left alone.
-var demoOwns = []string{"desk", "intake", "edge", "outbox", "lists", "world.json", "demo.json", "demo.token", demo.PhishFile, "orders"}
+var demoOwns = []string{"desk", "intake", "edge", "outbox", "lists", "world.json", "demo.json", "demo.token", "demo.password", demo.PhishFile, "orders"}
 
 // Demo starts everything on loopback with an invented operator, until ctx ends.
 func Demo(ctx context.Context, o DemoOptions, env Env) error {
@@ -161,9 +162,13 @@ func demoConfig(o DemoOptions, w demo.World) (Config, error) {
 // demoLife is what happens in the world once everything answers: people, the
 // files that commands use, the first page, reports, visitors.
 func demoLife(ctx context.Context, o DemoOptions, cfg Config, env Env, w demo.World, d *Desk) error {
+	password, err := demoPassword(o.Data)
+	if err != nil {
+		return err
+	}
 	links := map[string]string{}
 	for _, a := range w.Accounts {
-		if _, err := d.accounts.Seed(ctx, a.Login, account.Role(a.Role), bolwerk.NewSecret("demo-"+rand.Text()), a.MadeAt); err != nil {
+		if _, err := d.accounts.Seed(ctx, a.Login, account.Role(a.Role), password, a.MadeAt); err != nil {
 			return err
 		}
 		code, err := d.accounts.LoginLink(ctx, bolwerk.Task("demo"), a.Login)
@@ -190,7 +195,7 @@ func demoLife(ctx context.Context, o DemoOptions, cfg Config, env Env, w demo.Wo
 		flags = "--server " + f.Console + " --token-file " + tokenFile
 	}
 	_, port, _ := net.SplitHostPort(f.Warning)
-	fmt.Fprintln(o.Out, demo.WhatToTry(demo.Addresses{Program: o.Binary, Dir: o.Data, Flags: flags, LogIn: links[demo.Decider], Console: f.Console, Public: f.Public,
+	fmt.Fprintln(o.Out, demo.WhatToTry(demo.Addresses{Program: o.Binary, Dir: o.Data, Flags: flags, LogIn: links[demo.Decider], Second: links[demo.Approver], Password: password.Reveal(), Console: f.Console, Public: f.Public,
 		Outbox: f.Console + "/mail", Preview: "http://" + cfg.Warning.PreviewHost + ":" + port + "/", DNS: f.DNS, RPZ: f.RPZ, Upstream: f.Upstream, Page: f.Warning, TLS: f.TLS, SMTP: f.SMTP}))
 	fmt.Fprintln(o.Out, "ready")
 	var wg sync.WaitGroup
@@ -203,6 +208,17 @@ func demoLife(ctx context.Context, o DemoOptions, cfg Config, env Env, w demo.Wo
 	})
 	wg.Wait()
 	return nil
+}
+
+// demoPassword is everybody's in the demo, so that an approval can be tried. It
+// is another one in each folder.
+func demoPassword(dir string) (bolwerk.Secret, error) {
+	path := filepath.Join(dir, "demo.password")
+	if b, err := os.ReadFile(path); err == nil {
+		return bolwerk.NewSecret(firstLine(b)), nil
+	}
+	text := "demo-" + strings.ToLower(rand.Text()[:12])
+	return bolwerk.NewSecret(text), disk.Write(path, []byte(text+"\n"), "demo.password")
 }
 
 // demoReports gives the desk the invented reports, each under its fixed id, so

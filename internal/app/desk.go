@@ -197,6 +197,7 @@ func (d *Desk) buildHosts(reg prometheus.Registerer) error {
 // buildConsole is the staff's site and API, and the admin socket.
 func (d *Desk) buildConsole(reg prometheus.Registerer) error {
 	d.accounts = account.New(d.db, shield.Published)
+	d.accounts.Use(d.cfg.Account, d.vault)
 	metrics, err := web.NewMetrics(reg)
 	if err != nil {
 		return err

@@ -14,7 +14,6 @@ import (
 	"time"
 
 	"bolwerk"
-	"bolwerk/internal/account"
 	"bolwerk/internal/audit"
 	"bolwerk/internal/clock"
 	"bolwerk/internal/copy"
@@ -267,7 +266,7 @@ func (d *Desk) retain(ctx context.Context) error {
 	defer tick.Stop()
 	for {
 		err := d.db.Write(ctx, store.Intake, func(tx *store.Tx) error {
-			if err := account.Expire(tx); err != nil {
+			if err := d.accounts.Expire(tx); err != nil {
 				return err
 			}
 			return idem.Expire(tx)

@@ -13,12 +13,15 @@ type Addresses struct {
 	Dir     string // of the demo's state
 	// Flags are what client commands need beside their own words, such as
 	// --server and --token-file; empty where ./bolwerk-demo/demo.json tells them.
-	Flags   string
-	LogIn   string // one-time link
-	Console string // http://...
-	Public  string // http://...
-	Outbox  string // console page with sent mail; empty: the folder alone
-	Preview string // link to the example of the warning page; empty: none
+	Flags  string
+	LogIn  string // one-time link
+	Second string // one-time link of the second duty officer
+	// Password is that of everybody in the demo: an approval asks for it.
+	Password string
+	Console  string // http://...
+	Public   string // http://...
+	Outbox   string // console page with sent mail; empty: the folder alone
+	Preview  string // link to the example of the warning page; empty: none
 	// host:port
 	DNS, RPZ, Upstream, Page, TLS, SMTP string
 }
@@ -51,7 +54,7 @@ func Steps(a Addresses) []Step {
 	smtpHost, smtpPort, _ := net.SplitHostPort(a.SMTP)
 	webHost, webPort, _ := net.SplitHostPort(a.Page)
 	return []Step{
-		{Title: "Log in", See: "You are " + Decider + ", a duty officer. The link works once.", Links: seen(a.LogIn)},
+		{Title: "Log in", See: "You are " + Decider + ", a duty officer. The link works once; later, everybody's password is " + a.Password + " (sanne, " + Decider + ", " + Approver + ", ilse, tom).", Links: seen(a.LogIn)},
 		{Title: "Look at the queue", See: "Two hundred invented reports of twelve campaigns arrive in four minutes; the worst stands on top.",
 			Links: seen(a.Console), Commands: []string{client("case list")}},
 		{Title: "Ask for a name that nobody has reported", See: "It resolves: an address of the invented world.", Commands: []string{page(a.DNS, "A")}},
@@ -71,6 +74,8 @@ func Steps(a Addresses) []Step {
 			Commands: []string{client("block list"), client("block withdraw ID --reason 'we were wrong'"), page(a.DNS, "A")}},
 		{Title: "Read what the reporter got", See: "Receipt, answer and correction, each in the reporter's language.", Links: seen(a.Public, a.Outbox),
 			Commands: []string{client("report show RECEIPT"), "ls " + quoted(filepath.Join(a.Dir, "outbox"))}},
+		{Title: "Decide with two", See: "A whole domain needs a second person. Open this in another browser: you are " + Approver + ", who may approve it under Second person, also on a phone.", Links: seen(a.Second),
+			Commands: []string{client("block add boevenbende.example --scope registrable --reason 'all of it'")}},
 		{Title: "Release the authority's orders", See: "A first list is looked at by one person, in the console under Orders; one order is refused, because it names a site that must resolve.",
 			Commands: []string{client("order list"), client("audit verify")}},
 	}

@@ -58,6 +58,14 @@ type Place struct {
 type Who struct {
 	Login string
 	Role  string // as stored: "duty_officer"; its name is the text "role."+Role
+	// Held is what was entered into a form that came when the session had ended,
+	// and that this page shows again.
+	Held []string
+	// Glass is the break-glass account that is in use; every page says so.
+	Glass struct {
+		Login string
+		Until time.Time
+	}
 }
 
 // Frame is a site. It is safe for concurrent use.

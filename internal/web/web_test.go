@@ -152,7 +152,7 @@ func TestConsoleScriptsKeepToThePolicy(t *testing.T) {
 		s.mux.Handle("GET /x", s.Do(func(w http.ResponseWriter, r *http.Request) error { return p.Render(w, r, 200, "x", nil) }))
 		return s.do(s.Handler(s.mux), "GET", "/x").Body.String()
 	}
-	page := render(true, &Who{"anna", "analyst"})
+	page := render(true, &Who{Login: "anna", Role: "analyst"})
 	for _, want := range []string{`"allowEval":false`, `"allowScriptTags":false`, `"includeIndicatorStyles":false`, `"historyCacheSize":0`, `"selfRequestsOnly":true`} {
 		if !strings.Contains(page, want) {
 			t.Errorf("htmx is not told %s", want)
