@@ -110,6 +110,15 @@ func Approve(tx *store.Tx, p Proposal, digest string, actor bolwerk.Actor) error
 	return err
 }
 
+// Decline ends a proposal without doing it.
+func Decline(tx *store.Tx, p Proposal) error {
+	n, err := tx.Exec(`update desk_proposal set state='void' where id=$1 and state='open'`, p.ID)
+	if err == nil && n == 0 {
+		err = bolwerk.Conflict("the proposal was decided meanwhile")
+	}
+	return err
+}
+
 // Void ends the open proposals of a case without doing them.
 func Void(tx *store.Tx, caseID string) error {
 	_, err := tx.Exec(`update desk_proposal set state='void' where case_id=$1 and state='open'`, caseID)

@@ -158,6 +158,16 @@ func (a *API) appeals(api huma.API) {
 		out, err := s.Approve(ctx, Decider(p), in.ID, in.Body.Digest)
 		return decision(out, http.StatusOK), err
 	})
+	type decline struct {
+		ByID
+		Body struct {
+			Reason string `json:"reason" maxLength:"2000"`
+		}
+	}
+	add(a, api, account.Decide, "POST", "/proposals/{id}/decline", "End a proposal without doing it; its case waits for a decision again", func(ctx context.Context, in *decline) (*answer[ProposalItem], error) {
+		p, err := s.Decline(ctx, Decider(whoAsks(ctx)), in.ID, in.Body.Reason)
+		return &answer[ProposalItem]{Body: proposalItem(p)}, err
+	})
 }
 
 // picture adds what the desk looks at: the figures and the audit trail.

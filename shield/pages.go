@@ -104,6 +104,7 @@ func (p *Pages) Routes(mux *http.ServeMux, door *account.Door) {
 	decide("/proposal/{id}/approve", p.approve)
 	look("/approve/{id}", p.approvePage)
 	decide("/approve/{id}", p.approve)
+	decide("/proposal/{id}/decline", p.decline)
 	look("/audit", p.audit)
 	if p.outbox != nil {
 		look("/mail", p.mail)
@@ -147,7 +148,7 @@ func commonOf(r *http.Request, who account.Person) common {
 		c.Form, c.Wrong.Form = h.Form, path.Base(h.Path)
 	}
 	switch d := r.URL.Query().Get("done"); d {
-	case "blocked", "second", "rejected", "withdrawn", "exempted", "approved", "released", "upheld", "appeal_rejected":
+	case "blocked", "second", "rejected", "withdrawn", "exempted", "approved", "declined", "released", "upheld", "appeal_rejected":
 		c.Done = "shield.done." + d
 	}
 	return c

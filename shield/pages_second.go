@@ -169,6 +169,23 @@ func (p *Pages) showProposal(w http.ResponseWriter, r *http.Request, status int,
 	return p.pages.Render(w, r, status, page, proposalData{common: c, P: rows[0], Fresh: c.Me.Fresh(p.frame.Clock().Now())})
 }
 
+// decline ends a proposal without doing it.
+func (p *Pages) decline(w http.ResponseWriter, r *http.Request, who account.Person) error {
+	if err := readForm(r); err != nil {
+		return err
+	}
+	_, err := p.s.Decline(r.Context(), Decider(who), r.PathValue("id"), r.PostForm.Get("reason"))
+	if err == nil {
+		return goTo(w, r, "/proposals", "declined")
+	}
+	c := commonOf(r, who)
+	status, err := c.beside("decline", err)
+	if err != nil {
+		return err
+	}
+	return p.showProposal(w, r, status, "proposal", c)
+}
+
 // approve is the second person's: exactly what stood on the page, by its digest.
 func (p *Pages) approve(w http.ResponseWriter, r *http.Request, who account.Person) error {
 	if err := readForm(r); err != nil {

@@ -415,6 +415,19 @@ func TestYoungAccountsDoNotApprove(t *testing.T) {
 	wantText(t, w.Body.String(), "younger than 24 hours")
 }
 
+func TestProposalIsDeclined(t *testing.T) {
+	c := newConsole(t)
+	c.fill()
+	path := regexp.MustCompile(`/proposal/[0-9a-f-]+`).FindString(c.get(c.dora, "/proposals"))
+	if w := c.do(c.dora, path+"/decline", url.Values{"reason": {""}}); w.Code != http.StatusUnprocessableEntity {
+		t.Errorf("no reason: got %d", w.Code)
+	}
+	wantText(t, c.post(c.dora, path+"/decline", url.Values{"reason": {"they mail from elsewhere"}}), "Declined. Nothing was done.", "0 proposals")
+	if page := text(c.get(c.dora, path)); strings.Contains(page, "Approve and do it") || strings.Contains(page, "Reason to decline") {
+		t.Errorf("a declined proposal can still be decided: %s", page)
+	}
+}
+
 func TestOrdersAreReleased(t *testing.T) {
 	c := newConsole(t)
 	c.fill()
@@ -468,7 +481,7 @@ func TestWhoMayOnlyLookSeesNoForm(t *testing.T) {
 		}
 	}
 	ref := c.caseOf("login.anchorbank-pay7.example")
-	for _, path := range []string{"/case/" + ref + "/confirm", "/case/" + ref + "/reject", "/block/B-2026-000001/withdraw", "/block-a-name", "/exempt", "/orders/release", "/appeal/A-2026-000001", "/proposal/x/approve"} {
+	for _, path := range []string{"/case/" + ref + "/confirm", "/case/" + ref + "/reject", "/block/B-2026-000001/withdraw", "/block-a-name", "/exempt", "/orders/release", "/appeal/A-2026-000001", "/proposal/x/approve", "/proposal/x/decline"} {
 		form := url.Values{"reason": {"x"}, "name": {"x.example"}, "cause": {"error"}, "issuer": {"cert"}, "decision": {"upheld"}, "digest": {"x"}}
 		if w := c.do(c.victor, path, form); w.Code != http.StatusForbidden {
 			t.Errorf("POST %s by a viewer: got %d, want 403", path, w.Code)
