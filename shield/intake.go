@@ -76,6 +76,9 @@ func (s *Shield) receiveReport(ctx context.Context, host, id string, body []byte
 		if err := desk.AddReceipt(tx, token.Hash(), "shield.report", id); err != nil {
 			return err
 		}
+		if err := reopen(tx, r.ReceivedAt); err != nil {
+			return err
+		}
 		s.facts.Append(tx, bolwerk.Host(host), fact.ReportReceived, id, struct{}{})
 		s.publishReceipt(tx, token.Hash(), door.Receipt{Kind: "report", State: "received", At: r.ReceivedAt})
 		tx.After(s.ring)
@@ -168,6 +171,9 @@ func (s *Shield) receiveAppeal(ctx context.Context, id string, body []byte) erro
 			Subject: in.Name.String(), Role: in.Role, Text: in.Text, Contact: in.Contact, ReceivedAt: in.At})
 		if err != nil {
 			return fmt.Errorf("appeal %s: %w", id, err)
+		}
+		if err := reopen(tx, in.At); err != nil {
+			return err
 		}
 		if fresh {
 			s.facts.Append(tx, bolwerk.Rule("door"), fact.AppealReceived, a.ID, struct{}{})

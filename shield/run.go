@@ -25,6 +25,7 @@ func (s *Shield) Run(ctx context.Context) error {
 	g.Go(func() error { return s.Sweep(ctx) })
 	g.Go(func() error { return s.guard.run(ctx, s.db) })
 	g.Go(func() error { return s.settleAll(ctx) })
+	g.Go(func() error { return s.countDays(ctx) })
 	g.Go(func() error { return s.tellAll(ctx) })
 	g.Go(func() error { return s.pollOrders(ctx) })
 	g.Go(func() error { return s.release(ctx) })

@@ -167,6 +167,19 @@ create table shield_hits (
   primary key (edge, boot, bucket, block)
 );
 create index shield_hits_block on shield_hits(block, bucket);
+create index shield_hits_bucket on shield_hits(bucket);
+create table shield_day (
+  day   bigint not null, -- keep figure: day of UTC, in days since 1970
+  month bigint not null, -- keep figure: its month, as 202611
+  what  text not null,   -- keep figure: what was counted, such as reports.channel
+  kind  text not null,   -- keep figure: of which kind, such as mail; a step of a histogram
+  n     bigint not null, -- keep figure: how many
+  primary key (day, what, kind)
+);
+create table shield_day_closed (
+  day bigint primary key, -- keep figure: a day that was counted
+  at  bigint not null     -- keep figure: when; 0 while it is being counted
+);
 create table shield_edge_pass (
   id   text primary key, -- keep case: name
   edge text not null,    -- keep case: where

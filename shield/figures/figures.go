@@ -164,9 +164,9 @@ type Rate struct {
 
 // Percent is a share as it may be shown.
 type Percent struct {
-	Known bool    `json:"known"`
-	Below bool    `json:"below,omitempty"` // Value is a bound: what is counted is not shown
-	Value float64 `json:"value"`
+	Known  bool    `json:"known"`
+	AtMost bool    `json:"at_most,omitempty"` // Value is a bound: what is counted is not shown
+	Value  float64 `json:"value"`
 }
 
 // Share is what of whole the parts are; a part below Least gives a bound.
@@ -175,19 +175,19 @@ func Share(whole Cell, parts ...Cell) Percent {
 		return Percent{}
 	}
 	var n int64
-	below := false
+	atMost := false
 	for _, p := range parts {
 		switch p.Mark {
 		case Held:
 			return Percent{}
 		case Few:
-			below = true
-			n += Least
+			atMost = true
+			n += Least - 1
 		default:
 			n += p.N
 		}
 	}
-	return Percent{true, below, 100 * float64(n) / float64(whole.N)}
+	return Percent{true, atMost, 100 * float64(n) / float64(whole.N)}
 }
 
 // Clock is how long something took, in seconds.

@@ -45,4 +45,12 @@ func Suppress(parts []int64) (total Cell, out []Cell) {
 	return Cell{N: sum}, out
 }
 
+// Alone is a number as it may be shown where no sum of it with others is.
+func Alone(n int64) Cell {
+	if few(n) {
+		return Cell{Mark: Few}
+	}
+	return Cell{N: n}
+}
+
 func few(n int64) bool { return n > 0 && n < Least }

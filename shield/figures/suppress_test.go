@@ -119,7 +119,7 @@ func TestShare(t *testing.T) {
 		want  Percent
 	}{
 		{n(200), []Cell{n(10), n(0)}, Percent{true, false, 5}},
-		{n(200), []Cell{few, n(5)}, Percent{true, true, 5}},
+		{n(200), []Cell{few, n(5)}, Percent{true, true, 4.5}},
 		{n(200), []Cell{held}, Percent{}},
 		{few, []Cell{few}, Percent{}},
 		{n(0), []Cell{n(0)}, Percent{}},
