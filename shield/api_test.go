@@ -28,6 +28,8 @@ import (
 	"bolwerk/internal/factlog"
 	"bolwerk/internal/idem"
 	"bolwerk/internal/job"
+	"bolwerk/internal/ledger"
+	"bolwerk/internal/ledger/ledgertest"
 	"bolwerk/internal/publish"
 	"bolwerk/internal/store"
 	"bolwerk/internal/store/storetest"
@@ -70,7 +72,7 @@ var peopled = sync.OnceValues(func() ([]byte, error) {
 })
 
 func people(ctx context.Context, db *store.DB) error {
-	if err := db.Migrate(ctx, audit.Schema(), factlog.Schema(), publish.Schema(), job.Schema(), blob.Schema(), desk.Schema(), account.Schema(), idem.Schema(), shield.Schema()); err != nil {
+	if err := db.Migrate(ctx, audit.Schema(), factlog.Schema(), publish.Schema(), ledger.Schema(), job.Schema(), blob.Schema(), desk.Schema(), account.Schema(), idem.Schema(), shield.Schema()); err != nil {
 		return err
 	}
 	accounts := account.New(db, shield.Published)
@@ -123,7 +125,7 @@ func newAPIDesk(t *testing.T) *apiDesk {
 	cfg.PublicURL = "http://public.bolwerk.example"
 	cfg.Issuers = []shield.Issuer{{Name: "cert", Public: "The national CERT", Ground: "law", KeyFile: filepath.Join(d.dir, "push.key")}}
 	d.Shield = shield.New(cfg, shield.Parts{DB: db, Clock: d.clock, Log: log, Facts: factlog.New(db, log), Vault: v, Blobs: blob.New(v),
-		Publish: publish.New(db, "test"), Metrics: prometheus.NewRegistry()})
+		Ledger: ledgertest.New(t, db, d.clock), Publish: publish.New(db, "test"), Metrics: prometheus.NewRegistry()})
 	if err := d.Load(t.Context()); err != nil {
 		t.Fatal(err)
 	}

@@ -184,6 +184,7 @@ func (s *Shield) place(tx *store.Tx, b Block) (Block, error) {
 			return err
 		}
 		s.facts.Append(tx, b.Actor, fact.BlockPlaced, b.ID, fact.Placed{Ref: b.Ref, Name: b.Name.String(), Scope: string(b.Scope), Pass: b.Pass, Order: b.OrderID, Until: b.Until, Epoch: epoch, Serial: serial})
+		s.ledger.Append(tx, leafOf(b, epoch, serial), b.Name.String())
 		return nil
 	})
 	return b, nil
@@ -228,6 +229,7 @@ func (s *Shield) end(tx *store.Tx, b Block, to State, by bolwerk.Actor, why, rea
 		return err
 	}
 	s.publish.Append(tx, CopyBlocks, copy.Entry{ID: b.ID, Version: b.Version, Removed: true}, func(tx *store.Tx, epoch, serial int64) error {
+		s.ledger.Append(tx, endOf(b, why, epoch, serial), "")
 		if _, err := tx.Exec(`update shield_block set ended_serial=$1 where id=$2`, serial, b.ID); err != nil {
 			return err
 		}

@@ -2,7 +2,9 @@ package shield
 
 import (
 	"context"
+	"errors"
 
+	"bolwerk"
 	"bolwerk/desk"
 	"bolwerk/internal/store"
 )
@@ -23,7 +25,7 @@ func (s *Shield) forget(ctx context.Context) error {
 	year := store.Micros(before)
 	after := [2]any{int64(0), ""} // reports of cases that live on are passed over
 	for _, step := range []func(*store.Tx) (int, error){
-		func(tx *store.Tx) (int, error) { return forgetBlocks(tx, year) },
+		func(tx *store.Tx) (int, error) { return s.forgetBlocks(tx, year) },
 		func(tx *store.Tx) (int, error) { return forgetCases(tx, year) },
 		func(tx *store.Tx) (int, error) { return forgetReports(tx, year, &after) },
 		func(tx *store.Tx) (int, error) { return forgetObservables(tx, year) },
@@ -65,10 +67,15 @@ func texts(tx *store.Tx, query string, args ...any) ([]string, error) {
 	return store.List(tx, func(scan func(...any) error) (t string, err error) { err = scan(&t); return t, err }, query, args...)
 }
 
-func forgetBlocks(tx *store.Tx, year int64) (int, error) {
+func (s *Shield) forgetBlocks(tx *store.Tx, year int64) (int, error) {
 	refs, err := texts(tx, `select ref from shield_block where state<>'in_force' and ended_at<$1 order by ended_at limit $2`, year, forgetSome)
 	if err != nil {
 		return 0, err
+	}
+	for _, ref := range refs {
+		if err := s.ledger.Forget(tx, ref); err != nil && !errors.Is(err, bolwerk.ErrNotFound) {
+			return 0, err
+		}
 	}
 	return len(refs), each(tx, refs,
 		`delete from desk_receipt where hash in (select receipt from desk_appeal where object=$1 and state='decided')`,

@@ -8,6 +8,7 @@ import (
 	"bolwerk"
 	"bolwerk/internal/audit"
 	"bolwerk/internal/copy"
+	"bolwerk/internal/ledger"
 	"bolwerk/internal/publish"
 	"bolwerk/internal/store"
 	"bolwerk/shield/edge"
@@ -29,6 +30,7 @@ func (s *Shield) Adopt(tx *store.Tx, e copy.Entry) error {
 		e.ID, r.Block, r.Pass, r.Name.String(), string(r.Scope), r.WWW, string(r.Action), r.Class, r.Brand, string(r.Ground), r.By, by.String(), r.Compromised, e.From, e.Until, e.Version, tx.NowMicros()); err != nil {
 		return fmt.Errorf("recover %s: %w", r.Block, err)
 	}
+	s.ledger.Append(tx, leafOf(Block{Ref: r.Block, Pass: r.Pass, Scope: r.Scope, WWW: r.WWW, Action: r.Action, Class: r.Class, Ground: r.Ground, Until: r.Until}, 0, 0), r.Name.String())
 	audit.Append(tx, by, "shield.block.recover", r.Block, "in force at a host, unknown to the backup", map[string]any{"name": r.Name, "scope": r.Scope})
 	if !r.Pass {
 		s.list(tx, Block{Ref: r.Block, Name: r.Name, Scope: r.Scope, WWW: r.WWW, Class: r.Class, Ground: r.Ground, By: r.By, From: r.Since, Until: r.Until, Version: e.Version})
@@ -75,6 +77,7 @@ func (s *Shield) WithdrawnElsewhere(tx *store.Tx, id string) error {
 			return err
 		}
 	}
+	s.ledger.Append(tx, endOf(Block{Ref: ref, Pass: pass}, string(ByMistake), 0, 0), "")
 	audit.Append(tx, by, "shield.block.withdraw", id, "a host had seen it withdrawn before the restore", nil)
 	return nil
 }
@@ -87,5 +90,9 @@ func BeginRestore(tx *store.Tx, p *publish.Desk, floor int64) (int64, error) {
 	if _, err := tx.Exec(`update desk_number set last=last+$1`, numbersGap); err != nil {
 		return 0, err
 	}
-	return p.BeginRestore(tx, CopyBlocks, []string{CopyPublic}, floor)
+	epoch, err := p.BeginRestore(tx, CopyBlocks, []string{CopyPublic}, floor)
+	if err != nil {
+		return 0, err
+	}
+	return epoch, ledger.BeginRestore(tx, epoch)
 }

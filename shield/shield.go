@@ -17,6 +17,7 @@ import (
 	"bolwerk/internal/clock"
 	"bolwerk/internal/factlog"
 	"bolwerk/internal/job"
+	"bolwerk/internal/ledger"
 	"bolwerk/internal/publish"
 	"bolwerk/internal/store"
 	"bolwerk/internal/vault"
@@ -48,6 +49,7 @@ type Shield struct {
 	vault   *vault.Vault
 	blobs   *blob.Store
 	publish *publish.Desk
+	ledger  *ledger.Desk
 	reader  *reading.Pool
 	guard   *guard
 	feed    *Feed
@@ -70,6 +72,7 @@ type Parts struct {
 	Vault   *vault.Vault
 	Blobs   *blob.Store
 	Publish *publish.Desk
+	Ledger  *ledger.Desk // the transparency log
 	Reader  *reading.Pool
 	Metrics prometheus.Registerer
 	// Resolvers answer "block explain": name and address of each.
@@ -80,7 +83,7 @@ type Parts struct {
 func New(cfg Config, p Parts) *Shield {
 	return &Shield{
 		cfg: cfg, db: p.DB, clock: p.Clock, log: p.Log, facts: p.Facts, vault: p.Vault, blobs: p.Blobs,
-		publish: p.Publish, reader: p.Reader, guard: newGuard(cfg, p.Log), count: newMetrics(p.Metrics, p.DB),
+		publish: p.Publish, ledger: p.Ledger, reader: p.Reader, guard: newGuard(cfg, p.Log), count: newMetrics(p.Metrics, p.DB),
 		wake: make(chan struct{}, 1), decided: make(chan struct{}, 1), ask: p.Resolvers, room: semaphore.NewWeighted(atOnceSize),
 	}
 }

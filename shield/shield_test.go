@@ -22,6 +22,8 @@ import (
 	"bolwerk/internal/factlog"
 	"bolwerk/internal/idem"
 	"bolwerk/internal/job"
+	"bolwerk/internal/ledger"
+	"bolwerk/internal/ledger/ledgertest"
 	"bolwerk/internal/publish"
 	"bolwerk/internal/store"
 	"bolwerk/internal/store/storetest"
@@ -60,7 +62,7 @@ type testShield struct {
 func newShield(t *testing.T) *testShield {
 	t.Helper()
 	s := &testShield{t: t, clock: clock.NewFake(start), dir: t.TempDir()}
-	db := storetest.Open(t, s.clock, audit.Schema(), factlog.Schema(), publish.Schema(), job.Schema(), blob.Schema(), desk.Schema(), account.Schema(), idem.Schema(), Schema())
+	db := storetest.Open(t, s.clock, audit.Schema(), factlog.Schema(), publish.Schema(), ledger.Schema(), job.Schema(), blob.Schema(), desk.Schema(), account.Schema(), idem.Schema(), Schema())
 	v, err := vault.Open(filepath.Join(s.dir, "keys"), s.clock)
 	if err != nil {
 		t.Fatal(err)
@@ -76,7 +78,7 @@ func newShield(t *testing.T) *testShield {
 	go func() { ended <- pool.Run(ctx) }()
 	t.Cleanup(func() { stop(); <-ended })
 	s.Shield = New(s.config(), Parts{DB: db, Clock: s.clock, Log: log, Facts: factlog.New(db, log), Vault: v, Blobs: blob.New(v),
-		Publish: publish.New(db, "test"), Reader: pool, Metrics: prometheus.NewRegistry()})
+		Ledger: ledgertest.New(t, db, s.clock), Publish: publish.New(db, "test"), Reader: pool, Metrics: prometheus.NewRegistry()})
 	if err := s.Load(t.Context()); err != nil {
 		t.Fatal(err)
 	}

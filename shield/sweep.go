@@ -202,6 +202,9 @@ func (s *Shield) retain(ctx context.Context) error {
 		if _, err := s.publish.Expire(tx); err != nil {
 			return err
 		}
+		if err := s.forgetNames(tx); err != nil {
+			return err
+		}
 		if _, err := desk.Expire(tx); err != nil {
 			return err
 		}

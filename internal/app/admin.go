@@ -70,7 +70,11 @@ func (d *Desk) admin(accounts http.Handler) http.Handler {
 			return nil, bolwerk.Invalid("audit verify: %v", err)
 		}
 		n, err := audit.Verify(ctx, d.db, in.Seen)
-		return map[string]any{"state": "whole", "entries": n}, err
+		if err != nil {
+			return nil, err
+		}
+		leaves, err := d.ledger.Verify(ctx)
+		return map[string]any{"state": "whole", "entries": n, "leaves": leaves}, err
 	})
 	route("GET /restore", func(ctx context.Context, _ *http.Request) (any, error) { return d.restoreState(ctx) })
 	route("POST /restore/release", func(ctx context.Context, _ *http.Request) (any, error) { return d.releaseRestore(ctx) })
@@ -149,6 +153,9 @@ func (d *Desk) releaseRestore(ctx context.Context) (any, error) {
 			return nil, err
 		}
 	}
+	if err := d.settleLog(ctx, true); err != nil {
+		return nil, err
+	}
 	var published int
 	var jobs int64
 	err = d.db.Write(ctx, store.Decision, func(tx *store.Tx) error {
@@ -157,6 +164,9 @@ func (d *Desk) releaseRestore(ctx context.Context) (any, error) {
 			return err
 		}
 		if jobs, err = job.Release(tx); err != nil {
+			return err
+		}
+		if err := d.shield.EndLost(tx); err != nil {
 			return err
 		}
 		audit.Append(tx, bolwerk.Socket(), "store.restore.release", "", "looked at", map[string]any{"published": published, "jobs": jobs})

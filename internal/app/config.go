@@ -6,6 +6,7 @@ import (
 	"io"
 	"net"
 	"net/netip"
+	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
@@ -379,4 +380,12 @@ func Print(path string, out io.Writer) error {
 		return err
 	}
 	return toml.NewEncoder(out).Encode(c)
+}
+
+// logName names the log after the public site: it is part of its public key.
+func (c Config) logName() string {
+	if u, err := url.Parse(c.Public.URL); err == nil && u.Host != "" {
+		return u.Host + "/log"
+	}
+	return "localhost/log"
 }

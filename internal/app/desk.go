@@ -26,7 +26,9 @@ import (
 	"bolwerk/internal/idem"
 	"bolwerk/internal/job"
 	"bolwerk/internal/join"
+	"bolwerk/internal/ledger"
 	"bolwerk/internal/mail"
+	"bolwerk/internal/openlog"
 	"bolwerk/internal/publish"
 	"bolwerk/internal/rpz"
 	"bolwerk/internal/seal"
@@ -39,7 +41,7 @@ import (
 
 // Schemas are the tables of the desk, in the order in which they are made.
 func Schemas() []store.Schema {
-	return []store.Schema{audit.Schema(), factlog.Schema(), blob.Schema(), job.Schema(), publish.Schema(), account.Schema(), idem.Schema(), hosts.Schema(), desk.Schema(), shield.Schema()}
+	return []store.Schema{audit.Schema(), factlog.Schema(), blob.Schema(), job.Schema(), publish.Schema(), account.Schema(), idem.Schema(), hosts.Schema(), ledger.Schema(), desk.Schema(), shield.Schema()}
 }
 
 // Desk is the role desk, built.
@@ -54,6 +56,7 @@ type Desk struct {
 	hosts     *hosts.List
 	authority *join.Authority
 	publish   *publish.Desk
+	ledger    *ledger.Desk
 	vault     *vault.Vault
 
 	back  []part // work: ends after the doors
@@ -86,9 +89,17 @@ func BuildDesk(ctx context.Context, cfg Config, env Env) (_ *Desk, err error) {
 	facts := factlog.New(d.db, env.Log)
 	jobs := job.New(d.db, env.Clock, env.Log)
 	d.publish = publish.New(d.db, cfg.Operator)
+	key, err := ledger.OpenKey(filepath.Join(dir, "keys", "log.key"), cfg.logName())
+	if err != nil {
+		return nil, err
+	}
+	d.ledger = ledger.New(d.db, key, env.Clock)
+	if err := d.ledger.Begin(ctx); err != nil {
+		return nil, err
+	}
 	pool := reading.NewPool(cfg.Shield.Readers, env.Reader, 0, env.Log)
 	d.shield = shield.New(cfg.Shield, shield.Parts{DB: d.db, Clock: env.Clock, Log: env.Log, Facts: facts, Vault: d.vault, Blobs: blob.New(d.vault),
-		Publish: d.publish, Reader: pool, Metrics: reg, Resolvers: cfg.resolvers()})
+		Publish: d.publish, Ledger: d.ledger, Reader: pool, Metrics: reg, Resolvers: cfg.resolvers()})
 	if err := d.shield.Load(ctx); err != nil {
 		return nil, err
 	}
@@ -185,6 +196,7 @@ func (d *Desk) buildHosts(reg prometheus.Registerer) error {
 	d.authority.Routes(mux)
 	mux.Handle("/v1/handin", d.authority.Require(receiver, join.Intake, join.Edge))
 	mux.Handle("/v1/handin/", d.authority.Require(receiver, join.Intake, join.Edge))
+	mux.Handle(openlog.Path, d.authority.Require(ledger.NewHandler(d.ledger, d.env.Clock, d.env.Log), join.Intake))
 	mux.Handle("/v1/copy/", d.authority.Require(copies, join.Intake, join.Edge))
 	l, err := net.Listen("tcp", d.cfg.Hosts.Listen)
 	if err != nil {

@@ -12,6 +12,7 @@ import (
 	"bolwerk/internal/handin"
 	"bolwerk/internal/join"
 	"bolwerk/internal/mail"
+	"bolwerk/internal/openlog"
 	"bolwerk/internal/web"
 	"bolwerk/shield/aid"
 	"bolwerk/shield/door"
@@ -57,7 +58,11 @@ func BuildIntake(ctx context.Context, cfg Config, env Env, dir string) (*Intake,
 	if err != nil {
 		return nil, err
 	}
-	d, err := door.New(cfg.door(), door.With{Put: spool.Put, Frame: frame, Clock: env.Clock, Log: env.Log, Metrics: reg})
+	public, err := openlog.Open(filepath.Join(dir, "log"))
+	if err != nil {
+		return nil, err
+	}
+	d, err := door.New(cfg.door(), door.With{Put: spool.Put, Log: env.Log, OpenLog: public, Frame: frame, Clock: env.Clock, Metrics: reg})
 	if err != nil {
 		return nil, err
 	}
@@ -76,6 +81,10 @@ func BuildIntake(ctx context.Context, cfg Config, env Env, dir string) (*Intake,
 	if err := follower.Register(reg); err != nil {
 		return nil, err
 	}
+	history := openlog.NewFollower(public, client, host.Base(), env.Clock, env.Log)
+	if err := history.Register(reg); err != nil {
+		return nil, err
+	}
 	sender := handin.NewSender(spool, client, host.Base(), env.Log)
 	return &Intake{env: env, follower: follower,
 		front: []part{
@@ -85,7 +94,7 @@ func BuildIntake(ctx context.Context, cfg Config, env Env, dir string) (*Intake,
 			}},
 		},
 		back: []part{
-			{"hand-in", sender.Run}, {"copy public", follower.Run},
+			{"hand-in", sender.Run}, {"copy public", follower.Run}, {"transparency log", history.Run},
 			{"certificate", func(ctx context.Context) error { return host.Run(ctx, client) }},
 		}}, nil
 }

@@ -203,6 +203,9 @@ func (d *Desk) restoring(ctx context.Context) error {
 		if err := d.tryReconcile(ctx); err != nil && ctx.Err() == nil {
 			d.env.Log.Error("restore not reconciled", "alarm", true, "err", err)
 		}
+		if err := d.settleLog(ctx, false); err != nil && ctx.Err() == nil {
+			d.env.Log.Error("transparency log not settled after a restore", "alarm", true, "err", err)
+		}
 		select {
 		case <-ctx.Done():
 			return nil
@@ -240,6 +243,45 @@ func (d *Desk) tryReconcile(ctx context.Context) error {
 	if err == nil {
 		d.env.Log.Warn("restore reconciled with the edges: a person looks and releases it", "alarm", true,
 			"kept", r.Kept, "recovered", r.Recovered, "withdrawn", r.Withdrawn, "held", r.Held)
+	}
+	return err
+}
+
+// settleLog lets the transparency log go on once every intake has told what it
+// holds. Where one has not, or holds another history, released says that a person
+// has looked: then the log begins anew.
+func (d *Desk) settleLog(ctx context.Context, released bool) error {
+	asking, err := d.ledger.Asking(ctx)
+	if err != nil || !asking {
+		return err
+	}
+	told, err := d.ledger.Told(ctx)
+	if err != nil {
+		return err
+	}
+	all, err := d.hosts.All(ctx)
+	if err != nil {
+		return err
+	}
+	known, intakes := true, 0
+	for _, h := range all {
+		if h.Role == string(join.Intake) && h.State == "in" {
+			intakes++
+			known = known && told[h.Name]
+		}
+	}
+	// Without any intake nothing was ever published, but a person says so.
+	if !released && (!known || intakes == 0) {
+		return nil
+	}
+	err = d.db.Write(ctx, store.Decision, func(tx *store.Tx) error {
+		if err := d.ledger.Settle(tx, known, d.shield.LogAgain); err != nil || !known {
+			return err
+		}
+		return d.shield.EndAsLogged(tx)
+	})
+	if err == nil && !known {
+		d.env.Log.Warn("the transparency log begins anew: an intake could not tell what it holds, or holds another history", "alarm", true)
 	}
 	return err
 }
@@ -302,10 +344,10 @@ func AuditVerify(ctx context.Context, data, edge string, out io.Writer) error {
 			seen = append(seen, h.Head.Audit)
 		}
 	}
-	var got struct{ Entries int64 }
+	var got struct{ Entries, Leaves int64 }
 	if err := AdminCall(ctx, data, "POST", "/audit/verify", map[string]any{"seen": seen}, &got); err != nil {
 		return err
 	}
-	fmt.Fprintf(out, "the audit trail is whole: %d entries, %d heads compared\n", got.Entries, len(seen))
+	fmt.Fprintf(out, "the audit trail is whole: %d entries, %d heads compared; the transparency log has %d leaves\n", got.Entries, len(seen), got.Leaves)
 	return nil
 }

@@ -24,6 +24,7 @@ var Keep = map[string]string{
 	"reply":  "7 days after the answer: how to reach the reporter",
 	"staff":  "as long as the account exists, and a year after",
 	"figure": "for ever; counts without persons",
+	"name":   "until a year after the block ended (30 days for a hacked site), or until a decision: opens a name in the transparency log",
 	"secret": "until it is used, changed or expires; stored as a hash or sealed",
 }
 

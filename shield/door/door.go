@@ -16,6 +16,7 @@ import (
 	"bolwerk"
 	"bolwerk/internal/clock"
 	"bolwerk/internal/mail"
+	"bolwerk/internal/openlog"
 	"bolwerk/internal/web"
 	"bolwerk/shield/edge"
 )
@@ -36,6 +37,7 @@ type Door struct {
 	log     *slog.Logger
 	count   *metrics
 	openapi []byte
+	history *openlog.Store
 
 	list                  listing
 	issued                issued
@@ -50,6 +52,8 @@ type With struct {
 	Frame *web.Frame // of a web.Site that Site made
 	Clock clock.Clock
 	Log   *slog.Logger
+	// OpenLog is the transparency log, served under openlog.Prefix; nil is none.
+	OpenLog *openlog.Store
 	// Metrics may be nil in tests.
 	Metrics prometheus.Registerer
 }
@@ -81,7 +85,7 @@ func Site(s web.Site) (web.Site, error) {
 
 // New makes a door. cfg has passed Validate.
 func New(cfg Config, with With) (*Door, error) {
-	d := &Door{cfg: cfg, put: with.Put, frame: with.Frame, clock: with.Clock, log: with.Log,
+	d := &Door{cfg: cfg, put: with.Put, frame: with.Frame, clock: with.Clock, log: with.Log, history: with.OpenLog,
 		reports: newQuota(int64(cfg.ReportsPerHour)), bytes: newQuota(cfg.BytesPerHour), looks: newQuota(int64(cfg.LooksPerHour)),
 		uploads: newPlaces(cfg.Uploads)}
 	d.list.clear()
@@ -237,7 +241,7 @@ func (d *Door) openBody(w http.ResponseWriter, r *http.Request, max int64) (leav
 // Handler is the public site.
 func (d *Door) Handler() http.Handler {
 	mux := http.NewServeMux()
-	for pattern, fn := range map[string]web.Func{
+	routes := map[string]web.Func{
 		"POST /api/v1/reports":        d.apiReport,
 		"GET /api/v1/receipts/{code}": d.apiReceipt,
 		"GET /api/v1/names/{name}":    d.apiName,
@@ -249,7 +253,9 @@ func (d *Door) Handler() http.Handler {
 		"GET /name":                   d.namePage,
 		"POST /appeal":                d.appealForm,
 		"GET /robots.txt":             robots,
-	} {
+	}
+	d.logRoutes(routes)
+	for pattern, fn := range routes {
 		mux.Handle(pattern, d.frame.Do(fn))
 	}
 	return d.frame.Handler(mux)
@@ -260,7 +266,7 @@ func (d *Door) Handler() http.Handler {
 func robots(w http.ResponseWriter, _ *http.Request) error {
 	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
 	w.Header().Set("Cache-Control", "public, max-age=86400")
-	_, err := fmt.Fprint(w, "User-agent: *\nDisallow: /api/\nDisallow: /name?\n")
+	_, err := fmt.Fprint(w, "User-agent: *\nDisallow: /api/\nDisallow: /name?\nDisallow: /log/\n")
 	return err
 }
 

@@ -1,0 +1,41 @@
+package door
+
+import (
+	"net/http"
+
+	"bolwerk"
+	"bolwerk/internal/openlog"
+	"bolwerk/internal/web"
+)
+
+// logRoutes adds the transparency log to the site.
+func (d *Door) logRoutes(routes map[string]web.Func) {
+	if d.history == nil {
+		return
+	}
+	routes["GET "+openlog.Prefix+"key"] = d.history.ServeKey
+	routes["GET "+openlog.Prefix+"checkpoint"] = d.history.ServeCheckpoint
+	routes["GET "+openlog.Prefix+"tile/"] = d.history.ServeTile
+	routes["GET "+openlog.Prefix+"names/{name}"] = d.logName
+}
+
+// logName opens what the log says about a name.
+func (d *Door) logName(w http.ResponseWriter, r *http.Request) error {
+	private(w.Header())
+	if err := d.mayLook(r); err != nil {
+		return err
+	}
+	name, err := parseName(r.PathValue("name"))
+	var out openlog.Opened
+	if err == nil {
+		out, err = d.history.Look(name)
+	}
+	if err == nil && len(out.Entries) == 0 {
+		err = bolwerk.WithHint(bolwerk.NotFound("the log opens nothing for %s", name), "it was never blocked here under exactly this name, or its name was erased from the log")
+	}
+	d.count.looked("log", err == nil, err)
+	if err != nil {
+		return err
+	}
+	return web.WriteJSON(w, http.StatusOK, out)
+}
