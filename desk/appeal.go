@@ -1,6 +1,7 @@
 package desk
 
 import (
+	"cmp"
 	"time"
 
 	"bolwerk"
@@ -109,9 +110,73 @@ func FindAppeal(tx *store.Tx, v *vault.Vault, id string) (Appeal, error) {
 	return a, nil
 }
 
-// Appeals lists appeals in a state, those due first.
-func Appeals(tx *store.Tx, state string, limit int) ([]Appeal, error) {
-	return store.List(tx, readAppeal, `select `+appealColumns+` from desk_appeal where state=$1 order by due_at limit $2`, state, limit)
+// AppealFilter says which appeals a list shows.
+type AppealFilter struct {
+	State string // received or decided; both where empty
+	Query string // part of the name
+	After string // id of the last one of the page before
+	Limit int    // 1 to 500; 50 where 0
+}
+
+func (f AppealFilter) states() []string {
+	if f.State == "" {
+		return []string{"received", "decided"}
+	}
+	return []string{f.State}
+}
+
+func (f AppealFilter) in(state string) (w Where) {
+	w.And("state=?", state)
+	w.Like("subject", f.Query)
+	return w
+}
+
+// Appeals lists appeals: of those that wait the ones that are due first, of
+// those that are decided the newest first.
+func Appeals(tx *store.Tx, f AppealFilter) ([]Appeal, error) {
+	var due int64
+	if f.After != "" {
+		if err := tx.Row(`select due_at from desk_appeal where id=$1`, f.After).Scan(&due); err != nil {
+			if store.None(err) {
+				return nil, bolwerk.NotFound("no appeal %q", f.After)
+			}
+			return nil, err
+		}
+	}
+	limit := pageSize(f.Limit)
+	w, order := f.in(f.State), "due_at, id"
+	if f.State == "decided" {
+		order = "due_at desc, id desc"
+		if f.After != "" {
+			w.And("(due_at,id)<(?,?)", due, f.After)
+		}
+	} else if f.After != "" {
+		w.And("(due_at,id)>(?,?)", due, f.After)
+	}
+	query, args := w.Select(appealColumns+" from desk_appeal", order, limit)
+	return store.List(tx, readAppeal, query, args...)
+}
+
+// AppealsByAge lists appeals newest first, for programs that follow every page.
+func AppealsByAge(tx *store.Tx, f AppealFilter) ([]Appeal, error) {
+	return EachState(f.states(), pageSize(f.Limit), func(state string, limit int) ([]Appeal, error) {
+		w := f.in(state)
+		w.And("id<?", below(f.After))
+		query, args := w.Select(appealColumns+" from desk_appeal", "id desc", limit)
+		return store.List(tx, readAppeal, query, args...)
+	}, func(a, b Appeal) int { return cmp.Compare(b.ID, a.ID) })
+}
+
+// CountAppeals counts what f lists on all its pages.
+func CountAppeals(tx *store.Tx, f AppealFilter) (all Counted, err error) {
+	for _, state := range f.states() {
+		n, err := Count(tx, "desk_appeal", f.in(state))
+		if err != nil {
+			return all, err
+		}
+		all = all.Add(n)
+	}
+	return all, nil
 }
 
 // AppealsAbout lists the appeals against a measure, oldest first.

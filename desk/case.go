@@ -1,6 +1,7 @@
 package desk
 
 import (
+	"cmp"
 	"time"
 
 	"bolwerk"
@@ -110,21 +111,22 @@ type CaseFilter struct {
 	Limit      int         // 1 to 500; 50 where 0
 }
 
+func (f CaseFilter) states() []CaseState {
+	if len(f.States) == 0 {
+		return []CaseState{Gathering, Waiting, Second, Decided, Closed}
+	}
+	return f.States
+}
+
+// in is the condition of the cases in one state that f lists.
+func (f CaseFilter) in(state CaseState) (w Where) {
+	w.And("capability=? and state=?", f.Capability, string(state))
+	w.Like("subject", f.Query)
+	return w
+}
+
 // Cases lists cases: those that wait by priority, then the newest first.
 func Cases(tx *store.Tx, f CaseFilter) ([]Case, error) {
-	limit := f.Limit
-	if limit <= 0 {
-		limit = 50
-	}
-	limit = min(limit, 500)
-	in := [5]string{}
-	copy(in[:], []string{string(Gathering), string(Waiting), string(Second), string(Decided), string(Closed)})
-	if len(f.States) > 0 {
-		in = [5]string{}
-		for i, s := range f.States[:min(len(f.States), 5)] {
-			in[i] = string(s)
-		}
-	}
 	prio, opened := int64(1)<<60, int64(1)<<60
 	if f.After != "" {
 		c, err := FindCase(tx, f.After)
@@ -133,17 +135,43 @@ func Cases(tx *store.Tx, f CaseFilter) ([]Case, error) {
 		}
 		prio, opened = c.Priority, store.Micros(c.OpenedAt)
 	}
-	return store.List(tx, readCase, `select `+caseColumns+` from desk_case
-		where capability=$1 and state in ($2,$3,$4,$5,$6) and subject like $7 escape '\'
-		and (priority < $8 or (priority = $8 and (opened_at < $9 or (opened_at = $9 and id < $10))))
-		order by priority desc, opened_at desc, id desc limit $11`,
-		f.Capability, in[0], in[1], in[2], in[3], in[4], "%"+EscapeLike(f.Query)+"%", prio, opened, f.After, limit)
+	return EachState(f.states(), pageSize(f.Limit), func(state CaseState, limit int) ([]Case, error) {
+		w := f.in(state)
+		w.And("(priority,opened_at,id)<(?,?,?)", prio, opened, below(f.After))
+		query, args := w.Select(caseColumns+" from desk_case", "priority desc, opened_at desc, id desc", limit)
+		return store.List(tx, readCase, query, args...)
+	}, func(a, b Case) int {
+		return cmp.Or(cmp.Compare(b.Priority, a.Priority), b.OpenedAt.Compare(a.OpenedAt), cmp.Compare(b.ID, a.ID))
+	})
 }
 
-// CountCases counts the cases of a capability by state.
-func CountCases(tx *store.Tx, capability string) (map[CaseState]int64, error) {
+// CasesByAge lists cases newest first, for programs that follow every page: a
+// case's place does not move while they do, as it does with its priority.
+func CasesByAge(tx *store.Tx, f CaseFilter) ([]Case, error) {
+	return EachState(f.states(), pageSize(f.Limit), func(state CaseState, limit int) ([]Case, error) {
+		w := f.in(state)
+		w.And("id<?", below(f.After))
+		query, args := w.Select(caseColumns+" from desk_case", "id desc", limit)
+		return store.List(tx, readCase, query, args...)
+	}, func(a, b Case) int { return cmp.Compare(b.ID, a.ID) })
+}
+
+// CountCases counts what Cases lists with f on all its pages.
+func CountCases(tx *store.Tx, f CaseFilter) (all Counted, err error) {
+	for _, state := range f.states() {
+		n, err := Count(tx, "desk_case", f.in(state))
+		if err != nil {
+			return all, err
+		}
+		all = all.Add(n)
+	}
+	return all, nil
+}
+
+// CountOpen counts the cases of a capability that are not decided, by state.
+func CountOpen(tx *store.Tx, capability string) (map[CaseState]int64, error) {
 	out := map[CaseState]int64{}
-	err := tx.Each(`select state, count(*) from desk_case where capability=$1 group by state`, []any{capability}, func(scan func(...any) error) error {
+	err := tx.Each(`select state, count(*) from desk_case where capability=$1 and state in ('gathering','waiting','second') group by state`, []any{capability}, func(scan func(...any) error) error {
 		var s CaseState
 		var n int64
 		err := scan(&s, &n)

@@ -1,7 +1,7 @@
 package desk
 
 import (
-	"fmt"
+	"cmp"
 	"time"
 
 	"bolwerk"
@@ -74,19 +74,54 @@ func FindOrder(tx *store.Tx, id string) (Order, error) {
 	return o, err
 }
 
-// Orders lists orders of an issuer and state ("" is any), newest first.
-func Orders(tx *store.Tx, issuer, state, after string, limit int) ([]Order, error) {
-	if after == "" {
-		after = "g" // above every id: they are hexadecimal
+// OrderFilter says which orders a list shows.
+type OrderFilter struct {
+	Issuer string // all where empty
+	State  string // all where empty
+	Query  string // part of the name
+	After  string // id of the last one of the page before
+	Limit  int    // 50 where 0
+}
+
+func (f OrderFilter) states() []string {
+	if f.State == "" {
+		return []string{"held", "in_force", "refused", "lifted", "ended"}
 	}
-	where, args := `id<$1`, []any{after, limit}
-	for _, c := range [][2]string{{"issuer", issuer}, {"state", state}} {
-		if c[1] != "" { // only what is asked for: so an index helps
-			args = append(args, c[1])
-			where += fmt.Sprintf(" and %s=$%d", c[0], len(args))
+	return []string{f.State}
+}
+
+func (f OrderFilter) in(state string) (w Where) {
+	if f.Issuer != "" {
+		w.And("issuer=?", f.Issuer)
+	}
+	w.And("state=?", state)
+	w.Like("subject", f.Query)
+	return w
+}
+
+// Orders lists orders, newest first.
+func Orders(tx *store.Tx, f OrderFilter) ([]Order, error) {
+	if f.Limit <= 0 {
+		f.Limit = pageSize(0)
+	}
+	return EachState(f.states(), f.Limit, func(state string, limit int) ([]Order, error) {
+		w := f.in(state)
+		w.And("id<?", below(f.After))
+		query, args := w.Select(orderColumns+" from desk_order", "id desc", limit)
+		return store.List(tx, readOrder, query, args...)
+	}, func(a, b Order) int { return cmp.Compare(b.ID, a.ID) })
+}
+
+// CountOrders counts what Orders lists with f on all its pages.
+func CountOrders(tx *store.Tx, f OrderFilter) (all Counted, err error) {
+	for _, state := range f.states() {
+		n, err := Count(tx, "desk_order", f.in(state))
+		if err != nil {
+			return all, err
 		}
+		all = all.Add(n)
 	}
-	return store.List(tx, readOrder, `select `+orderColumns+` from desk_order where `+where+` order by id desc limit $2`, args...)
+	return all, nil
 }
 
 // HeldOrders lists the oldest orders of an issuer that are held back, and were

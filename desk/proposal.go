@@ -83,9 +83,23 @@ func FindProposal(tx *store.Tx, id string) (Proposal, error) {
 	return p, err
 }
 
-// OpenProposals lists what waits for a second person, oldest first.
-func OpenProposals(tx *store.Tx, limit int) ([]Proposal, error) {
-	return store.List(tx, readProposal, `select `+proposalColumns+` from desk_proposal where state='open' order by at limit $1`, limit)
+// OpenProposals lists what waits for a second person, oldest first, from the one
+// behind the proposal of the id after.
+func OpenProposals(tx *store.Tx, after string, limit int) ([]Proposal, error) {
+	var at int64
+	if after != "" {
+		p, err := FindProposal(tx, after)
+		if err != nil {
+			return nil, err
+		}
+		at = store.Micros(p.At)
+	}
+	return store.List(tx, readProposal, `select `+proposalColumns+` from desk_proposal where state='open' and (at,id)>($1,$2) order by at, id limit $3`, at, after, limit)
+}
+
+// CountProposals counts what waits for a second person.
+func CountProposals(tx *store.Tx) (Counted, error) {
+	return Count(tx, "desk_proposal", Where{SQL: "state='open'"})
 }
 
 // Approve records that actor approves exactly the proposal with digest, and

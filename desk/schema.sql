@@ -24,7 +24,8 @@ create table desk_case (
   closed_at  bigint not null       -- keep case: when it was decided
 );
 create unique index desk_case_open on desk_case(capability, subject) where state in ('gathering','waiting','second');
-create index desk_case_queue on desk_case(capability, state, priority);
+create index desk_case_queue on desk_case(capability, state, priority, opened_at, id, subject);
+create index desk_case_age on desk_case(capability, state, id, subject);
 create index desk_case_subject on desk_case(capability, subject, opened_at);
 create table desk_proposal (
   id      text primary key, -- keep case: name
@@ -40,6 +41,7 @@ create table desk_proposal (
 );
 create index desk_case_over on desk_case(touched_at) where state in ('decided','closed');
 create index desk_proposal_case on desk_proposal(case_id, state);
+create index desk_proposal_open on desk_proposal(at, id) where state='open';
 create table desk_approval (
   proposal text not null,   -- keep case: which proposal
   digest   text not null,   -- keep case: what exactly was approved
@@ -65,7 +67,9 @@ create table desk_appeal (
   due_at      bigint not null,      -- keep case: when it must be decided
   decided_at  bigint not null       -- keep case: when it was
 );
-create index desk_appeal_state on desk_appeal(state, due_at);
+create index desk_appeal_state on desk_appeal(state, due_at, id);
+create index desk_appeal_age on desk_appeal(state, id);
+create index desk_appeal_object on desk_appeal(object, received_at);
 create unique index desk_appeal_one on desk_appeal(object) where state='received' and object<>'';
 create table desk_notice (
   id        text primary key, -- keep case: name
@@ -105,6 +109,6 @@ create table desk_order (
   changed_at bigint not null, -- keep case: last change
   unique (issuer, external)
 );
-create index desk_order_state on desk_order(issuer, state, id);
+create index desk_order_state on desk_order(issuer, state, id, subject);
 create index desk_order_changed on desk_order(issuer, changed_at, id);
-create index desk_order_any on desk_order(state, id);
+create index desk_order_any on desk_order(state, id, subject);

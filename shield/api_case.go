@@ -132,14 +132,8 @@ func (s *Shield) CasesByAge(ctx context.Context, f desk.CaseFilter) (rows []Case
 		if err != nil {
 			return err
 		}
-		for _, c := range cases {
-			r, err := rowOf(tx, c)
-			if err != nil {
-				return err
-			}
-			rows = append(rows, r)
-		}
-		return nil
+		rows, err = rowsOf(tx, cases)
+		return err
 	})
 	return rows, err
 }

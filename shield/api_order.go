@@ -41,9 +41,9 @@ func proposalItem(p desk.Proposal) ProposalItem {
 	return i
 }
 
-// AppealsByAge lists appeals in a state ("" is any), newest first.
-func (s *Shield) AppealsByAge(ctx context.Context, state, after string, limit int) (out []desk.Appeal, err error) {
-	err = s.db.Read(ctx, func(tx *store.Tx) error { out, err = desk.AppealsByAge(tx, state, after, limit); return err })
+// AppealsByAge lists appeals newest first.
+func (s *Shield) AppealsByAge(ctx context.Context, f desk.AppealFilter) (out []desk.Appeal, err error) {
+	err = s.db.Read(ctx, func(tx *store.Tx) error { out, err = desk.AppealsByAge(tx, f); return err })
 	return out, err
 }
 
@@ -53,9 +53,10 @@ func (a *API) orders(api huma.API) {
 		Window
 		Issuer string `query:"issuer" maxLength:"100"`
 		State  string `query:"state" enum:"held,in_force,refused,lifted,ended"`
+		Query  string `query:"q" maxLength:"253" doc:"part of the name"`
 	}
 	add(a, api, account.Look, "GET", "/orders", "List orders of authorities", func(ctx context.Context, in *list) (*answer[page[desk.Order]], error) {
-		rows, err := s.Orders(ctx, in.Issuer, in.State, in.Cursor, in.Limit)
+		rows, err := s.Orders(ctx, desk.OrderFilter{Issuer: in.Issuer, State: in.State, Query: strings.ToLower(in.Query), After: in.Cursor, Limit: in.Limit})
 		return paged(in.Window, rows, func(o desk.Order) string { return o.ID }), err
 	})
 	add(a, api, account.Look, "GET", "/orders/{id}", "Show an order", func(ctx context.Context, in *ByID) (*answer[desk.Order], error) {
@@ -109,7 +110,7 @@ func (a *API) appeals(api huma.API) {
 		State string `query:"state" enum:"received,decided"`
 	}
 	add(a, api, account.Look, "GET", "/appeals", "List appeals", func(ctx context.Context, in *list) (*answer[page[AppealItem]], error) {
-		rows, err := s.AppealsByAge(ctx, in.State, in.Cursor, in.Limit)
+		rows, err := s.AppealsByAge(ctx, desk.AppealFilter{State: in.State, After: in.Cursor, Limit: in.Limit})
 		items := make([]AppealItem, len(rows))
 		for i, r := range rows {
 			items[i] = AppealItem{r.Subject, r}
@@ -137,7 +138,7 @@ func (a *API) appeals(api huma.API) {
 		return show(ctx, in.ID)
 	})
 	add(a, api, account.Look, "GET", "/proposals", "List what waits for a second person, oldest first", func(ctx context.Context, _ *struct{}) (*answer[page[ProposalItem]], error) {
-		rows, err := s.Proposals(ctx)
+		rows, err := s.Proposals(ctx, "", 200)
 		items := make([]ProposalItem, len(rows))
 		for i, p := range rows {
 			items[i] = proposalItem(p)

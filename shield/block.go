@@ -1,8 +1,8 @@
 package shield
 
 import (
+	"cmp"
 	"encoding/json"
-	"fmt"
 	"time"
 
 	"bolwerk"
@@ -308,6 +308,19 @@ type BlockFilter struct {
 	Limit int    // 1 to 500; 50 where 0
 }
 
+func (f BlockFilter) states() []State {
+	if f.State == "" {
+		return []State{InForce, Expired, Withdrawn}
+	}
+	return []State{f.State}
+}
+
+func (f BlockFilter) in(state State) (w desk.Where) {
+	w.And("pass=? and state=?", f.Pass, string(state))
+	w.Like("name", f.Query)
+	return w
+}
+
 func listBlocks(tx *store.Tx, f BlockFilter) ([]Block, error) {
 	limit := f.Limit
 	if limit <= 0 {
@@ -317,18 +330,10 @@ func listBlocks(tx *store.Tx, f BlockFilter) ([]Block, error) {
 	if after == "" {
 		after = "g" // above every id: they are hexadecimal
 	}
-	where, args := `pass=$1 and id<$2`, []any{f.Pass, after, min(limit, 500)}
-	switch f.State { // in the words of the indexes
-	case "":
-	case InForce:
-		where += ` and state='in_force'`
-	default:
-		args = append(args, string(f.State))
-		where += fmt.Sprintf(` and state<>'in_force' and state=$%d`, len(args))
-	}
-	if f.Query != "" {
-		args = append(args, "%"+desk.EscapeLike(f.Query)+"%")
-		where += fmt.Sprintf(` and name like $%d escape '\'`, len(args))
-	}
-	return store.List(tx, readBlock, `select `+blockColumns+` from shield_block where `+where+` order by id desc limit $3`, args...)
+	return desk.EachState(f.states(), min(limit, 500), func(state State, limit int) ([]Block, error) {
+		w := f.in(state)
+		w.And("id<?", after)
+		query, args := w.Select(blockColumns+" from shield_block", "id desc", limit)
+		return store.List(tx, readBlock, query, args...)
+	}, func(a, b Block) int { return cmp.Compare(b.ID, a.ID) })
 }

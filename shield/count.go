@@ -8,35 +8,36 @@ import (
 )
 
 // CountCases counts what Cases lists with f on all its pages.
-func (s *Shield) CountCases(ctx context.Context, f desk.CaseFilter) (n int64, err error) {
-	err = s.db.Read(ctx, func(tx *store.Tx) error {
-		for _, state := range f.States {
-			var some int64
-			if err := tx.Row(`select count(*) from desk_case where capability=$1 and state=$2 and subject like $3 escape '\'`,
-				Name, string(state), "%"+desk.EscapeLike(f.Query)+"%").Scan(&some); err != nil {
-				return err
-			}
-			n += some
-		}
-		return nil
-	})
+func (s *Shield) CountCases(ctx context.Context, f desk.CaseFilter) (n desk.Counted, err error) {
+	f.Capability = Name
+	err = s.db.Read(ctx, func(tx *store.Tx) error { n, err = desk.CountCases(tx, f); return err })
 	return n, err
 }
 
 // CountBlocks counts what Blocks lists with f on all its pages.
-func (s *Shield) CountBlocks(ctx context.Context, f BlockFilter) (n int64, err error) {
+func (s *Shield) CountBlocks(ctx context.Context, f BlockFilter) (all desk.Counted, err error) {
 	err = s.db.Read(ctx, func(tx *store.Tx) error {
-		return tx.Row(`select count(*) from shield_block where pass=$1 and (state=$2 or $2='') and name like $3 escape '\'`,
-			f.Pass, string(f.State), "%"+desk.EscapeLike(f.Query)+"%").Scan(&n)
+		for _, state := range f.states() {
+			n, err := desk.Count(tx, "shield_block", f.in(state))
+			if err != nil {
+				return err
+			}
+			all = all.Add(n)
+		}
+		return nil
 	})
+	return all, err
+}
+
+// CountOrders counts what Orders lists with f on all its pages.
+func (s *Shield) CountOrders(ctx context.Context, f desk.OrderFilter) (n desk.Counted, err error) {
+	err = s.db.Read(ctx, func(tx *store.Tx) error { n, err = desk.CountOrders(tx, f); return err })
 	return n, err
 }
 
-// CountOrders counts what Orders lists on all its pages.
-func (s *Shield) CountOrders(ctx context.Context, issuer, state string) (n int64, err error) {
-	err = s.db.Read(ctx, func(tx *store.Tx) error {
-		return tx.Row(`select count(*) from desk_order where (issuer=$1 or $1='') and (state=$2 or $2='')`, issuer, state).Scan(&n)
-	})
+// CountAppeals counts what Appeals lists with f on all its pages.
+func (s *Shield) CountAppeals(ctx context.Context, f desk.AppealFilter) (n desk.Counted, err error) {
+	err = s.db.Read(ctx, func(tx *store.Tx) error { n, err = desk.CountAppeals(tx, f); return err })
 	return n, err
 }
 

@@ -325,6 +325,13 @@ func (s *Shield) block(tx *store.Tx, c desk.Case, p plan, first, second bolwerk.
 	if _, err := tx.Exec(`update shield_case set block=$1 where id=$2`, b.ID, c.ID); err != nil {
 		return b, err
 	}
+	campaign, err := campaignOf(tx, c.ID)
+	if err == nil {
+		err = growCampaign(tx, campaign, tx.Now(), grew{blocks: 1})
+	}
+	if err != nil {
+		return b, err
+	}
 	audit.Append(tx, lastOf(first, second), "shield.block.confirm", b.Ref, p.Reason, map[string]any{"case": c.Ref, "name": p.Name, "scope": p.Scope, "until": p.Until, "first": first, "second": second, "lists": p.Versions})
 	s.facts.Append(tx, lastOf(first, second), fact.CaseDecided, c.ID, fact.Decided{Outcome: "blocked", Block: b.ID})
 	s.count.decided.WithLabelValues("blocked").Inc()

@@ -2,6 +2,7 @@ package shield
 
 import (
 	"encoding/json"
+	"strings"
 	"time"
 
 	"bolwerk"
@@ -132,6 +133,9 @@ func (s *Shield) join(tx *store.Tx, rules *rules, o observable, f found, v judge
 		c.ID, o.id, campaign, string(v.Word), v.Brand, d.Name.String(), string(d.Scope), string(why), store.Micros(o.first)); err != nil {
 		return "", err
 	}
+	if err := growCampaign(tx, campaign, tx.Now(), grew{cases: 1}); err != nil {
+		return "", err
+	}
 	if err := s.grow(tx, c, o, v, quiet); err != nil {
 		return "", err
 	}
@@ -146,8 +150,10 @@ func (s *Shield) join(tx *store.Tx, rules *rules, o observable, f found, v judge
 			if err := desk.SetCase(tx, c, desk.Gathering, desk.Decided, "blocked"); err != nil {
 				return "", err
 			}
-			_, err := tx.Exec(`update shield_case set block=$1 where id=$2`, covers[0].ID, c.ID)
-			return c.ID, err
+			if _, err := tx.Exec(`update shield_case set block=$1 where id=$2`, covers[0].ID, c.ID); err != nil {
+				return "", err
+			}
+			return c.ID, growCampaign(tx, campaign, tx.Now(), grew{blocks: 1})
 		}
 	}
 	s.facts.Append(tx, bolwerk.Rule("judge"), fact.CaseProposed, c.ID, struct{}{})
@@ -182,9 +188,12 @@ func (s *Shield) grow(tx *store.Tx, c desk.Case, o observable, v judge.Verdict, 
 	if v.Ruleset == "" {
 		word = judge.Word(o.verdict) // not judged anew
 	}
-	var brand string
-	if err := tx.Row(`update shield_case set reports=$1, reporters=$2, verdict=$3, brand=case when $4<>'' then $4 else brand end where id=$5 returning brand`,
-		o.reports, reporters, string(word), v.Brand, c.ID).Scan(&brand); err != nil || !c.State.Open() {
+	var brand, campaign string
+	if err := tx.Row(`update shield_case set reports=$1, reporters=$2, verdict=$3, brand=case when $4<>'' then $4 else brand end where id=$5 returning brand,campaign`,
+		o.reports, reporters, string(word), v.Brand, c.ID).Scan(&brand, &campaign); err != nil {
+		return err
+	}
+	if err := growCampaign(tx, campaign, tx.Now(), grew{reports: 1}); err != nil || !c.State.Open() {
 		return err
 	}
 	p := int64(judge.Priority(int(reporters), brand != "", tx.Now().Sub(o.first)))
@@ -216,7 +225,7 @@ func (s *Shield) campaign(tx *store.Tx, rules *rules, f found, v judge.Verdict) 
 		return "", nil
 	}
 	var id string
-	err := tx.Row(`update shield_campaign set last_seen=$1 where key=$2 returning id`, tx.NowMicros(), key).Scan(&id)
+	err := tx.Row(`select id from shield_campaign where key=$1`, key).Scan(&id)
 	if err == nil || !store.None(err) {
 		return id, err
 	}
@@ -224,8 +233,8 @@ func (s *Shield) campaign(tx *store.Tx, rules *rules, f found, v judge.Verdict) 
 	if err != nil {
 		return "", err
 	}
-	id = bolwerk.NewID(tx.Now())
-	_, err = tx.Exec(`insert into shield_campaign(id,ref,key,brand,title,first_seen,last_seen) values($1,$2,$3,$4,$5,$6,$6) on conflict(key) do nothing`,
-		id, ref, key, v.Brand, v.Brand+": "+key, tx.NowMicros())
+	err = tx.Row(`insert into shield_campaign(id,ref,key,brand,title,first_seen,last_seen,cases,reports,blocks,dns,page,tls) values($1,$2,$3,$4,$5,$6,$6,0,0,0,0,0,0)
+		on conflict(key) do update set last_seen=excluded.last_seen returning id`,
+		bolwerk.NewID(tx.Now()), ref, key, v.Brand, v.Brand+": "+strings.TrimPrefix(key, v.Brand+"|"), tx.NowMicros()).Scan(&id)
 	return id, err
 }

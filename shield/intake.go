@@ -114,21 +114,21 @@ func (s *Shield) receiveHits(ctx context.Context, host string, body []byte) erro
 	if err != nil {
 		return err
 	}
-	// A count is absolute for its boot and bucket: the highest one wins, so that
-	// a roll-up that comes twice or late changes nothing.
 	return s.db.Write(ctx, store.Intake, func(tx *store.Tx) error {
+		var all Hits
+		of := map[string]Hits{} // by campaign
 		for _, c := range h.Counts {
-			if _, err := tx.Exec(`insert into shield_hits(edge,boot,bucket,block,dns,page,tls) values($1,$2,$3,$4,$5,$6,$7)
-				on conflict(edge,boot,bucket,block) do update set
-				dns=case when excluded.dns>shield_hits.dns then excluded.dns else shield_hits.dns end,
-				page=case when excluded.page>shield_hits.page then excluded.page else shield_hits.page end,
-				tls=case when excluded.tls>shield_hits.tls then excluded.tls else shield_hits.tls end`,
-				host, h.Boot, store.Micros(h.Bucket), c.Block, int64(c.DNS), int64(c.Page), int64(c.TLS)); err != nil {
+			campaign, more, err := addHitRow(tx, host, h.Boot, h.Bucket, c.Block, Hits{int64(c.DNS), int64(c.Page), int64(c.TLS)})
+			if err != nil {
 				return err
+			}
+			all = all.plus(more)
+			if campaign != "" {
+				of[campaign] = of[campaign].plus(more)
 			}
 		}
 		tx.After(func() { s.touch(h.Counts) })
-		return nil
+		return sumHits(tx, h.Bucket, all, of)
 	})
 }
 

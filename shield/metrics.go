@@ -28,7 +28,7 @@ func newMetrics(r prometheus.Registerer, db *store.DB) *metrics {
 	r.MustRegister(m.read, m.deaths, m.verdicts, m.decided, m.withdrawn,
 		depth(db, "bolwerk_shield_reports_waiting", "Reports that wait to be read.", `select count(*) from shield_report where state='received'`),
 		depth(db, "bolwerk_shield_cases_waiting", "Cases that wait for a person.", `select count(*) from desk_case where capability='shield' and state in ('waiting','second')`),
-		depth(db, "bolwerk_shield_blocks_in_force", "Blocks in force.", `select count(*) from shield_block where state='in_force' and not pass`),
+		depth(db, "bolwerk_shield_blocks_in_force", "Blocks in force.", `select count(*) from shield_block where state='in_force' and pass=false`),
 		depth(db, "bolwerk_shield_appeals_waiting", "Appeals that wait for a decision.", `select count(*) from desk_appeal where state='received'`),
 	)
 	return m

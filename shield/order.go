@@ -184,7 +184,7 @@ func (s *Shield) TakeList(ctx context.Context, is Issuer, r io.Reader) error {
 	have := map[string]desk.Order{}
 	err = s.db.Read(ctx, func(tx *store.Tx) error {
 		for after := ""; ; {
-			page, err := desk.Orders(tx, is.Name, "", after, 5000)
+			page, err := desk.Orders(tx, desk.OrderFilter{Issuer: is.Name, After: after, Limit: 5000})
 			if err != nil {
 				return err
 			}

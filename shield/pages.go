@@ -225,17 +225,6 @@ func (p *Pages) named(ctx context.Context, actors ...bolwerk.Actor) (map[bolwerk
 	return out, err
 }
 
-// next is the address of the page of a list after the one whose last id is
-// given; empty without one.
-func next(r *http.Request, last string) string {
-	q := r.URL.Query()
-	q.Set("after", last)
-	return r.URL.Path + "?" + q.Encode()
-}
-
-// rows is how many rows of a list stand on one page.
-const rows = 50
-
 // releases says whether somebody may release what was held back.
 func releases(who account.Person) bool {
 	return who.May(account.Decide) && judge.May(Decider(who), judge.Release) == nil

@@ -1,12 +1,14 @@
 package shield
 
 import (
+	"context"
 	"encoding/json"
 	"net/http"
 	"strings"
 	"time"
 
 	"bolwerk"
+	"bolwerk/desk"
 	"bolwerk/internal/account"
 	"bolwerk/internal/idn"
 	"bolwerk/internal/rpz"
@@ -28,35 +30,50 @@ func (p *Pages) blockRows(all []Block) []blockRow {
 
 type blocksData struct {
 	common
+	around
 	Rows   []blockRow
-	Count  int64
 	Kind   string // blocks or exemptions
 	State  string
 	Query  string
-	Next   string
 	States []State
 }
 
-func (p *Pages) blocks(w http.ResponseWriter, r *http.Request, who account.Person) error {
+func (p *Pages) blockList(ctx context.Context, f BlockFilter) listOf[blockRow] {
+	name := "blocks"
+	if f.Pass {
+		name = "exemptions"
+	}
+	return listOf[blockRow]{
+		name: name,
+		rows: func(after string, limit int) ([]blockRow, error) {
+			f.After, f.Limit = after, limit
+			all, err := p.s.Blocks(ctx, f)
+			return p.blockRows(all), err
+		},
+		count: func() (desk.Counted, error) { return p.s.CountBlocks(ctx, f) },
+		id:    func(b blockRow) string { return b.ID },
+		columns: []column[blockRow]{
+			{"ref", func(b blockRow) string { return b.Ref }}, {"name", func(b blockRow) string { return b.Name.String() }}, {"scope", func(b blockRow) string { return string(b.Scope) }},
+			{"class", func(b blockRow) string { return b.Class }}, {"brand", func(b blockRow) string { return b.Brand }}, {"ground", func(b blockRow) string { return string(b.Ground) }},
+			{"legal", func(b blockRow) string { return b.Legal }}, {"by", func(b blockRow) string { return b.By }}, {"reason", func(b blockRow) string { return b.Reason }},
+			{"valid_from", func(b blockRow) string { return stamp(b.From) }}, {"valid_until", func(b blockRow) string { return stamp(b.Until) }}, {"state", func(b blockRow) string { return string(b.State) }},
+			{"ended_at", func(b blockRow) string { return stamp(b.EndedAt) }}, {"ended_why", func(b blockRow) string { return b.EndedWhy }},
+			{"dns_hits", func(b blockRow) string { return number(b.Hits.DNS) }}, {"page_views", func(b blockRow) string { return number(b.Hits.Page) }}, {"tls_attempts", func(b blockRow) string { return number(b.Hits.TLS) }},
+		},
+	}
+}
+
+func (p *Pages) blocks(w http.ResponseWriter, r *http.Request, who account.Person) (err error) {
 	q := r.URL.Query()
 	data := blocksData{common: commonOf(r, who), Kind: "blocks", State: q.Get("state"), Query: clip(q.Get("q")), States: []State{InForce, Expired, Withdrawn}}
 	if q.Get("kind") == "exemptions" {
 		data.Kind = "exemptions"
 	}
-	f := BlockFilter{State: State(data.State), Pass: data.Kind == "exemptions", Query: data.Query, After: q.Get("after"), Limit: rows + 1}
-	if d, err := idn.Parse(f.Query); err == nil {
-		f.Query = d.String() // typed in letters, kept in A-labels
+	l := p.blockList(r.Context(), BlockFilter{State: State(data.State), Pass: data.Kind == "exemptions", Query: asStored(data.Query)})
+	if asFile(r) {
+		return l.file(w, r, p.frame.Clock())
 	}
-	all, err := p.s.Blocks(r.Context(), f)
-	if err != nil {
-		return err
-	}
-	if len(all) > rows {
-		all = all[:rows]
-		data.Next = next(r, all[rows-1].ID)
-	}
-	data.Rows = p.blockRows(all)
-	if data.Count, err = p.s.CountBlocks(r.Context(), f); err != nil {
+	if data.Rows, data.around, err = l.page(r); err != nil {
 		return err
 	}
 	return p.pages.Render(w, r, http.StatusOK, "blocks", data)
@@ -159,7 +176,7 @@ func (p *Pages) showBlock(w http.ResponseWriter, r *http.Request, status int, c 
 		}
 		data.Order = o.Ref
 	}
-	if err := p.auditOf(r, b.Ref, &data.Trail); err != nil {
+	if data.Trail, err = p.trail(ctx, b.Ref); err != nil {
 		return err
 	}
 	return p.pages.Render(w, r, status, "block", data)
@@ -197,6 +214,15 @@ type newData struct {
 var exemptLengths = []length{{"1h", "shield.for.hour"}, {"24h", "shield.for.day"}, {"168h", "shield.for.week"}, {"720h", "shield.for.month"}, {"", "shield.for.ever"}}
 
 var dnsScopes = []bolwerk.Scope{bolwerk.ScopeHost, bolwerk.ScopeSubtree, bolwerk.ScopeRegistrable}
+
+// asStored is a part of a name as the store has it: typed in letters or pasted
+// as an address, kept in A-labels. What is no name stays as it is.
+func asStored(part string) string {
+	if d, err := typed(part); err == nil {
+		return d.String()
+	}
+	return strings.ToLower(strings.TrimSpace(part))
+}
 
 // typed reads a name as people type or paste it: in any letters, with brackets
 // around the dots, as the address of a page.

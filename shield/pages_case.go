@@ -41,12 +41,11 @@ func (p *Pages) queueRows(cases []CaseRow) []queueRow {
 
 type queueData struct {
 	common
+	around
 	Appeals []appealRow
 	Rows    []queueRow
-	Count   int64
 	State   string
 	Query   string
-	Next    string
 	States  []string
 }
 
@@ -60,33 +59,47 @@ var queueStates = map[string][]desk.CaseState{
 	"all":     {desk.Waiting, desk.Second, desk.Decided, desk.Closed},
 }
 
-func (p *Pages) queue(w http.ResponseWriter, r *http.Request, who account.Person) error {
+func (p *Pages) queue(w http.ResponseWriter, r *http.Request, who account.Person) (err error) {
 	q := r.URL.Query()
 	data := queueData{common: commonOf(r, who), State: q.Get("state"), Query: clip(q.Get("q")), States: []string{"open", "waiting", "second", "decided", "closed", "all"}}
 	if queueStates[data.State] == nil {
 		data.State = "open"
 	}
-	f := desk.CaseFilter{Capability: Name, States: queueStates[data.State], Query: data.Query, After: q.Get("after"), Limit: rows + 1}
-	if f.After == "" && data.Query == "" && data.State == "open" {
-		waiting, err := p.s.Appeals(r.Context(), "received", rows)
+	l := p.caseList(r.Context(), desk.CaseFilter{States: queueStates[data.State], Query: asStored(data.Query)})
+	if asFile(r) {
+		return l.file(w, r, p.frame.Clock())
+	}
+	if q.Get("after") == "" && data.Query == "" && data.State == "open" {
+		waiting, err := p.s.Appeals(r.Context(), desk.AppealFilter{State: "received", Limit: rows})
 		if err != nil {
 			return err
 		}
 		data.Appeals = p.appealRows(waiting)
 	}
-	cases, err := p.s.Cases(r.Context(), f)
-	if err != nil {
-		return err
-	}
-	if len(cases) > rows {
-		cases = cases[:rows]
-		data.Next = next(r, cases[rows-1].ID)
-	}
-	data.Rows = p.queueRows(cases)
-	if data.Count, err = p.s.CountCases(r.Context(), f); err != nil {
+	if data.Rows, data.around, err = l.page(r); err != nil {
 		return err
 	}
 	return p.pages.Render(w, r, http.StatusOK, "queue", data)
+}
+
+func (p *Pages) caseList(ctx context.Context, f desk.CaseFilter) listOf[queueRow] {
+	return listOf[queueRow]{
+		name: "cases",
+		rows: func(after string, limit int) ([]queueRow, error) {
+			f.After, f.Limit = after, limit
+			all, err := p.s.Cases(ctx, f)
+			return p.queueRows(all), err
+		},
+		count: func() (desk.Counted, error) { return p.s.CountCases(ctx, f) },
+		id:    func(c queueRow) string { return c.ID },
+		columns: []column[queueRow]{
+			{"ref", func(c queueRow) string { return c.Ref }}, {"name", func(c queueRow) string { return c.Name }}, {"state", func(c queueRow) string { return string(c.State) }},
+			{"outcome", func(c queueRow) string { return c.Outcome }}, {"verdict", func(c queueRow) string { return c.Verdict }}, {"brand", func(c queueRow) string { return c.Brand }},
+			{"campaign", func(c queueRow) string { return c.Campaign }}, {"scope", func(c queueRow) string { return string(c.Scope) }}, {"target", func(c queueRow) string { return c.CaseRow.Target }},
+			{"reports", func(c queueRow) string { return number(c.Reports) }}, {"reporters", func(c queueRow) string { return number(c.Reporters) }}, {"priority", func(c queueRow) string { return number(c.Priority) }},
+			{"why_first", func(c queueRow) string { return c.WhyFirst }}, {"first_seen", func(c queueRow) string { return stamp(c.FirstSeen) }}, {"opened_at", func(c queueRow) string { return stamp(c.OpenedAt) }}, {"closed_at", func(c queueRow) string { return stamp(c.ClosedAt) }},
+		},
+	}
 }
 
 type caseData struct {
@@ -188,7 +201,7 @@ func (p *Pages) showCase(w http.ResponseWriter, r *http.Request, status int, c c
 		}
 	}
 	if !data.State.Open() {
-		if err := p.auditOf(r, data.Ref, &data.Trail); err != nil {
+		if data.Trail, err = p.trail(ctx, data.Ref); err != nil {
 			return err
 		}
 	}

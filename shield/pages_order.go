@@ -1,6 +1,7 @@
 package shield
 
 import (
+	"context"
 	"net/http"
 
 	"bolwerk"
@@ -15,40 +16,56 @@ type orderRow struct {
 
 type ordersData struct {
 	common
+	around
 	Rows    []orderRow
 	Held    []HeldOrders
 	Release bool // the reader may release them
-	Count   int64
 	Issuer  string
 	State   string
-	Next    string
+	Query   string
 	Issuers []string
 	States  []string
+}
+
+func (p *Pages) orderList(ctx context.Context, f desk.OrderFilter) listOf[orderRow] {
+	return listOf[orderRow]{
+		name: "orders",
+		rows: func(after string, limit int) (out []orderRow, err error) {
+			f.After, f.Limit = after, limit
+			all, err := p.s.Orders(ctx, f)
+			for _, o := range all {
+				out = append(out, orderRow{o, p.s.show(o.Subject)})
+			}
+			return out, err
+		},
+		count: func() (desk.Counted, error) { return p.s.CountOrders(ctx, f) },
+		id:    func(o orderRow) string { return o.ID },
+		columns: []column[orderRow]{
+			{"ref", func(o orderRow) string { return o.Ref }}, {"issuer", func(o orderRow) string { return o.Issuer }}, {"external", func(o orderRow) string { return o.External }},
+			{"name", func(o orderRow) string { return o.Subject }}, {"scope", func(o orderRow) string { return o.Scope }}, {"ground", func(o orderRow) string { return o.Ground }},
+			{"valid_from", func(o orderRow) string { return stamp(o.ValidFrom) }}, {"valid_until", func(o orderRow) string { return stamp(o.ValidUntil) }},
+			{"state", func(o orderRow) string { return o.State }}, {"reason", func(o orderRow) string { return o.Reason }},
+			{"received_at", func(o orderRow) string { return stamp(o.ReceivedAt) }}, {"changed_at", func(o orderRow) string { return stamp(o.ChangedAt) }},
+		},
+	}
 }
 
 func (p *Pages) orders(w http.ResponseWriter, r *http.Request, who account.Person) error {
 	return p.showOrders(w, r, http.StatusOK, commonOf(r, who))
 }
 
-func (p *Pages) showOrders(w http.ResponseWriter, r *http.Request, status int, c common) error {
+func (p *Pages) showOrders(w http.ResponseWriter, r *http.Request, status int, c common) (err error) {
 	q := r.URL.Query()
-	data := ordersData{common: c, Release: releases(c.Me), Issuer: clip(q.Get("issuer")), State: clip(q.Get("state")),
+	data := ordersData{common: c, Release: releases(c.Me), Issuer: clip(q.Get("issuer")), State: clip(q.Get("state")), Query: clip(q.Get("q")),
 		States: []string{"held", "in_force", "refused", "lifted", "ended"}}
 	for _, is := range p.s.cfg.Issuers {
 		data.Issuers = append(data.Issuers, is.Name)
 	}
-	all, err := p.s.Orders(r.Context(), data.Issuer, data.State, q.Get("after"), rows+1)
-	if err != nil {
-		return err
+	l := p.orderList(r.Context(), desk.OrderFilter{Issuer: data.Issuer, State: data.State, Query: asStored(data.Query)})
+	if asFile(r) {
+		return l.file(w, r, p.frame.Clock())
 	}
-	if len(all) > rows {
-		all = all[:rows]
-		data.Next = next(r, all[rows-1].ID)
-	}
-	for _, o := range all {
-		data.Rows = append(data.Rows, orderRow{o, p.s.show(o.Subject)})
-	}
-	if data.Count, err = p.s.CountOrders(r.Context(), data.Issuer, data.State); err != nil {
+	if data.Rows, data.around, err = l.page(r); err != nil {
 		return err
 	}
 	if data.Held, err = p.s.HeldBack(r.Context()); err != nil {
@@ -90,25 +107,44 @@ func (p *Pages) appealRows(all []desk.Appeal) []appealRow {
 
 type appealsData struct {
 	common
+	around
 	Rows  []appealRow
-	Count int
 	State string
-	Max   int
+	Query string
 }
 
-// maxAppeals is how many appeals the page shows.
-const maxAppeals = 200
+func (p *Pages) appealList(ctx context.Context, f desk.AppealFilter) listOf[appealRow] {
+	return listOf[appealRow]{
+		name: "appeals",
+		rows: func(after string, limit int) ([]appealRow, error) {
+			f.After, f.Limit = after, limit
+			all, err := p.s.Appeals(ctx, f)
+			return p.appealRows(all), err
+		},
+		count: func() (desk.Counted, error) { return p.s.CountAppeals(ctx, f) },
+		id:    func(a appealRow) string { return a.ID },
+		columns: []column[appealRow]{
+			{"ref", func(a appealRow) string { return a.Ref }}, {"name", func(a appealRow) string { return a.Subject }}, {"role", func(a appealRow) string { return a.Role }},
+			{"block", func(a appealRow) string { return a.Object }}, {"state", func(a appealRow) string { return a.State }}, {"decision", func(a appealRow) string { return a.Decision }},
+			{"received_at", func(a appealRow) string { return stamp(a.ReceivedAt) }}, {"due_at", func(a appealRow) string { return stamp(a.DueAt) }}, {"decided_at", func(a appealRow) string { return stamp(a.DecidedAt) }},
+			{"reason", func(a appealRow) string { return a.Reason }},
+		},
+	}
+}
 
-func (p *Pages) appeals(w http.ResponseWriter, r *http.Request, who account.Person) error {
-	data := appealsData{common: commonOf(r, who), State: "received", Max: maxAppeals}
-	if r.URL.Query().Get("state") == "decided" {
+func (p *Pages) appeals(w http.ResponseWriter, r *http.Request, who account.Person) (err error) {
+	q := r.URL.Query()
+	data := appealsData{common: commonOf(r, who), State: "received", Query: clip(q.Get("q"))}
+	if q.Get("state") == "decided" {
 		data.State = "decided"
 	}
-	all, err := p.s.Appeals(r.Context(), data.State, maxAppeals)
-	if err != nil {
+	l := p.appealList(r.Context(), desk.AppealFilter{State: data.State, Query: asStored(data.Query)})
+	if asFile(r) {
+		return l.file(w, r, p.frame.Clock())
+	}
+	if data.Rows, data.around, err = l.page(r); err != nil {
 		return err
 	}
-	data.Rows, data.Count = p.appealRows(all), len(all)
 	return p.pages.Render(w, r, http.StatusOK, "appeals", data)
 }
 

@@ -114,16 +114,40 @@ func (p *Pages) proposalRows(ctx context.Context, all []desk.Proposal) ([]propos
 
 type proposalsData struct {
 	common
+	around
 	Rows []proposalRow
 }
 
-func (p *Pages) proposals(w http.ResponseWriter, r *http.Request, who account.Person) error {
-	all, err := p.s.Proposals(r.Context())
-	if err != nil {
-		return err
+func (p *Pages) proposalList(ctx context.Context) listOf[proposalRow] {
+	return listOf[proposalRow]{
+		name: "proposals",
+		rows: func(after string, limit int) ([]proposalRow, error) {
+			all, err := p.s.Proposals(ctx, after, limit)
+			if err != nil {
+				return nil, err
+			}
+			return p.proposalRows(ctx, all)
+		},
+		count: func() (n desk.Counted, err error) {
+			err = p.s.db.Read(ctx, func(tx *store.Tx) error { n, err = desk.CountProposals(tx); return err })
+			return n, err
+		},
+		id: func(x proposalRow) string { return x.ID },
+		columns: []column[proposalRow]{
+			{"id", func(x proposalRow) string { return x.ID }}, {"at", func(x proposalRow) string { return stamp(x.At) }}, {"name", func(x proposalRow) string { return x.Show.Name }},
+			{"action", func(x proposalRow) string { return x.Action }}, {"scope", func(x proposalRow) string { return string(x.Scope) }}, {"case", func(x proposalRow) string { return x.CaseRef }},
+			{"actor", func(x proposalRow) string { return x.Who }}, {"reason", func(x proposalRow) string { return x.Why }}, {"need", func(x proposalRow) string { return x.Need }},
+		},
+	}
+}
+
+func (p *Pages) proposals(w http.ResponseWriter, r *http.Request, who account.Person) (err error) {
+	l := p.proposalList(r.Context())
+	if asFile(r) {
+		return l.file(w, r, p.frame.Clock())
 	}
 	data := proposalsData{common: commonOf(r, who)}
-	if data.Rows, err = p.proposalRows(r.Context(), all); err != nil {
+	if data.Rows, data.around, err = l.page(r); err != nil {
 		return err
 	}
 	for i := range data.Rows {

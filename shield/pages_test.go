@@ -181,7 +181,7 @@ func (c *console) appeal(name, block, said string) {
 func (c *console) paths() []string {
 	proposal := ""
 	err := c.db.Read(c.t.Context(), func(tx *store.Tx) error {
-		open, err := desk.OpenProposals(tx, 1)
+		open, err := desk.OpenProposals(tx, "", 1)
 		if err == nil {
 			proposal = open[0].ID
 		}

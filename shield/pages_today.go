@@ -1,7 +1,9 @@
 package shield
 
 import (
+	"context"
 	"net/http"
+	"strconv"
 	"strings"
 
 	"bolwerk"
@@ -45,16 +47,16 @@ func (p *Pages) today(w http.ResponseWriter, r *http.Request, who account.Person
 	if data.Today, err = p.s.Today(ctx); err != nil {
 		return err
 	}
-	appeals, err := p.s.Appeals(ctx, "received", top)
+	appeals, err := p.s.Appeals(ctx, desk.AppealFilter{State: "received", Limit: top})
 	if err != nil {
 		return err
 	}
 	data.Waiting = p.appealRows(appeals)
-	all, err := p.s.Proposals(ctx)
+	all, err := p.s.Proposals(ctx, "", top)
 	if err != nil {
 		return err
 	}
-	if data.Second, err = p.proposalRows(ctx, all[:min(len(all), top)]); err != nil {
+	if data.Second, err = p.proposalRows(ctx, all); err != nil {
 		return err
 	}
 	if data.Held, err = p.s.HeldBack(ctx); err != nil {
@@ -70,9 +72,9 @@ func (p *Pages) today(w http.ResponseWriter, r *http.Request, who account.Person
 
 type auditData struct {
 	common
+	around
 	Object  string
 	Entries []auditRow
-	Max     int
 }
 
 type auditRow struct {
@@ -81,37 +83,84 @@ type auditRow struct {
 	Who string
 }
 
-// maxAudit is how many entries the page shows; "bolwerk audit verify" walks all.
+// maxAudit is how many entries stand on the page of what they are about;
+// "bolwerk audit verify" walks all.
 const maxAudit = 200
 
-func (p *Pages) audit(w http.ResponseWriter, r *http.Request, who account.Person) error {
-	data := auditData{common: commonOf(r, who), Object: clip(strings.TrimSpace(r.URL.Query().Get("q"))), Max: maxAudit}
-	err := p.auditOf(r, data.Object, &data.Entries)
-	if err != nil {
+func (p *Pages) auditList(ctx context.Context, object string) listOf[auditRow] {
+	return listOf[auditRow]{
+		name: "audit",
+		rows: func(after string, limit int) (out []auditRow, err error) {
+			var before int64
+			if after != "" {
+				if before, err = strconv.ParseInt(after, 10, 64); err != nil || before < 1 {
+					return nil, bolwerk.Invalid("%q is no place in the audit trail", after)
+				}
+			}
+			var entries []audit.Entry
+			if err := p.s.db.Read(ctx, func(tx *store.Tx) (err error) {
+				entries, err = audit.Before(tx, object, before, limit)
+				return err
+			}); err != nil {
+				return nil, err
+			}
+			return p.auditRows(ctx, entries)
+		},
+		count: func() (n desk.Counted, err error) {
+			err = p.s.db.Read(ctx, func(tx *store.Tx) error {
+				w := desk.Where{SQL: "seq>0"}
+				if object != "" {
+					w.And("object=?", object)
+				}
+				n, err = desk.Count(tx, "audit", w)
+				return err
+			})
+			return n, err
+		},
+		id: func(e auditRow) string { return strconv.FormatInt(e.Seq, 10) },
+		columns: []column[auditRow]{
+			{"seq", func(e auditRow) string { return number(e.Seq) }}, {"at", func(e auditRow) string { return stamp(e.At) }}, {"actor", func(e auditRow) string { return e.Actor.String() }}, {"login", func(e auditRow) string { return e.Who }},
+			{"action", func(e auditRow) string { return e.Action }}, {"object", func(e auditRow) string { return e.Object }}, {"reason", func(e auditRow) string { return e.Reason }},
+			{"detail", func(e auditRow) string { return e.Detail }}, {"prev", func(e auditRow) string { return e.Prev }}, {"hash", func(e auditRow) string { return e.Hash }},
+		},
+	}
+}
+
+func (p *Pages) audit(w http.ResponseWriter, r *http.Request, who account.Person) (err error) {
+	data := auditData{common: commonOf(r, who), Object: clip(strings.TrimSpace(r.URL.Query().Get("q")))}
+	l := p.auditList(r.Context(), data.Object)
+	if asFile(r) {
+		return l.file(w, r, p.frame.Clock())
+	}
+	if data.Entries, data.around, err = l.page(r); err != nil {
 		return err
 	}
 	return p.pages.Render(w, r, http.StatusOK, "audit", data)
 }
 
-// auditOf reads the entries about an object, or the newest of all.
-func (p *Pages) auditOf(r *http.Request, object string, into *[]auditRow) error {
+// trail reads the entries about one thing, oldest first.
+func (p *Pages) trail(ctx context.Context, object string) (rows []auditRow, err error) {
 	var entries []audit.Entry
-	err := p.s.db.Read(r.Context(), func(tx *store.Tx) (err error) {
+	err = p.s.db.Read(ctx, func(tx *store.Tx) (err error) {
 		entries, err = audit.List(tx, object, maxAudit)
 		return err
 	})
 	if err != nil {
-		return err
+		return nil, err
 	}
+	return p.auditRows(ctx, entries)
+}
+
+func (p *Pages) auditRows(ctx context.Context, entries []audit.Entry) (rows []auditRow, err error) {
 	var actors []bolwerk.Actor
 	for _, e := range entries {
 		actors = append(actors, e.Actor)
 	}
-	names, err := p.named(r.Context(), actors...)
+	names, err := p.named(ctx, actors...)
 	for _, e := range entries {
-		*into = append(*into, auditRow{Entry: e, Who: names[e.Actor]})
+		rows = append(rows, auditRow{Entry: e, Who: names[e.Actor]})
 	}
-	return err
+	return rows, err
 }
 
 type mailData struct {

@@ -97,7 +97,7 @@ create table shield_case (
   first_seen bigint not null, -- keep case: first report
   block    text not null     -- keep case: the block that came of it
 );
-create index shield_case_campaign on shield_case(campaign);
+create index shield_case_campaign on shield_case(campaign, first_seen, id);
 create table shield_campaign (
   id         text primary key,     -- keep case: name
   ref        text not null unique, -- keep case: number that people use
@@ -105,7 +105,26 @@ create table shield_campaign (
   brand      text not null,        -- keep case: imitated brand
   title      text not null,        -- keep case: what to call it
   first_seen bigint not null,      -- keep case: first report
-  last_seen  bigint not null       -- keep case: last report
+  last_seen  bigint not null,      -- keep case: last report
+  cases      bigint not null,      -- keep case: how many joined it
+  reports    bigint not null,      -- keep case: reports about them
+  blocks     bigint not null,      -- keep case: how many of them were blocked
+  dns        bigint not null,      -- keep case: DNS answers by those blocks
+  page       bigint not null,      -- keep case: page views
+  tls        bigint not null       -- keep case: TLS attempts
+);
+create index shield_campaign_seen on shield_campaign(last_seen, id);
+create index shield_campaign_brand on shield_campaign(brand, last_seen);
+create table shield_campaign_hour (
+  campaign text not null,   -- keep case: which campaign
+  hour     bigint not null, -- keep case: the hour that began then
+  cases    bigint not null, -- keep case: names that were seen first
+  reports  bigint not null, -- keep case: reports
+  blocks   bigint not null, -- keep case: names that were blocked
+  dns      bigint not null, -- keep case: DNS answers
+  page     bigint not null, -- keep case: page views
+  tls      bigint not null, -- keep case: TLS attempts
+  primary key (campaign, hour)
 );
 create table shield_block (
   id         text primary key,     -- keep case: name
@@ -145,9 +164,8 @@ create index shield_block_name on shield_block(name, state);
 create index shield_block_until on shield_block(valid_until) where state='in_force';
 create index shield_block_case on shield_block(case_id);
 create index shield_block_made on shield_block(made_at);
-create index shield_block_live on shield_block(pass, id) where state='in_force';
-create index shield_block_over on shield_block(state, id) where state<>'in_force';
 create index shield_block_gone on shield_block(ended_at) where state<>'in_force';
+create index shield_block_list on shield_block(pass, state, id, name);
 create index shield_block_ended on shield_block(ended_by, ended_at) where state<>'in_force';
 create table shield_undo (
   id     text primary key, -- keep case: entry of the feed that passes a withdrawn name
@@ -179,6 +197,20 @@ create table shield_day (
 create table shield_day_closed (
   day bigint primary key, -- keep figure: a day that was counted
   at  bigint not null     -- keep figure: when; 0 while it is being counted
+);
+create table shield_hit_total (
+  block    text primary key, -- keep figure: which block
+  campaign text not null,    -- keep figure: of which campaign
+  dns      bigint not null,  -- keep figure: DNS answers so far
+  page     bigint not null,  -- keep figure: page views so far
+  tls      bigint not null,  -- keep figure: TLS attempts so far
+  first    bigint not null   -- keep figure: the five minutes of the first
+);
+create table shield_hit_hour (
+  hour bigint primary key, -- keep figure: the hour that began then
+  dns  bigint not null,    -- keep figure: DNS answers
+  page bigint not null,    -- keep figure: page views
+  tls  bigint not null     -- keep figure: TLS attempts
 );
 create table shield_edge_pass (
   id   text primary key, -- keep case: name

@@ -95,7 +95,7 @@ func (s *Shield) endAppealed(ctx context.Context) error {
 	}
 	var due []desk.Appeal
 	err := s.db.Read(ctx, func(tx *store.Tx) (err error) {
-		due, err = desk.Appeals(tx, "received", 100)
+		due, err = desk.Appeals(tx, desk.AppealFilter{State: "received", Limit: 100})
 		return err
 	})
 	if err != nil {

@@ -3,6 +3,8 @@ package shield
 import (
 	"context"
 	"encoding/json"
+	"fmt"
+	"slices"
 	"time"
 
 	"bolwerk"
@@ -58,15 +60,63 @@ type Sighting struct {
 	Via        string    `json:"via"`
 }
 
-const caseRowSQL = `select s.verdict,s.brand,coalesce(k.ref,''),s.target,s.scope,s.reports,s.reporters,s.first_seen,s.block
-	from shield_case s left join shield_campaign k on k.id=s.campaign where s.id=$1`
+const caseRowColumns = `s.id,s.verdict,s.brand,coalesce(k.ref,''),s.target,s.scope,s.reports,s.reporters,s.first_seen,s.block from shield_case s left join shield_campaign k on k.id=s.campaign`
+
+func (r *CaseRow) read(scan func(...any) error) (id string, err error) {
+	var first int64
+	err = scan(&id, &r.Verdict, &r.Brand, &r.Campaign, &r.Target, &r.Scope, &r.Reports, &r.Reporters, &first, &r.Block)
+	r.FirstSeen = store.Time(first)
+	return id, err
+}
 
 func rowOf(tx *store.Tx, c desk.Case) (CaseRow, error) {
 	r := CaseRow{Case: c, Name: c.Subject}
-	var first int64
-	err := tx.Row(caseRowSQL, c.ID).Scan(&r.Verdict, &r.Brand, &r.Campaign, &r.Target, &r.Scope, &r.Reports, &r.Reporters, &first, &r.Block)
-	r.FirstSeen = store.Time(first)
+	_, err := r.read(tx.Row(`select `+caseRowColumns+` where s.id=$1`, c.ID).Scan)
 	return r, err
+}
+
+// rowsPerQuery is how many rows are read in one query where each has an id.
+const rowsPerQuery = 50
+
+// idsOf is "$1,...,$50" and ids as that many arguments; of fewer ids the last
+// one stands for the rest.
+func idsOf(ids []string) (places string, args []any) {
+	for i := range rowsPerQuery {
+		if i > 0 {
+			places += ","
+		}
+		places += fmt.Sprintf("$%d", i+1)
+		args = append(args, ids[min(i, len(ids)-1)])
+	}
+	return places, args
+}
+
+// rowsOf adds to cases what the shield knows of them.
+func rowsOf(tx *store.Tx, cases []desk.Case) ([]CaseRow, error) {
+	rows := make([]CaseRow, len(cases))
+	at := map[string]int{}
+	var ids []string
+	for i, c := range cases {
+		rows[i].Case, rows[i].Name = c, c.Subject
+		at[c.ID] = i
+		ids = append(ids, c.ID)
+	}
+	for part := range slices.Chunk(ids, rowsPerQuery) {
+		places, args := idsOf(part)
+		err := tx.Each(`select `+caseRowColumns+` where s.id in (`+places+`)`, args, func(scan func(...any) error) error {
+			var r CaseRow
+			id, err := r.read(scan)
+			if err == nil {
+				r.Case, r.Name = rows[at[id]].Case, rows[at[id]].Name
+				rows[at[id]] = r
+			}
+			return err
+		})
+		if err != nil {
+			return nil, err
+		}
+	}
+	return rows, nil
 }
 
 // Cases lists cases of the shield; those that have no proposal yet are left out
@@ -81,14 +131,8 @@ func (s *Shield) Cases(ctx context.Context, f desk.CaseFilter) (rows []CaseRow, 
 		if err != nil {
 			return err
 		}
-		for _, c := range cases {
-			r, err := rowOf(tx, c)
-			if err != nil {
-				return err
-			}
-			rows = append(rows, r)
-		}
-		return nil
+		rows, err = rowsOf(tx, cases)
+		return err
 	})
 	return rows, err
 }
@@ -158,23 +202,28 @@ func (s *Shield) view(tx *store.Tx, c desk.Case) (v CaseView, err error) {
 	if campaign == "" {
 		return v, nil
 	}
-	ids, err := store.List(tx, func(scan func(...any) error) (id string, err error) { err = scan(&id); return id, err },
-		`select id from shield_case where campaign=$1 and id<>$2 order by first_seen desc limit 20`, campaign, c.ID)
+	v.Similar, err = membersOf(tx, campaign, c.ID, 20)
+	return v, err
+}
+
+// membersOf are the newest cases of a campaign, without one of them.
+func membersOf(tx *store.Tx, campaign, but string, limit int) ([]CaseRow, error) {
+	ids, err := store.List(tx, readID, `select id from shield_case where campaign=$1 and id<>$2 order by first_seen desc, id desc limit $3`, campaign, but, limit)
 	if err != nil {
-		return v, err
+		return nil, err
 	}
-	for _, id := range ids {
-		c, err := desk.FindCase(tx, id)
-		if err != nil {
-			return v, err
+	cases := make([]desk.Case, len(ids))
+	for i, id := range ids {
+		if cases[i], err = desk.FindCase(tx, id); err != nil {
+			return nil, err
 		}
-		r, err := rowOf(tx, c)
-		if err != nil {
-			return v, err
-		}
-		v.Similar = append(v.Similar, r)
 	}
-	return v, nil
+	return rowsOf(tx, cases)
+}
+
+func readID(scan func(...any) error) (id string, err error) {
+	err = scan(&id)
+	return id, err
 }
 
 // Reading gives what was read of a report, while it is kept. It holds personal
@@ -225,21 +274,44 @@ func (s *Shield) Blocks(ctx context.Context, f BlockFilter) (out []Block, err er
 		if out, err = listBlocks(tx, f); err != nil {
 			return err
 		}
-		for i := range out {
-			if _, err := countHits(tx, &out[i]); err != nil {
-				return err
-			}
-		}
-		return nil
+		return addHits(tx, out)
 	})
 	return out, err
+}
+
+// addHits fills in what was counted for blocks.
+func addHits(tx *store.Tx, blocks []Block) error {
+	at := map[string]int{}
+	var refs []string
+	for i, b := range blocks {
+		at[b.Ref] = i
+		refs = append(refs, b.Ref)
+	}
+	for part := range slices.Chunk(refs, rowsPerQuery) {
+		places, args := idsOf(part)
+		err := tx.Each(`select block,dns,page,tls from shield_hit_total where block in (`+places+`)`, args, func(scan func(...any) error) error {
+			var ref string
+			var h Hits
+			err := scan(&ref, &h.DNS, &h.Page, &h.TLS)
+			if err == nil {
+				blocks[at[ref]].Hits = h
+			}
+			return err
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // countHits fills in what was counted for a block, and says when the first was.
 func countHits(tx *store.Tx, b *Block) (first time.Time, err error) {
 	var us int64
-	err = tx.Row(`select coalesce(sum(dns),0),coalesce(sum(page),0),coalesce(sum(tls),0),coalesce(min(bucket),0) from shield_hits where block=$1`, b.Ref).
-		Scan(&b.Hits.DNS, &b.Hits.Page, &b.Hits.TLS, &us)
+	err = tx.Row(`select dns,page,tls,first from shield_hit_total where block=$1`, b.Ref).Scan(&b.Hits.DNS, &b.Hits.Page, &b.Hits.TLS, &us)
+	if store.None(err) {
+		err = nil
+	}
 	return store.Time(us), err
 }
 
@@ -256,6 +328,8 @@ type Hits struct {
 	Page int64 `json:"page_views"`
 	TLS  int64 `json:"tls_attempts"`
 }
+
+func (h Hits) plus(o Hits) Hits { return Hits{h.DNS + o.DNS, h.Page + o.Page, h.TLS + o.TLS} }
 
 // StageClock is when each stage of a block was reached; zero where it was not.
 type StageClock struct {
@@ -279,12 +353,9 @@ func (s *Shield) Block(ctx context.Context, id string) (v BlockView, err error) 
 		}
 		v.Clock = StageClock{Decided: v.MadeAt, Published: v.MadeAt, FirstHit: first, Ended: v.EndedAt}
 		if v.CaseID != "" {
-			var received, read int64
-			if err := tx.Row(`select coalesce(min(r.received_at),0), coalesce(min(case when r.read_at>0 then r.read_at end),0) from shield_case c
-				join shield_link l on l.observable=c.observable join shield_report r on r.id=l.report where c.id=$1`, v.CaseID).Scan(&received, &read); err != nil {
+			if v.Clock.Received, v.Clock.Read, err = firstReport(tx, v.CaseID); err != nil {
 				return err
 			}
-			v.Clock.Received, v.Clock.Read = store.Time(received), store.Time(read)
 		}
 		v.Appeals, err = desk.AppealsAbout(tx, v.Ref)
 		return err
@@ -292,9 +363,18 @@ func (s *Shield) Block(ctx context.Context, id string) (v BlockView, err error) 
 	return v, err
 }
 
+// firstReport is when the first report about a case came in, and when the first
+// was read: of the first hundred, for a flood of them changes neither.
+func firstReport(tx *store.Tx, caseID string) (received, read time.Time, err error) {
+	var in, done int64
+	err = tx.Row(`select coalesce(min(r.received_at),0), coalesce(min(case when r.read_at>0 then r.read_at end),0) from
+		(select l.report from shield_case c join shield_link l on l.observable=c.observable where c.id=$1 order by l.at limit 100) f join shield_report r on r.id=f.report`, caseID).Scan(&in, &done)
+	return store.Time(in), store.Time(done), err
+}
+
 // Orders lists orders, newest first.
-func (s *Shield) Orders(ctx context.Context, issuer, state, after string, limit int) (out []desk.Order, err error) {
-	err = s.db.Read(ctx, func(tx *store.Tx) error { out, err = desk.Orders(tx, issuer, state, after, limit); return err })
+func (s *Shield) Orders(ctx context.Context, f desk.OrderFilter) (out []desk.Order, err error) {
+	err = s.db.Read(ctx, func(tx *store.Tx) error { out, err = desk.Orders(tx, f); return err })
 	return out, err
 }
 
@@ -304,9 +384,9 @@ func (s *Shield) Order(ctx context.Context, id string) (o desk.Order, err error)
 	return o, err
 }
 
-// Appeals lists appeals that wait, those due first.
-func (s *Shield) Appeals(ctx context.Context, state string, limit int) (out []desk.Appeal, err error) {
-	err = s.db.Read(ctx, func(tx *store.Tx) error { out, err = desk.Appeals(tx, state, limit); return err })
+// Appeals lists appeals: those that are due first, or the newest decided ones.
+func (s *Shield) Appeals(ctx context.Context, f desk.AppealFilter) (out []desk.Appeal, err error) {
+	err = s.db.Read(ctx, func(tx *store.Tx) error { out, err = desk.Appeals(tx, f); return err })
 	return out, err
 }
 
@@ -317,14 +397,14 @@ func (s *Shield) Appeal(ctx context.Context, id string) (a desk.Appeal, err erro
 }
 
 // Proposals lists what waits for a second person.
-func (s *Shield) Proposals(ctx context.Context) (out []desk.Proposal, err error) {
-	err = s.db.Read(ctx, func(tx *store.Tx) error { out, err = desk.OpenProposals(tx, 200); return err })
+func (s *Shield) Proposals(ctx context.Context, after string, limit int) (out []desk.Proposal, err error) {
+	err = s.db.Read(ctx, func(tx *store.Tx) error { out, err = desk.OpenProposals(tx, after, limit); return err })
 	return out, err
 }
 
 // Today is the picture that the desk opens with.
 type Today struct {
-	Cases     map[desk.CaseState]int64 `json:"cases"`
+	Cases     map[desk.CaseState]int64 `json:"cases"` // that are not decided, by state
 	InForce   int64                    `json:"blocks_in_force"`
 	Orders    int64                    `json:"orders_in_force"`
 	Reports   int64                    `json:"reports_24h"`
@@ -346,42 +426,37 @@ type ListState struct {
 	At      time.Time `json:"at"`
 }
 
-// CampaignRow is a campaign with its counts.
-type CampaignRow struct {
-	Ref       string    `json:"ref"`
-	Brand     string    `json:"brand"`
-	Title     string    `json:"title"`
-	Cases     int64     `json:"cases"`
-	Reports   int64     `json:"reports"`
-	Blocks    int64     `json:"blocks"`
-	FirstSeen time.Time `json:"first_seen"`
-	LastSeen  time.Time `json:"last_seen"`
-}
-
 // Today counts what the desk looks at first.
 func (s *Shield) Today(ctx context.Context) (t Today, err error) {
 	err = s.db.Read(ctx, func(tx *store.Tx) error {
-		if t.Cases, err = desk.CountCases(tx, Name); err != nil {
+		if t.Cases, err = desk.CountOpen(tx, Name); err != nil {
 			return err
 		}
-		day := store.Micros(tx.Now().Add(-24 * time.Hour))
+		day := tx.Now().Add(-24 * time.Hour)
+		var published, passing, undoing, own int64
 		for _, q := range []struct {
 			sql  string
 			args []any
 			to   []any
 		}{
-			{`select count(*) from shield_block where state='in_force' and not pass`, nil, []any{&t.InForce}},
-			{`select count(*) from desk_order where state='in_force'`, nil, []any{&t.Orders}},
-			{`select count(*) from shield_report where received_at>$1`, []any{day}, []any{&t.Reports}},
+			// What is published is counted where it is published: a feed of orders has
+			// hundreds of thousands of names.
+			{`select coalesce(sum(count),0) from copy_head where copy=$1`, []any{CopyBlocks}, []any{&published}},
+			{`select count(*) from shield_block where pass=true and state='in_force'`, nil, []any{&passing}},
+			{`select count(*) from shield_undo`, nil, []any{&undoing}},
+			{`select count(*) from shield_block where state='in_force' and order_id='' and pass=false`, nil, []any{&own}},
+			{`select count(*) from shield_report where received_at>$1`, []any{store.Micros(day)}, []any{&t.Reports}},
 			{`select count(*) from shield_report where state='received'`, nil, []any{&t.Unread}},
-			{`select coalesce(sum(dns),0),coalesce(sum(page),0),coalesce(sum(tls),0) from shield_hits where bucket>$1`, []any{day}, []any{&t.Hits.DNS, &t.Hits.Page, &t.Hits.TLS}},
-			{`select coalesce(sum(dns),0),coalesce(sum(page),0),coalesce(sum(tls),0) from shield_hits`, nil, []any{&t.Total.DNS, &t.Total.Page, &t.Total.TLS}},
+			{`select coalesce(sum(dns),0),coalesce(sum(page),0),coalesce(sum(tls),0) from shield_hit_hour where hour>$1`, []any{store.Micros(day.Truncate(time.Hour))}, []any{&t.Hits.DNS, &t.Hits.Page, &t.Hits.TLS}},
+			{`select coalesce(sum(dns),0),coalesce(sum(page),0),coalesce(sum(tls),0) from shield_hit_hour`, nil, []any{&t.Total.DNS, &t.Total.Page, &t.Total.TLS}},
 			{`select count(*) from desk_appeal where state='received'`, nil, []any{&t.Appeals}},
 		} {
 			if err := tx.Row(q.sql, q.args...).Scan(q.to...); err != nil {
 				return err
 			}
 		}
+		t.InForce = max(own, published-passing-undoing)
+		t.Orders = t.InForce - own
 		t.Lists, err = store.List(tx, func(scan func(...any) error) (l ListState, err error) {
 			var at int64
 			err = scan(&l.Name, &l.Version, &l.Size, &l.State, &l.Why, &at)
@@ -391,20 +466,10 @@ func (s *Shield) Today(ctx context.Context) (t Today, err error) {
 		if err != nil {
 			return err
 		}
-		t.Campaigns, err = campaigns(tx, 10)
+		t.Campaigns, err = campaigns(tx, CampaignFilter{State: Active, Limit: 10})
 		return err
 	})
 	return t, err
-}
-
-func campaigns(tx *store.Tx, limit int) ([]CampaignRow, error) {
-	return store.List(tx, func(scan func(...any) error) (c CampaignRow, err error) {
-		var first, last int64
-		err = scan(&c.Ref, &c.Brand, &c.Title, &c.Cases, &c.Reports, &c.Blocks, &first, &last)
-		c.FirstSeen, c.LastSeen = store.Time(first), store.Time(last)
-		return c, err
-	}, `select k.ref,k.brand,k.title,count(s.id),coalesce(sum(s.reports),0),coalesce(sum(case when s.block<>'' then 1 else 0 end),0),k.first_seen,k.last_seen
-		from shield_campaign k left join shield_case s on s.campaign=k.id group by k.id,k.ref,k.brand,k.title,k.first_seen,k.last_seen order by k.last_seen desc limit $1`, limit)
 }
 
 // Published says whether anything was ever published: until then an account

@@ -126,7 +126,13 @@ func List(tx *store.Tx, object string, limit int) ([]Entry, error) {
 // Before gives the entries older than seq, newest first; 0 begins with the
 // newest. object "" is all.
 func Before(tx *store.Tx, object string, seq int64, limit int) ([]Entry, error) {
-	return store.List(tx, read, `select `+columns+` from audit where (object=$1 or $1='') and (seq<$2 or $2=0) order by seq desc limit $3`, object, seq, limit)
+	if seq == 0 {
+		seq = 1 << 62
+	}
+	if object == "" {
+		return store.List(tx, read, `select `+columns+` from audit where seq<$1 order by seq desc limit $2`, seq, limit)
+	}
+	return store.List(tx, read, `select `+columns+` from audit where object=$1 and seq<$2 order by seq desc limit $3`, object, seq, limit)
 }
 
 // Verify walks the whole chain and compares it with heads that others have

@@ -1,0 +1,224 @@
+package shield
+
+import (
+	"context"
+	"slices"
+	"time"
+
+	"bolwerk"
+	"bolwerk/desk"
+	"bolwerk/internal/store"
+)
+
+// A campaign's counts are kept, not counted: a large one has tens of thousands
+// of reports. What is added to it is added to its hour too, for the timeline.
+
+// CampaignRow is a campaign with its counts.
+type CampaignRow struct {
+	ID        string        `json:"id"`
+	Ref       string        `json:"ref"`
+	Brand     string        `json:"brand"`
+	Title     string        `json:"title"`
+	State     CampaignState `json:"state"`
+	Cases     int64         `json:"cases"`
+	Reports   int64         `json:"reports"`
+	Blocks    int64         `json:"blocks"`
+	Hits      Hits          `json:"hits"`
+	FirstSeen time.Time     `json:"first_seen"`
+	LastSeen  time.Time     `json:"last_seen"`
+}
+
+// CampaignState is how lively a campaign is.
+type CampaignState string
+
+// The states of a campaign.
+const (
+	Forming CampaignState = "forming" // fewer than three names
+	Active  CampaignState = "active"
+	Quiet   CampaignState = "quiet" // no report for three days
+	Ended   CampaignState = "closed"
+)
+
+const (
+	formingCases = 3
+	quietAfter   = 72 * time.Hour
+	closedAfter  = 30 * 24 * time.Hour
+)
+
+func stateOf(now time.Time, c CampaignRow) CampaignState {
+	switch age := now.Sub(c.LastSeen); {
+	case age > closedAfter:
+		return Ended
+	case age > quietAfter:
+		return Quiet
+	case c.Cases < formingCases:
+		return Forming
+	}
+	return Active
+}
+
+const campaignColumns = `id,ref,brand,title,cases,reports,blocks,dns,page,tls,first_seen,last_seen from shield_campaign`
+
+func readCampaign(now time.Time) func(scan func(...any) error) (CampaignRow, error) {
+	return func(scan func(...any) error) (c CampaignRow, err error) {
+		var first, last int64
+		err = scan(&c.ID, &c.Ref, &c.Brand, &c.Title, &c.Cases, &c.Reports, &c.Blocks, &c.Hits.DNS, &c.Hits.Page, &c.Hits.TLS, &first, &last)
+		c.FirstSeen, c.LastSeen = store.Time(first), store.Time(last)
+		c.State = stateOf(now, c)
+		return c, err
+	}
+}
+
+// CampaignFilter says which campaigns a list shows.
+type CampaignFilter struct {
+	State CampaignState // all where empty; active has those that form too
+	Query string        // part of the title, brand and name shape
+	After string        // id of the last one of the page before
+	Limit int           // 1 to 500; 50 where 0
+}
+
+func (f CampaignFilter) where(now time.Time) (w desk.Where) {
+	quiet, over := store.Micros(now.Add(-quietAfter)), store.Micros(now.Add(-closedAfter))
+	switch f.State {
+	case Active, Forming:
+		w.And("last_seen>=?", quiet)
+	case Quiet:
+		w.And("last_seen<? and last_seen>=?", quiet, over)
+	case Ended:
+		w.And("last_seen<?", over)
+	default:
+		w.And("last_seen>=0")
+	}
+	w.Like("title", f.Query)
+	return w
+}
+
+// Campaigns lists campaigns, those seen last first.
+func (s *Shield) Campaigns(ctx context.Context, f CampaignFilter) (out []CampaignRow, err error) {
+	err = s.db.Read(ctx, func(tx *store.Tx) error { out, err = campaigns(tx, f); return err })
+	return out, err
+}
+
+func campaigns(tx *store.Tx, f CampaignFilter) ([]CampaignRow, error) {
+	w := f.where(tx.Now())
+	if f.After != "" {
+		var seen int64
+		if err := tx.Row(`select last_seen from shield_campaign where id=$1`, f.After).Scan(&seen); err != nil {
+			if store.None(err) {
+				return nil, bolwerk.NotFound("no campaign %q", f.After)
+			}
+			return nil, err
+		}
+		w.And("(last_seen,id)<(?,?)", seen, f.After)
+	}
+	limit := f.Limit
+	if limit <= 0 {
+		limit = rows
+	}
+	query, args := w.Select(campaignColumns, "last_seen desc, id desc", min(limit, 500))
+	return store.List(tx, readCampaign(tx.Now()), query, args...)
+}
+
+// CountCampaigns counts what Campaigns lists with f on all its pages.
+func (s *Shield) CountCampaigns(ctx context.Context, f CampaignFilter) (n desk.Counted, err error) {
+	err = s.db.Read(ctx, func(tx *store.Tx) error { n, err = desk.Count(tx, "shield_campaign", f.where(tx.Now())); return err })
+	return n, err
+}
+
+// grew is what is added to a campaign.
+type grew struct{ cases, reports, blocks, dns, page, tls int64 }
+
+// growCampaign adds to the counts of a campaign, and of the hour in which it happened.
+func growCampaign(tx *store.Tx, campaign string, at time.Time, g grew) error {
+	if campaign == "" || g == (grew{}) {
+		return nil
+	}
+	seen := int64(0) // what reports say is news of it; hits are of a block that has long been there
+	if g.reports > 0 {
+		seen = store.Micros(at)
+	}
+	if _, err := tx.Exec(`update shield_campaign set cases=cases+$1, reports=reports+$2, blocks=blocks+$3, dns=dns+$4, page=page+$5, tls=tls+$6,
+		last_seen=case when $7>last_seen then $7 else last_seen end where id=$8`,
+		g.cases, g.reports, g.blocks, g.dns, g.page, g.tls, seen, campaign); err != nil {
+		return err
+	}
+	_, err := tx.Exec(`insert into shield_campaign_hour(campaign,hour,cases,reports,blocks,dns,page,tls) values($1,$2,$3,$4,$5,$6,$7,$8)
+		on conflict(campaign,hour) do update set cases=shield_campaign_hour.cases+excluded.cases, reports=shield_campaign_hour.reports+excluded.reports, blocks=shield_campaign_hour.blocks+excluded.blocks,
+		dns=shield_campaign_hour.dns+excluded.dns, page=shield_campaign_hour.page+excluded.page, tls=shield_campaign_hour.tls+excluded.tls`,
+		campaign, store.Micros(at.Truncate(time.Hour)), g.cases, g.reports, g.blocks, g.dns, g.page, g.tls)
+	return err
+}
+
+// campaignOf is the campaign of a case; empty without one.
+func campaignOf(tx *store.Tx, caseID string) (id string, err error) {
+	err = tx.Row(`select campaign from shield_case where id=$1`, caseID).Scan(&id)
+	if store.None(err) {
+		err = nil
+	}
+	return id, err
+}
+
+// addHitRow counts in what an edge handed in. A count is absolute for its boot and
+// bucket: the highest one wins, so that a roll-up that comes twice or late
+// changes nothing. What it adds is added to the block's total, to its campaign
+// and to the hour.
+func addHitRow(tx *store.Tx, host, boot string, bucket time.Time, block string, now Hits) (campaign string, more Hits, err error) {
+	at := store.Micros(bucket)
+	for range 5 { // two desks may take the same roll-up in at once
+		n, err := tx.Exec(`insert into shield_hits(edge,boot,bucket,block,dns,page,tls) values($1,$2,$3,$4,$5,$6,$7) on conflict(edge,boot,bucket,block) do nothing`,
+			host, boot, at, block, now.DNS, now.Page, now.TLS)
+		if err != nil {
+			return "", Hits{}, err
+		}
+		var was Hits
+		if n == 0 {
+			if err := tx.Row(`select dns,page,tls from shield_hits where edge=$1 and boot=$2 and bucket=$3 and block=$4`, host, boot, at, block).Scan(&was.DNS, &was.Page, &was.TLS); err != nil {
+				return "", Hits{}, err
+			}
+			most := Hits{max(was.DNS, now.DNS), max(was.Page, now.Page), max(was.TLS, now.TLS)}
+			if most == was {
+				return "", Hits{}, nil
+			}
+			if n, err = tx.Exec(`update shield_hits set dns=$1, page=$2, tls=$3 where edge=$4 and boot=$5 and bucket=$6 and block=$7 and dns=$8 and page=$9 and tls=$10`,
+				most.DNS, most.Page, most.TLS, host, boot, at, block, was.DNS, was.Page, was.TLS); err != nil {
+				return "", Hits{}, err
+			}
+			now = most
+		}
+		if n == 0 {
+			continue
+		}
+		more = Hits{now.DNS - was.DNS, now.Page - was.Page, now.TLS - was.TLS}
+		err = tx.Row(`insert into shield_hit_total(block,campaign,dns,page,tls,first)
+			values($1,coalesce((select c.campaign from shield_block b join shield_case c on c.id=b.case_id where b.ref=$1),''),$2,$3,$4,$5)
+			on conflict(block) do update set dns=shield_hit_total.dns+excluded.dns, page=shield_hit_total.page+excluded.page, tls=shield_hit_total.tls+excluded.tls,
+			first=case when excluded.first<shield_hit_total.first then excluded.first else shield_hit_total.first end returning campaign`,
+			block, more.DNS, more.Page, more.TLS, at).Scan(&campaign)
+		return campaign, more, err
+	}
+	return "", Hits{}, bolwerk.Conflict("the counts of %s at %s change all the time", block, host)
+}
+
+// sumHits adds what is new in a roll-up to its hour and to the campaigns.
+func sumHits(tx *store.Tx, bucket time.Time, all Hits, campaigns map[string]Hits) error {
+	if all == (Hits{}) {
+		return nil
+	}
+	if _, err := tx.Exec(`insert into shield_hit_hour(hour,dns,page,tls) values($1,$2,$3,$4)
+		on conflict(hour) do update set dns=shield_hit_hour.dns+excluded.dns, page=shield_hit_hour.page+excluded.page, tls=shield_hit_hour.tls+excluded.tls`,
+		store.Micros(bucket.Truncate(time.Hour)), all.DNS, all.Page, all.TLS); err != nil {
+		return err
+	}
+	ids := make([]string, 0, len(campaigns))
+	for id := range campaigns {
+		ids = append(ids, id)
+	}
+	slices.Sort(ids) // everybody in the same order: nobody waits for another in a ring
+	for _, id := range ids {
+		h := campaigns[id]
+		if err := growCampaign(tx, id, bucket, grew{dns: h.DNS, page: h.Page, tls: h.TLS}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
