@@ -136,7 +136,7 @@ func (s *Shield) caseFor(tx *store.Tx, in Confirm) (desk.Case, error) {
 	if err != nil {
 		return c, err
 	}
-	if _, err := tx.Exec(`insert into shield_case(id,observable,campaign,verdict,brand,class,target,scope,scope_why,reports,reporters,first_seen,block) values($1,$2,'','',$3,'phishing',$4,$5,$6,0,0,$7,'')`,
+	if _, err := tx.Exec(`insert into shield_case(id,observable,campaign,verdict,brand,class,target,scope,scope_why,reports,reporters,first_seen,block,channels) values($1,$2,'','',$3,'phishing',$4,$5,$6,0,0,$7,'','')`,
 		c.ID, observable, in.Brand, d.Name.String(), string(d.Scope), string(why), tx.NowMicros()); err != nil {
 		return c, err
 	}

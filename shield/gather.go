@@ -102,7 +102,7 @@ func (s *Shield) join(tx *store.Tx, rules *rules, o observable, f found, v judge
 		}
 		rejected := c.State == desk.Decided && c.Outcome == "rejected" && tx.Now().Sub(c.ClosedAt) > rejectedAt
 		if c.State.Open() || c.State == desk.Decided && !rejected {
-			return c.ID, s.grow(tx, c, o, v, quiet)
+			return c.ID, s.grow(tx, c, o, f, v, quiet)
 		}
 	}
 	// Nothing is to be decided about a name that is known to be right, nor about
@@ -118,7 +118,7 @@ func (s *Shield) join(tx *store.Tx, rules *rules, o observable, f found, v judge
 		return "", err
 	}
 	if !fresh {
-		return c.ID, s.grow(tx, c, o, v, quiet)
+		return c.ID, s.grow(tx, c, o, f, v, quiet)
 	}
 	d := s.scope(rules, f)
 	why, err := json.Marshal(d.Reasons)
@@ -129,14 +129,14 @@ func (s *Shield) join(tx *store.Tx, rules *rules, o observable, f found, v judge
 	if err != nil {
 		return "", err
 	}
-	if _, err := tx.Exec(`insert into shield_case(id,observable,campaign,verdict,brand,class,target,scope,scope_why,reports,reporters,first_seen,block) values($1,$2,$3,$4,$5,'phishing',$6,$7,$8,0,0,$9,'')`,
+	if _, err := tx.Exec(`insert into shield_case(id,observable,campaign,verdict,brand,class,target,scope,scope_why,reports,reporters,first_seen,block,channels) values($1,$2,$3,$4,$5,'phishing',$6,$7,$8,0,0,$9,'','')`,
 		c.ID, o.id, campaign, string(v.Word), v.Brand, d.Name.String(), string(d.Scope), string(why), store.Micros(o.first)); err != nil {
 		return "", err
 	}
 	if err := growCampaign(tx, campaign, tx.Now(), grew{cases: 1}); err != nil {
 		return "", err
 	}
-	if err := s.grow(tx, c, o, v, quiet); err != nil {
+	if err := s.grow(tx, c, o, f, v, quiet); err != nil {
 		return "", err
 	}
 	// A block that is in force under another case, or by an order, answers this
@@ -174,7 +174,7 @@ const (
 
 // grow counts the report in the case and sets how early it is looked at. What
 // people report never changes a verdict.
-func (s *Shield) grow(tx *store.Tx, c desk.Case, o observable, v judge.Verdict, quiet bool) error {
+func (s *Shield) grow(tx *store.Tx, c desk.Case, o observable, f found, v judge.Verdict, quiet bool) error {
 	count := `select count(distinct r.mark) from (select report from shield_link where observable=$1 order by at desc limit $2) l join shield_report r on r.id=l.report where r.mark<>''`
 	args := []any{o.id, reporterWindow}
 	if o.reports > countReporters && o.reports%16 != 0 {
@@ -189,8 +189,9 @@ func (s *Shield) grow(tx *store.Tx, c desk.Case, o observable, v judge.Verdict, 
 		word = judge.Word(o.verdict) // not judged anew
 	}
 	var brand, campaign string
-	if err := tx.Row(`update shield_case set reports=$1, reporters=$2, verdict=$3, brand=case when $4<>'' then $4 else brand end where id=$5 returning brand,campaign`,
-		o.reports, reporters, string(word), v.Brand, c.ID).Scan(&brand, &campaign); err != nil {
+	if err := tx.Row(`update shield_case set reports=$1, reporters=$2, verdict=$3, brand=case when $4<>'' then $4 else brand end,
+		channels=case when channels='' then $6 when channels like $7 then channels else channels||$8 end where id=$5 returning brand,campaign`,
+		o.reports, reporters, string(word), v.Brand, c.ID, " "+f.channel+" ", "% "+f.channel+" %", f.channel+" ").Scan(&brand, &campaign); err != nil {
 		return err
 	}
 	if err := growCampaign(tx, campaign, tx.Now(), grew{reports: 1}); err != nil || !c.State.Open() {

@@ -66,6 +66,7 @@ func (l listOf[T]) page(r *http.Request) (all []T, out around, err error) {
 		return nil, out, err
 	}
 	q.Del("done")
+	q.Del("was")
 	if len(all) > rows {
 		all = all[:rows]
 		q.Set("after", l.id(all[rows-1]))

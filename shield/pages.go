@@ -57,6 +57,7 @@ type Pages struct {
 	pages  *web.Pages
 	outbox Outbox
 	door   *account.Door
+	open   presence // who has which case open
 }
 
 // NewPages reads the templates. outbox is nil where sent mails are not shown.
@@ -82,7 +83,15 @@ func (p *Pages) Routes(mux *http.ServeMux, door *account.Door) {
 	decide := func(path string, fn handler) { add("POST "+path, account.Decide, fn) }
 	look("/{$}", p.today)
 	look("/queue", p.queue)
+	look("/queue/fresh", p.fresh)
+	decide("/queue/filters", p.saveFilter)
+	decide("/queue/filters/{id}/forget", p.forgetFilter)
+	add("GET /queue/decide", account.Decide, p.several)
+	decide("/queue/decide", p.decideSeveral)
 	look("/case/{id}", p.casePage)
+	look("/case/{id}/live", p.live)
+	look("/case/{id}/next", p.next)
+	look("/case/{id}/beside/{other}", p.beside)
 	decide("/case/{id}/confirm", p.confirm)
 	decide("/case/{id}/reject", p.reject)
 	look("/report/{id}/mail", p.reportMail)
@@ -139,8 +148,12 @@ type common struct {
 	Form  url.Values
 }
 
-// wrong is a refusal beside a form.
-type wrong struct{ Form, What, Hint string }
+// wrong is a refusal beside a form. Where guards refused, Guards are their
+// objections, which are told in the reader's language.
+type wrong struct {
+	Form, What, Hint string
+	Guards           []judge.Objection
+}
 
 func commonOf(r *http.Request, who account.Person) common {
 	c := common{Me: who, May: who.May(account.Decide), Form: r.PostForm}
@@ -164,7 +177,7 @@ func (c *common) beside(form string, err error) (status int, _ error) {
 	case http.StatusBadRequest:
 		x.Status = http.StatusUnprocessableEntity
 	}
-	c.Wrong = wrong{form, x.Detail, x.Hint}
+	c.Wrong = wrong{Form: form, What: x.Detail, Hint: x.Hint, Guards: judge.Objections(err)}
 	return x.Status, nil
 }
 

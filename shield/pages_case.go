@@ -3,9 +3,9 @@ package shield
 import (
 	"context"
 	"errors"
+	"maps"
 	"net/http"
 	"slices"
-	"strings"
 	"time"
 
 	"bolwerk"
@@ -17,94 +17,17 @@ import (
 	"bolwerk/shield/reading"
 )
 
-type queueRow struct {
-	CaseRow
-	Show   Shown
-	Target Shown  // where the proposal is on another name
-	Rest   string // what else there is to why it comes first, besides verdict and brand
-}
-
-func (p *Pages) queueRows(cases []CaseRow) []queueRow {
-	out := make([]queueRow, 0, len(cases))
-	for _, c := range cases {
-		row := queueRow{CaseRow: c, Show: p.s.show(c.Name), Rest: c.WhyFirst}
-		for _, known := range []string{c.Verdict, ", imitates " + c.Brand, ", "} {
-			row.Rest = strings.TrimPrefix(row.Rest, known)
-		}
-		if c.Target != "" && c.Target != c.Name && c.Scope.DNS() {
-			row.Target = p.s.show(c.Target)
-		}
-		out = append(out, row)
-	}
-	return out
-}
-
-type queueData struct {
-	common
-	around
-	Appeals []appealRow
-	Rows    []queueRow
-	State   string
-	Query   string
-	States  []string
-}
-
-// queueStates are what the filter offers: what waits comes first.
-var queueStates = map[string][]desk.CaseState{
-	"open":    {desk.Waiting, desk.Second},
-	"waiting": {desk.Waiting},
-	"second":  {desk.Second},
-	"decided": {desk.Decided},
-	"closed":  {desk.Closed},
-	"all":     {desk.Waiting, desk.Second, desk.Decided, desk.Closed},
-}
-
-func (p *Pages) queue(w http.ResponseWriter, r *http.Request, who account.Person) (err error) {
-	q := r.URL.Query()
-	data := queueData{common: commonOf(r, who), State: q.Get("state"), Query: clip(q.Get("q")), States: []string{"open", "waiting", "second", "decided", "closed", "all"}}
-	if queueStates[data.State] == nil {
-		data.State = "open"
-	}
-	l := p.caseList(r.Context(), desk.CaseFilter{States: queueStates[data.State], Query: asStored(data.Query)})
-	if asFile(r) {
-		return l.file(w, r, p.frame.Clock())
-	}
-	if q.Get("after") == "" && data.Query == "" && data.State == "open" {
-		waiting, err := p.s.Appeals(r.Context(), desk.AppealFilter{State: "received", Limit: rows})
-		if err != nil {
-			return err
-		}
-		data.Appeals = p.appealRows(waiting)
-	}
-	if data.Rows, data.around, err = l.page(r); err != nil {
-		return err
-	}
-	return p.pages.Render(w, r, http.StatusOK, "queue", data)
-}
-
-func (p *Pages) caseList(ctx context.Context, f desk.CaseFilter) listOf[queueRow] {
-	return listOf[queueRow]{
-		name: "cases",
-		rows: func(after string, limit int) ([]queueRow, error) {
-			f.After, f.Limit = after, limit
-			all, err := p.s.Cases(ctx, f)
-			return p.queueRows(all), err
-		},
-		count: func() (desk.Counted, error) { return p.s.CountCases(ctx, f) },
-		id:    func(c queueRow) string { return c.ID },
-		columns: []column[queueRow]{
-			{"ref", func(c queueRow) string { return c.Ref }}, {"name", func(c queueRow) string { return c.Name }}, {"state", func(c queueRow) string { return string(c.State) }},
-			{"outcome", func(c queueRow) string { return c.Outcome }}, {"verdict", func(c queueRow) string { return c.Verdict }}, {"brand", func(c queueRow) string { return c.Brand }},
-			{"campaign", func(c queueRow) string { return c.Campaign }}, {"scope", func(c queueRow) string { return string(c.Scope) }}, {"target", func(c queueRow) string { return c.CaseRow.Target }},
-			{"reports", func(c queueRow) string { return number(c.Reports) }}, {"reporters", func(c queueRow) string { return number(c.Reporters) }}, {"priority", func(c queueRow) string { return number(c.Priority) }},
-			{"why_first", func(c queueRow) string { return c.WhyFirst }}, {"first_seen", func(c queueRow) string { return stamp(c.FirstSeen) }}, {"opened_at", func(c queueRow) string { return stamp(c.OpenedAt) }}, {"closed_at", func(c queueRow) string { return stamp(c.ClosedAt) }},
-		},
-	}
-}
-
 type caseData struct {
 	common
 	CaseView
+	Queue    inQueue
+	Was      string     // number of the case that was decided before this one
+	Others   []string   // who has it open too
+	Decided  *decidedBy // who ended it
+	Faster   bool       // while the reader was about to
+	Confirms reasons
+	Rejects  reasons
+	Where    []string // resolvers that will block
 	Show     Shown
 	Report   string // whose mail the frame shows; empty without one
 	Families []family
@@ -172,7 +95,18 @@ func (p *Pages) showCase(w http.ResponseWriter, r *http.Request, status int, c c
 	if data.CaseView, err = p.s.Case(ctx, r.PathValue("id")); err != nil {
 		return err
 	}
+	data.Queue, data.Was = queueFrom(r), caseNumber(r.URL.Query().Get("was"))
+	data.Others = p.open.see(data.ID, c.Me.Login, p.frame.Clock().Now())
+	data.Where = slices.Sorted(maps.Keys(p.s.ask))
 	data.Show = p.s.show(data.Subject)
+	like := ""
+	for _, same := range data.CaseView.Similar {
+		if same.Outcome == "blocked" {
+			like = same.Ref
+			break
+		}
+	}
+	data.Confirms, data.Rejects = p.quick(r, like, "block", c), p.quick(r, "", "reject", c)
 	data.Similar = p.queueRows(data.CaseView.Similar)
 	if len(data.Sightings) > 0 {
 		data.Report = data.Sightings[0].Report
@@ -201,6 +135,10 @@ func (p *Pages) showCase(w http.ResponseWriter, r *http.Request, status int, c c
 		}
 	}
 	if !data.State.Open() {
+		if data.Decided, err = p.decidedBy(r, data.CaseView); err != nil {
+			return err
+		}
+		data.Faster = status == http.StatusConflict && data.Decided != nil
 		if data.Trail, err = p.trail(ctx, data.Ref); err != nil {
 			return err
 		}
@@ -320,7 +258,10 @@ func wish(r *http.Request) (in Confirm, err error) {
 	if in.For, err = lengthOf(f.Get("for")); err != nil {
 		return in, err
 	}
-	in.Reason, in.Class, in.Compromised = f.Get("reason"), f.Get("class"), f.Get("compromised") != ""
+	if in.Reason, err = reasonOf(f); err != nil {
+		return in, err
+	}
+	in.Class, in.Compromised = f.Get("class"), f.Get("compromised") != ""
 	if in.Class != "" && !slices.Contains(classes, in.Class) {
 		return in, bolwerk.Invalid("class %q: want phishing, fake_shop, malware or scam", clip(in.Class))
 	}
@@ -332,36 +273,69 @@ func (p *Pages) confirm(w http.ResponseWriter, r *http.Request, who account.Pers
 		return err
 	}
 	in, err := wish(r)
+	if err == nil && in.Reason == "" {
+		err = bolwerk.Invalid("%s", p.frame.Texts().T(web.Lang(r), "shield.reason.none"))
+	}
 	var out Outcome
 	if err == nil {
 		in.Case = r.PathValue("id")
 		out, err = p.s.Confirm(r.Context(), Decider(who), in)
 	}
-	if err == nil {
-		return afterwards(w, r, out)
-	}
-	c := commonOf(r, who)
-	status, err := c.beside("confirm", err)
-	if err != nil {
-		return err
-	}
-	return p.showCase(w, r, status, c)
+	return p.decision(w, r, who, "confirm", out, err)
 }
 
 func (p *Pages) reject(w http.ResponseWriter, r *http.Request, who account.Person) error {
 	if err := readForm(r); err != nil {
 		return err
 	}
-	out, err := p.s.Reject(r.Context(), Decider(who), r.PathValue("id"), r.PostForm.Get("reason"))
+	reason, err := reasonOf(r.PostForm)
+	if err == nil && reason == "" {
+		err = bolwerk.Invalid("%s", p.frame.Texts().T(web.Lang(r), "shield.reason.none.reject"))
+	}
+	var out Outcome
 	if err == nil {
-		return afterwards(w, r, out)
+		out, err = p.s.Reject(r.Context(), Decider(who), r.PathValue("id"), reason)
+	}
+	return p.decision(w, r, who, "reject", out, err)
+}
+
+// decision leads on after a decision, or shows the case with the refusal beside
+// its form. Where somebody else was faster, the case says who, when and what.
+func (p *Pages) decision(w http.ResponseWriter, r *http.Request, who account.Person, form string, out Outcome, err error) error {
+	if err == nil {
+		p.open.leave(out.Case, who.Login)
+		return p.afterDecision(w, r, out)
 	}
 	c := commonOf(r, who)
-	status, err := c.beside("reject", err)
+	status, err := c.beside(form, err)
 	if err != nil {
 		return err
 	}
 	return p.showCase(w, r, status, c)
+}
+
+type liveData struct {
+	eyes
+	Ref     string
+	State   desk.CaseState
+	Others  []string
+	Moved   bool // the case is no longer as the page shows it
+	Decided *decidedBy
+}
+
+// live is what changes about a case while its page stands open.
+func (p *Pages) live(w http.ResponseWriter, r *http.Request, who account.Person) error {
+	v, err := p.s.Case(r.Context(), r.PathValue("id"))
+	if err != nil {
+		return err
+	}
+	data := liveData{Ref: v.Ref, State: v.State, Others: p.open.see(v.ID, who.Login, p.frame.Clock().Now()), Moved: string(v.State) != r.URL.Query().Get("state")}
+	if data.Moved && !v.State.Open() {
+		if data.Decided, err = p.decidedBy(r, v); err != nil {
+			return err
+		}
+	}
+	return p.pages.Fragment(w, r, "case", "live", data)
 }
 
 type reportData struct {

@@ -34,6 +34,9 @@ type proposalRow struct {
 	Who         string // proposed it
 	CaseRef     string
 	Own         bool // proposed by the reader
+	// Needs are the guards that ask for a second person, as they would today; none
+	// where they would be content, and what they said then is in Need.
+	Needs []judge.Objection
 }
 
 // listVersion is a list that a decision used.
@@ -97,6 +100,9 @@ func (p *Pages) proposalRows(ctx context.Context, all []desk.Proposal) ([]propos
 	}
 	err = p.s.db.Read(ctx, func(tx *store.Tx) error {
 		for i := range out {
+			if err := p.needs(tx, &out[i]); err != nil {
+				return err
+			}
 			out[i].Who = names[out[i].Actor]
 			if out[i].CaseID == "" {
 				continue
@@ -110,6 +116,25 @@ func (p *Pages) proposalRows(ctx context.Context, all []desk.Proposal) ([]propos
 		return nil
 	})
 	return out, err
+}
+
+// needs asks the guards again why the proposal is for two people: they say it in
+// the reader's language, the proposal keeps what they said then.
+func (p *Pages) needs(tx *store.Tx, row *proposalRow) error {
+	if row.Exempt {
+		var pl exemptPlan
+		if err := json.Unmarshal(row.Body, &pl); err != nil {
+			return err
+		}
+		_, row.Needs = split(judge.CheckExemption(pl.Exemption, "", p.s.context(tx, pl.First, nil)))
+		return nil
+	}
+	var pl plan
+	if err := json.Unmarshal(row.Body, &pl); err != nil {
+		return err
+	}
+	_, row.Needs = split(p.s.check(tx, pl, pl.First, nil))
+	return nil
 }
 
 type proposalsData struct {

@@ -330,7 +330,7 @@ func TestFromConfirmToWithdrawal(t *testing.T) {
 	wantText(t, page, "reported 2026-11-23 14:00 CET", "after 3 s read", "after 12 min decided", "after 2 min first hit 2026-11-23 14:15 CET", "ended not yet", "pay-parcel.example, www.pay-parcel.example",
 		"a copy of the parcel page", "anna", "epoch 1, serial", "partner", "dns_hits 1,204", "A-2026-000001", "shield.block.confirm")
 	golden(t, "block", page)
-	wantText(t, c.get(c.anna, "/case/"+c.caseOf("pay-parcel.example")), "decided: blocked", "Open B-2026-000001", "anna: a copy of the parcel page")
+	wantText(t, c.get(c.anna, "/case/"+c.caseOf("pay-parcel.example")), "decided: blocked", "Open B-2026-000001", "anna, 2026-11-23 14:12 CET: a copy of the parcel page")
 	if w := c.do(c.anna, "/block/B-2026-000001/withdraw", url.Values{"cause": {"order"}, "reason": {"x"}}); w.Code != http.StatusUnprocessableEntity {
 		t.Errorf("a cause that is not a person's: got %d", w.Code)
 	}

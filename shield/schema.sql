@@ -95,9 +95,11 @@ create table shield_case (
   reports  bigint not null,  -- keep case: how many
   reporters bigint not null, -- keep case: how many different ones this month
   first_seen bigint not null, -- keep case: first report
-  block    text not null     -- keep case: the block that came of it
+  block    text not null,    -- keep case: the block that came of it
+  channels text not null     -- keep case: by which doors reports of it came, such as ' mail web '
 );
 create index shield_case_campaign on shield_case(campaign, first_seen, id);
+create index shield_case_brand on shield_case(brand);
 create table shield_campaign (
   id         text primary key,     -- keep case: name
   ref        text not null unique, -- keep case: number that people use
@@ -249,3 +251,11 @@ create table shield_settle (
   case_id text primary key, -- keep tech: a decided case whose reports are still to be told
   at      bigint not null   -- keep tech: when it was decided
 );
+create table shield_filter (
+  id     text primary key, -- keep tech: name
+  person text not null,    -- keep tech: whose account keeps it
+  name   text not null,    -- keep tech: what the person calls it
+  query  text not null,    -- keep tech: which cases it shows, as an address has it
+  at     bigint not null   -- keep tech: when it was saved
+);
+create unique index shield_filter_name on shield_filter(person, name);

@@ -164,6 +164,7 @@ type found struct {
 	name        bolwerk.Domain // zero for an address
 	place       judge.Place
 	role, via   string
+	channel     string // by which its report came
 	page        string // normal form of the URL, asked of lists
 	evidence    []judge.Evidence
 	popular     bool
@@ -232,6 +233,7 @@ func (s *Shield) link(ctx context.Context, id string, in door.Report, r reading.
 		}
 		var cases []string
 		for _, f := range finds {
+			f.channel = string(in.Channel)
 			c, err := s.gather(tx, rules, id, f, quiet)
 			if err != nil {
 				return err

@@ -31,6 +31,8 @@ type Pages struct {
 // them stand, for the reader's language:
 //
 //	{{t "key" args...}}   the text
+//	{{say "key" other}}   the text where there is one, else the other;
+//	{{tell "key" args other}} the same with a list of arguments
 //	{{n 1204}}            a whole number
 //	{{time .At}}          a time; {{stamp .At}} the same without its element
 //	{{age .At}}           how long ago
@@ -84,7 +86,23 @@ func (f *Frame) Pages(fsys fs.FS, dir string) (*Pages, error) {
 
 func (f *Frame) funcs(lang bolwerk.Lang) template.FuncMap {
 	return template.FuncMap{
-		"t":     func(key string, args ...any) string { return f.texts.T(lang, key, args...) },
+		"t": func(key string, args ...any) string { return f.texts.T(lang, key, args...) },
+		"say": func(key, other string) string {
+			if f.texts.Has(key) {
+				return f.texts.T(lang, key)
+			}
+			return other
+		},
+		"tell": func(key string, args []string, other string) string {
+			if !f.texts.Has(key) {
+				return other
+			}
+			list := make([]any, len(args))
+			for i, a := range args {
+				list[i] = a
+			}
+			return f.texts.T(lang, key, list...)
+		},
 		"n":     func(n any) string { return show(lang, n) },
 		"time":  func(at time.Time) template.HTML { return f.timeTag(lang, at) },
 		"stamp": func(at time.Time) string { return Stamp(at, f.zone) },
@@ -203,6 +221,30 @@ func (p *Pages) Render(w http.ResponseWriter, r *http.Request, status int, name 
 	w.Header().Set("Content-Type", "text/html; charset=utf-8")
 	w.Header().Set("Content-Language", string(lang))
 	w.WriteHeader(status)
+	_, _ = b.WriteTo(w) // a broken connection is all that can go wrong
+	return nil
+}
+
+// Fragment answers with one block of a page, for a page that fills itself up: it
+// is given .Lang and .Data as the page is. Nothing is written when it returns an
+// error.
+func (p *Pages) Fragment(w http.ResponseWriter, r *http.Request, name, block string, data any) error {
+	lang := recordOf(r).lang
+	set := p.sets[lang]
+	if set == nil {
+		lang = p.f.site.Config.Languages[0]
+		set = p.sets[lang]
+	}
+	t := set[name]
+	if t == nil {
+		return fmt.Errorf("there is no page %q", name)
+	}
+	var b bytes.Buffer
+	if err := t.ExecuteTemplate(&b, block, view{Lang: lang, Console: p.f.site.Console, Path: r.URL.Path, Data: data}); err != nil {
+		return fmt.Errorf("page %s, %s: %w", name, block, err)
+	}
+	w.Header().Set("Content-Type", "text/html; charset=utf-8")
+	w.Header().Set("Content-Language", string(lang))
 	_, _ = b.WriteTo(w) // a broken connection is all that can go wrong
 	return nil
 }

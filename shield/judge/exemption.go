@@ -1,6 +1,7 @@
 package judge
 
 import (
+	"cmp"
 	"time"
 
 	"bolwerk"
@@ -33,7 +34,7 @@ func CheckExemption(e Exemption, digest string, c Context) []Objection {
 	var out []Objection
 	run := func(guard int, name string, o *Objection) {
 		if o != nil && !c.off[name] {
-			o.Guard, o.Rule = guard, name
+			o.Guard, o.Rule, o.Text = guard, name, cmp.Or(o.Text, name)
 			out = append(out, *o)
 		}
 	}

@@ -1,9 +1,11 @@
 package judge
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -73,6 +75,10 @@ type Objection struct {
 	Effect   Effect `json:"effect"`
 	Sentence string `json:"sentence"` // lower case, no full stop
 	Hint     string `json:"hint"`
+	// Text is which sentence it is, where a rule has several, and Args what stands
+	// in it: for pages in other languages.
+	Text string   `json:"-"`
+	Args []string `json:"-"`
 }
 
 // Refusal is the objections as one error of the kind bolwerk.ErrForbidden, nil
@@ -88,7 +94,24 @@ func Refusal(objections []Objection) error {
 			hints = append(hints, o.Hint)
 		}
 	}
-	return bolwerk.WithHint(bolwerk.Forbidden("%s", strings.Join(what, "; ")), strings.Join(hints, "; "))
+	return &refused{bolwerk.WithHint(bolwerk.Forbidden("%s", strings.Join(what, "; ")), strings.Join(hints, "; ")), objections}
+}
+
+// refused is a Refusal that still knows its objections.
+type refused struct {
+	error
+	objections []Objection
+}
+
+func (r *refused) Unwrap() error { return r.error }
+
+// Objections are those that an error of Refusal was made of; nil for any other.
+func Objections(err error) []Objection {
+	var r *refused
+	if errors.As(err, &r) {
+		return r.objections
+	}
+	return nil
 }
 
 // Approval is the second person's, bound to the digest of what he saw.
@@ -156,7 +179,17 @@ type rule[C any] struct {
 }
 
 func object(e Effect, hint, format string, a ...any) *Objection {
-	return &Objection{Effect: e, Hint: hint, Sentence: fmt.Sprintf(format, a...)}
+	o := &Objection{Effect: e, Hint: hint, Sentence: fmt.Sprintf(format, a...)}
+	for _, arg := range a {
+		o.Args = append(o.Args, fmt.Sprint(arg))
+	}
+	return o
+}
+
+// as names the sentence of an objection where its rule has several.
+func (o *Objection) as(text string) *Objection {
+	o.Text = text
+	return o
 }
 
 // given is a proposal with all that is known of it.
@@ -179,7 +212,7 @@ func Check(p Proposal, c Context) []Objection {
 			return
 		}
 		if o := check(); o != nil {
-			o.Guard, o.Rule = guard, name
+			o.Guard, o.Rule, o.Text = guard, name, cmp.Or(o.Text, name)
 			out = append(out, *o)
 		}
 	}

@@ -13,7 +13,7 @@ var technicalRules = []rule[given]{
 		case !g.Scope.DNS():
 			return object(Refuse, "report the page to its platform and to the browsers' lists", "scope %s never enters DNS", g.Scope)
 		case g.Scope == bolwerk.ScopeRegistrable && g.Name != g.place.Owner():
-			return object(Refuse, "name "+g.place.Owner().String(), "%s is not the registrable domain", g.Name)
+			return object(Refuse, "name "+g.place.Owner().String(), "%s is not the registrable domain", g.Name).as("scope_owner")
 		}
 		return nil
 	}},
@@ -48,7 +48,7 @@ var technicalRules = []rule[given]{
 			return object(Refuse, "name what was registered below it", "%s is a public suffix: a block would take everybody below it", g.Name)
 		}
 		if g.Scope != bolwerk.ScopeHost && g.Suffixes.Splits(g.Name) {
-			return object(Refuse, "take scope host, or name one tenant", "a public suffix stands below %s: a block would take the strangers on it", g.Name)
+			return object(Refuse, "take scope host, or name one tenant", "a public suffix stands below %s: a block would take the strangers on it", g.Name).as("suffix_below")
 		}
 		return nil
 	}},

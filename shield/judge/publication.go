@@ -1,6 +1,7 @@
 package judge
 
 import (
+	"cmp"
 	"iter"
 
 	"bolwerk"
@@ -27,7 +28,7 @@ type Publication struct {
 func CheckPublication(p Publication, l Limits) (out []Objection) {
 	run := func(guard int, name string, o *Objection) {
 		if o != nil && !p.off[name] {
-			o.Guard, o.Rule = guard, name
+			o.Guard, o.Rule, o.Text = guard, name, cmp.Or(o.Text, name)
 			out = append(out, *o)
 		}
 	}

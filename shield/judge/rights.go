@@ -1,6 +1,7 @@
 package judge
 
 import (
+	"cmp"
 	"slices"
 	"time"
 
@@ -104,7 +105,7 @@ func MayApprove(first, secondPerson Person, a Action, now time.Time) error {
 	var objections []Objection
 	for _, r := range approvalRules {
 		if o := r.check(pair{first, secondPerson, a, now, nil}); o != nil {
-			o.Guard, o.Rule = r.guard, r.name
+			o.Guard, o.Rule, o.Text = r.guard, r.name, cmp.Or(o.Text, r.name)
 			objections = append(objections, *o)
 		}
 	}
