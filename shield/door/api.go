@@ -19,6 +19,7 @@ import (
 	"bolwerk/internal/idn"
 	"bolwerk/internal/mail"
 	"bolwerk/internal/web"
+	"bolwerk/shield/reading"
 )
 
 // Bounds of what is typed, in bytes.
@@ -277,7 +278,19 @@ func (d *Door) apiName(w http.ResponseWriter, r *http.Request) error {
 	if err := d.mayLook(r); err != nil {
 		return err
 	}
-	name, b, ok, err := d.nameOf(r.PathValue("name"))
+	return d.answerName(w, r.PathValue("name"))
+}
+
+// apiNameQuery is apiName for what does not fit a path: a pasted link.
+func (d *Door) apiNameQuery(w http.ResponseWriter, r *http.Request) error {
+	if err := d.mayLook(r); err != nil {
+		return err
+	}
+	return d.answerName(w, r.URL.Query().Get("q"))
+}
+
+func (d *Door) answerName(w http.ResponseWriter, text string) error {
+	name, b, ok, err := d.nameOf(text)
 	if err != nil {
 		return err
 	}
@@ -304,7 +317,7 @@ func parseName(text string) (bolwerk.Domain, error) {
 	if len(text) > maxName {
 		return bolwerk.Domain{}, bolwerk.Invalid("a name of %d bytes: at most 253 are allowed", len(text))
 	}
-	s := strings.TrimSpace(text)
+	s := reading.Refang(strings.TrimSpace(text))
 	if _, rest, ok := strings.Cut(s, "://"); ok {
 		s = rest
 	}
@@ -315,7 +328,6 @@ func parseName(text string) (bolwerk.Domain, error) {
 	if i := strings.LastIndexByte(s, ':'); i >= 0 && strings.Trim(s[i+1:], "0123456789") == "" {
 		s = s[:i]
 	}
-	s = strings.NewReplacer("[.]", ".", "(.)", ".").Replace(s)
 	name, err := idn.Parse(s)
 	if err == nil && name.Labels() < 2 {
 		err = bolwerk.Invalid("%q is not a whole name", name)

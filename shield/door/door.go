@@ -38,6 +38,7 @@ type Door struct {
 	count   *metrics
 	openapi []byte
 	history *openlog.Store
+	docs    docs
 
 	list                  listing
 	issued                issued
@@ -78,7 +79,11 @@ func Site(s web.Site) (web.Site, error) {
 		return s, err
 	}
 	s.Name, s.Console, s.NoCookies = "public", false, true
-	s.Texts, s.Static = append(s.Texts, texts), append(s.Static, files)
+	long, err := web.ReadTexts(guideFiles, "guides")
+	if err != nil {
+		return s, err
+	}
+	s.Texts, s.Static = append(s.Texts, texts, long), append(s.Static, files)
 	s.Config.MaxBody = max(s.Config.MaxBody, smallBody)
 	return s, nil
 }
@@ -99,6 +104,9 @@ func New(cfg Config, with With) (*Door, error) {
 	}
 	var err error
 	if d.pages, err = with.Frame.Pages(pageFiles, "pages"); err != nil {
+		return nil, err
+	}
+	if d.docs, err = readDocs(with.Frame.Texts()); err != nil {
 		return nil, err
 	}
 	d.openapi, err = openAPI(cfg)
@@ -252,6 +260,15 @@ func (d *Door) Handler() http.Handler {
 		"GET /r/{code}":               d.receiptPage,
 		"GET /name":                   d.namePage,
 		"POST /appeal":                d.appealForm,
+		"GET /first-aid":              d.firstAid,
+		"GET /warnings":               d.warningsPage,
+		"GET /warnings.atom":          d.atom,
+		"GET /transparency":           d.transparency,
+		"GET /api/v1/warnings":        d.apiWarnings,
+		"GET /api/v1/figures":         d.apiFigures,
+		"GET /api/v1/names":           d.apiNameQuery,
+		"GET /learn":                  d.learn,
+		"GET /learn/{guide}":          d.guide,
 		"GET /robots.txt":             robots,
 	}
 	d.logRoutes(routes)

@@ -33,7 +33,9 @@ import (
 	"bolwerk/internal/mail"
 	"bolwerk/internal/seal"
 	"bolwerk/internal/web"
+	"bolwerk/shield/aid"
 	"bolwerk/shield/edge"
+	"bolwerk/shield/figures"
 )
 
 var update = flag.Bool("update", false, "rewrite the golden pages")
@@ -523,13 +525,19 @@ func TestOpenAPI(t *testing.T) {
 	check("/api/v1/names/{name}", "GET", s.get("/api/v1/names/www.evil.example"))
 	check("/api/v1/names/{name}", "GET", s.get("/api/v1/names/good.example"))
 	check("/api/v1/names/{name}", "GET", s.get("/api/v1/names/192.0.2.1"))
+	check("/api/v1/names", "GET", s.get("/api/v1/names?q=hxxps%3A%2F%2Fwww%5B.%5Devil.example%2Fa%3Fb"))
+	check("/api/v1/names", "GET", s.get("/api/v1/names"))
+	check("/api/v1/figures", "GET", s.get("/api/v1/figures"))
+	s.publish(t, warningEntry(t), figuresEntry(t))
+	check("/api/v1/warnings", "GET", s.get("/api/v1/warnings"))
+	check("/api/v1/figures", "GET", s.get("/api/v1/figures"))
 
 	w = s.get("/api/v1/openapi.json")
 	var open struct {
 		OpenAPI string
 		Paths   map[string]any
 	}
-	if err := json.Unmarshal(w.Body.Bytes(), &open); err != nil || open.OpenAPI != "3.1.0" || len(open.Paths) != 3 {
+	if err := json.Unmarshal(w.Body.Bytes(), &open); err != nil || open.OpenAPI != "3.1.0" || len(open.Paths) != 6 {
 		t.Errorf("description: got %v, %s with %d paths", err, open.OpenAPI, len(open.Paths))
 	}
 }
@@ -697,7 +705,7 @@ func TestPagesAreQuiet(t *testing.T) {
 	s.publish(t, listedEntry(t, 1, phish))
 	loc := s.form("/report", "text", "x y").Header().Get("Location")
 	before := len(s.desk.body)
-	for _, p := range []string{"/", "/?lang=fr", "/r", loc, loc + "?lang=nl", "/name", "/name?q=evil.example", "/name?q=%22%3E%3Cscript%3E", "/robots.txt", "/nothing"} {
+	for _, p := range []string{"/", "/?lang=fr", "/first-aid", "/warnings", "/learn", "/learn/call", "/transparency?lang=nl", "/r", loc, loc + "?lang=nl", "/name", "/name?q=evil.example", "/name?q=%22%3E%3Cscript%3E", "/robots.txt", "/nothing"} {
 		w := s.get(p, "Cookie", "lang=de")
 		body := w.Body.String()
 		if len(w.Header().Values("Set-Cookie")) > 0 || strings.Contains(body, "<script") || strings.Contains(body, "src=\"http") || strings.Contains(body, `lang="de" class`) {
@@ -806,6 +814,20 @@ func TestTexts(t *testing.T) {
 	for _, class := range []string{"phishing", "fake_shop", "malware", "scam"} {
 		keys = append(keys, namePage{Listed: Listed{Class: class}}.Why())
 	}
+	for _, channel := range []string{"mail", "text", "link"} {
+		keys = append(keys, "door.warning.by."+channel)
+	}
+	for _, class := range []string{"phishing", "fake_shop", "malware", "scam", "other"} {
+		keys = append(keys, "door.warning.leads."+class)
+	}
+	for _, k := range aid.Kinds() {
+		keys = append(keys, "door.warning.asks."+string(k))
+	}
+	for _, k := range append([]string{figures.FalsePositives}, append(figures.Keys(), figures.Clocks()...)...) {
+		if s.frame.Texts().Has("door.figure." + k) { // not all are for the public
+			keys = append(keys, "door.figure."+k, "door.figure."+k+".what")
+		}
+	}
 	for _, k := range reasons {
 		keys = append(keys, k)
 	}
@@ -839,7 +861,9 @@ func TestGoldenPages(t *testing.T) {
 		receiptEntry(t, code, 1, Receipt{Kind: "report", State: "blocked", At: start, Changed: start.Add(11 * time.Minute), Number: 3, Same: sameKey, Name: "evil.example", Block: "B-2026-000147"}),
 		entry(t, CountEntry+sameKey, 1, Count{Reports: 47}), entry(t, TallyEntry+"B-2026-000147", 1, Tally{Visits: 1204}))
 	digest := regexp.MustCompile(`\.[0-9a-f]{12}\.`)
-	for name, path := range map[string]string{"home": "/", "code": "/r", "receipt": "/r/" + code.Reveal(), "name": "/name",
+	s.cfg.Partners = aid.Partners{{Kind: aid.CardStop, Name: "Kaart Dicht", Phone: "078 000 001", Abroad: "+32 78 000 001"}}
+	s.publishMore(t, warningEntry(t), figuresEntry(t))
+	for name, path := range map[string]string{"aid": "/first-aid", "warnings": "/warnings", "learn": "/learn", "guide": "/learn/phishing", "transparency": "/transparency", "feed": "/warnings.atom", "home": "/", "code": "/r", "receipt": "/r/" + code.Reveal(), "name": "/name",
 		"name-blocked": "/name?q=www.evil.example", "name-order": "/name?q=a.court.example", "name-open": "/name?q=good.example", "name-wrong": "/name?q=x"} {
 		for _, lang := range []string{"nl", "en"} {
 			got := digest.ReplaceAllString(s.get(path, "Accept-Language", lang).Body.String(), ".DIGEST.")

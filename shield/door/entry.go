@@ -13,6 +13,7 @@ const (
 	CountEntry   = "n:" // then the key that receipts name as Same; body Count
 	TallyEntry   = "v:" // then the block's reference; body Tally
 	AppealEntry  = "a:" // then the number of the appeal; body AppealState
+	WarningEntry = "w:" // then the number of the campaign; body Warning
 )
 
 // Few is the smallest count that the public is told exactly.

@@ -11,6 +11,7 @@ import (
 
 	"bolwerk"
 	copies "bolwerk/internal/copy"
+	"bolwerk/shield/figures"
 )
 
 // listing is the copy "public" as it is looked up: receipts by the hash of their
@@ -27,6 +28,8 @@ type listing struct {
 	counts   counts
 	tallies  map[string]Tally       // by the block's reference
 	decided  map[string]AppealState // by the appeal's number
+	warnings map[string]warningRow  // by the campaign's number
+	figures  *figures.Public        // nil before they are published
 	refs     map[string]*blockRow
 	names    map[string]*blockRow // the first of a chain of blocks of one name
 }
@@ -115,6 +118,7 @@ func (t *texts) one(s string) string { return t.all[t.keep(s)] }
 func (l *listing) clear() {
 	l.receipts, l.appeals, l.texts = map[[16]byte]receiptRow{}, map[[16]byte]appealRow{}, newTexts()
 	l.counts, l.tallies, l.decided = newCounts(), map[string]Tally{}, map[string]AppealState{}
+	l.warnings, l.figures = map[string]warningRow{}, nil
 	l.refs, l.names = map[string]*blockRow{}, map[string]*blockRow{}
 }
 
@@ -135,6 +139,12 @@ func (l *listing) put(e copies.Entry) bool {
 	}
 	if ref, ok := strings.CutPrefix(e.ID, AppealEntry); ok {
 		return read(l.decided, ref, e)
+	}
+	if ref, ok := strings.CutPrefix(e.ID, WarningEntry); ok {
+		return l.putWarning(ref, e)
+	}
+	if e.ID == figures.PublicEntry {
+		return l.putFigures(e)
 	}
 	return true // an entry of a kind that a later desk knows
 }
@@ -356,7 +366,7 @@ func (d *Door) Reset(head copies.Head, seq func(yield func(copies.Entry) bool)) 
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.receipts, l.appeals, l.texts, l.refs, l.names = next.receipts, next.appeals, next.texts, next.refs, next.names
-	l.counts, l.tallies, l.decided = next.counts, next.tallies, next.decided
+	l.counts, l.tallies, l.decided, l.warnings, l.figures = next.counts, next.tallies, next.decided, next.warnings, next.figures
 	l.head, l.ready, l.bad = head, true, next.bad
 	return nil
 }

@@ -73,5 +73,18 @@ func description(cfg Config) *huma.OpenAPI {
 		Parameters: []*huma.Param{{Name: "name", In: "path", Required: true, Schema: text(0), Description: "a host name; U-labels are understood"}},
 		Responses:  answers(http.StatusOK, "Whether it is blocked, since when, why and by whom", NameAnswer{}, nil, 400, 429, 503),
 	})
+	doc.AddOperation(&huma.Operation{
+		OperationID: "name-of-link", Method: http.MethodGet, Path: "/api/v1/names", Summary: "Whether the name in a link is blocked here",
+		Parameters: []*huma.Param{{Name: "q", In: "query", Required: true, Schema: text(maxName), Description: "a link or a name as it was received; hxxp and [.] are understood"}},
+		Responses:  answers(http.StatusOK, "Whether it is blocked, since when, why and by whom", NameAnswer{}, nil, 400, 429, 503),
+	})
+	doc.AddOperation(&huma.Operation{
+		OperationID: "warnings", Method: http.MethodGet, Path: "/api/v1/warnings", Summary: "Campaigns that people are warned of now",
+		Responses: answers(http.StatusOK, "The current warnings", WarningsAnswer{}, nil, 503),
+	})
+	doc.AddOperation(&huma.Operation{
+		OperationID: "figures", Method: http.MethodGet, Path: "/api/v1/figures", Summary: "Figures of the whole years, and of this year's months that are over",
+		Responses: answers(http.StatusOK, "The figures as they were published", map[string]any{}, nil, 404),
+	})
 	return doc
 }

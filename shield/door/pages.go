@@ -34,7 +34,11 @@ func (p page) To(path string) string {
 	if p.lang == "" {
 		return path
 	}
-	return path + "?lang=" + p.lang
+	path, place, _ := strings.Cut(path, "#")
+	if path += "?lang=" + p.lang; place != "" {
+		path += "#" + place
+	}
+	return path
 }
 
 // Lang is the language chosen by hand, or "".
@@ -48,11 +52,19 @@ func (p page) Upload() int64 { return p.MaxUpload >> 20 }
 
 type homePage struct {
 	page
-	Text string
+	Text     string
+	Warnings []warningView
+}
+
+// homeWarnings is how many warnings stand on the first page.
+const homeWarnings = 3
+
+func (d *Door) homePage(r *http.Request) homePage {
+	return homePage{page: d.page(r), Warnings: d.views(web.Lang(r), homeWarnings)}
 }
 
 func (d *Door) home(w http.ResponseWriter, r *http.Request) error {
-	return d.pages.Render(w, r, http.StatusOK, "home", homePage{page: d.page(r)})
+	return d.pages.Render(w, r, http.StatusOK, "home", d.homePage(r))
 }
 
 // openForm holds a form to the bounds and reads it. The network's rate is
@@ -77,7 +89,8 @@ func (d *Door) report(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	p := homePage{page: d.page(r), Text: f.text["text"]}
+	p := d.homePage(r)
+	p.Text = f.text["text"]
 	rep, wrong := reportOf(f, d.cfg.MaxUpload)
 	if wrong != nil {
 		p.Faults = wrong
@@ -130,6 +143,14 @@ func (d *Door) enterCode(w http.ResponseWriter, r *http.Request) error {
 
 // shown is a name for people's eyes.
 type shown struct{ Name, ALabels string }
+
+// ASCII is the name as programs know it.
+func (s shown) ASCII() string {
+	if s.ALabels != "" {
+		return s.ALabels
+	}
+	return s.Name
+}
 
 func show(name string) shown {
 	d, err := bolwerk.ParseDomain(name)

@@ -2,6 +2,12 @@ package reading
 
 import "strings"
 
+// Refang undoes how people write links so that nobody follows them by accident.
+func Refang(s string) string {
+	s, _ = refang(s)
+	return s
+}
+
 // refang undoes how people write links so that nobody follows them by accident:
 // hxxp, h**p, h__p, [:], [://], [/], [.], (.), {.}, (dot), [punt], (point),
 // [punkt] and \. between the characters of a name. places are where something
