@@ -1,13 +1,18 @@
 package shield
 
 import (
+	"context"
+	"encoding/hex"
 	"errors"
+	"strings"
 	"time"
 
 	"bolwerk"
 	"bolwerk/internal/audit"
+	"bolwerk/internal/ledger"
 	"bolwerk/internal/openlog"
 	"bolwerk/internal/store"
+	"bolwerk/shield/judge"
 )
 
 // leafOf is what the transparency log says of b: all that takes part in what
@@ -89,4 +94,109 @@ func (s *Shield) LogAgain(tx *store.Tx) error {
 		}
 		return err
 	})
+}
+
+// Forget erases a name from the transparency log: the salt of its block is
+// destroyed at the desk now and at each intake within seconds. The leaf stays and
+// the log stays whole. Only what has ended can be forgotten: what is in force is
+// shown to who asks.
+func (s *Shield) Forget(ctx context.Context, who judge.Person, ref, reason string) (Block, error) {
+	var b Block
+	if strings.TrimSpace(reason) == "" {
+		return b, bolwerk.WithHint(bolwerk.Invalid("forgetting a name needs a reason"), "say why in a few words: --reason TEXT")
+	}
+	if err := judge.May(who, judge.ForgetName); err != nil {
+		return b, err
+	}
+	err := s.db.Write(ctx, store.Decision, func(tx *store.Tx) (err error) {
+		if b, err = findBlock(tx, ref); err != nil {
+			return err
+		}
+		if b.State == InForce {
+			return bolwerk.WithHint(bolwerk.Conflict("%s (%s) is in force: everybody who asks may know that", b.Ref, b.Name), "withdraw it first")
+		}
+		var undo int64
+		if err := tx.Row(`select count(*) from shield_undo where block=$1`, b.ID).Scan(&undo); err != nil {
+			return err
+		}
+		if undo > 0 {
+			return bolwerk.WithHint(bolwerk.Conflict("%s (%s) still stands in the zone of names that pass, until every resolver has dropped its block", b.Ref, b.Name), "try again in some minutes")
+		}
+		audit.Append(tx, bolwerk.Person(who.ID), "log.forget", b.Ref, reason, nil)
+		return s.ledger.Forget(tx, b.Ref)
+	})
+	return b, err
+}
+
+// LogHead is where the transparency log stands, for programs.
+type LogHead struct {
+	Key  string `json:"key" doc:"the log's public key, as golang.org/x/mod/sumdb/note writes it"`
+	Head string `json:"checkpoint" doc:"the signed head"`
+	Size int64  `json:"size" doc:"number of leaves"`
+}
+
+// LogHead gives the head of the log, signed now.
+func (s *Shield) LogHead(ctx context.Context) (h LogHead, err error) {
+	h.Key = s.ledger.Key()
+	signed, err := s.ledger.Head(ctx)
+	if err != nil {
+		return h, err
+	}
+	key, err := openlog.ParseKey(h.Key)
+	if err != nil {
+		return h, err
+	}
+	head, err := openlog.OpenHead(signed, key)
+	h.Head, h.Size = string(signed), head.Size
+	return h, err
+}
+
+// LogView is what the log says about a block.
+type LogView struct {
+	Ref     string          `json:"ref"`
+	Name    string          `json:"name,omitempty" doc:"absent where the block is no longer kept"`
+	Head    string          `json:"checkpoint" doc:"the signed head that the proofs lead to"`
+	Entries []ledger.Logged `json:"entries"`
+}
+
+// LogAbout gives the leaves about a block or exemption, by id, number or name.
+func (s *Shield) LogAbout(ctx context.Context, text string) (v LogView, err error) {
+	v.Ref = text
+	err = s.db.Read(ctx, func(tx *store.Tx) error {
+		b, err := findBlock(tx, text)
+		if errors.Is(err, bolwerk.ErrNotFound) {
+			return nil // the log remembers longer
+		}
+		v.Ref, v.Name = b.Ref, b.Name.String()
+		return err
+	})
+	if err != nil {
+		return v, err
+	}
+	signed, entries, err := s.ledger.About(ctx, v.Ref)
+	v.Head, v.Entries = string(signed), entries
+	return v, err
+}
+
+// Opening is what opens the commitment of a leaf to a name.
+type Opening struct {
+	Index int64  `json:"index" doc:"of the leaf"`
+	ID    string `json:"id" doc:"reference of the block or exemption"`
+	State State  `json:"state" enum:"in_force,expired,withdrawn"`
+	Name  string `json:"name"`
+	Salt  string `json:"salt" doc:"in hex"`
+}
+
+// Openings gives what opens the leaves after an index whose salts are kept.
+func (s *Shield) Openings(ctx context.Context, after int64, limit int) (out []Opening, err error) {
+	err = s.db.Read(ctx, func(tx *store.Tx) error {
+		out, err = store.List(tx, func(scan func(...any) error) (o Opening, err error) {
+			var salt []byte
+			err = scan(&o.Index, &o.ID, &o.State, &o.Name, &salt)
+			o.Salt = hex.EncodeToString(salt)
+			return o, err
+		}, `select s.n,b.ref,b.state,b.name,s.salt from log_salt s join shield_block b on b.ref=s.ref where s.n>$1 order by s.n limit $2`, after, limit)
+		return err
+	})
+	return out, err
 }

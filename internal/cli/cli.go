@@ -53,10 +53,11 @@ type grammar struct {
 	Appeal shield.AppealCmd `cmd:"" group:"Desk" help:"List, show and decide appeals."`
 	Report shield.ReportCmd `cmd:"" group:"Desk" help:"Report a mail, link or text message, and see what became of it."`
 
-	Audit   auditCmd   `cmd:"" group:"Care" help:"Verify the audit trail."`
-	Backup  backupCmd  `cmd:"" group:"Care" help:"Write a copy of the store. The desk may run."`
-	Restore restoreCmd `cmd:"" group:"Care" help:"Put a backup in the place of the store, and release it once looked at."`
-	Replay  replayCmd  `cmd:"" group:"Care" help:"Have every host hand in again what it still keeps."`
+	Log     shield.LogCmd `cmd:"" group:"Care" help:"Show and verify the transparency log, and erase names from it."`
+	Audit   auditCmd      `cmd:"" group:"Care" help:"Verify the audit trail."`
+	Backup  backupCmd     `cmd:"" group:"Care" help:"Write a copy of the store. The desk may run."`
+	Restore restoreCmd    `cmd:"" group:"Care" help:"Put a backup in the place of the store, and release it once looked at."`
+	Replay  replayCmd     `cmd:"" group:"Care" help:"Have every host hand in again what it still keeps."`
 
 	Read    readCmd    `cmd:"" group:"Tools" help:"Show what the desk would read in mails and texts. Needs no desk."`
 	Version versionCmd `cmd:"" group:"Tools" help:"Print the version."`

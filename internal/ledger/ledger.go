@@ -10,6 +10,7 @@ import (
 	_ "embed"
 	"fmt"
 	"sync"
+	"time"
 
 	"golang.org/x/mod/sumdb/note"
 	"golang.org/x/mod/sumdb/tlog"
@@ -58,7 +59,7 @@ type item struct {
 // commits to; leaf.At is the time of the transaction. The same kind of leaf about
 // the same reference is written once.
 func (d *Desk) Append(tx *store.Tx, leaf openlog.Leaf, name string) {
-	leaf.At = tx.Now()
+	leaf.At = tx.Now().Truncate(time.Microsecond)
 	tx.Collect(flushKey{}, item{leaf, name}, d.write)
 }
 
@@ -273,8 +274,8 @@ func rangeAt(tx *store.Tx, size int64) (openlog.Range, error) {
 	return r, nil
 }
 
-// Entry is a leaf with its proof, for who has the reference.
-type Entry struct {
+// Logged is a leaf with its proof, for who has the reference.
+type Logged struct {
 	Index int64        `json:"index"`
 	Leaf  string       `json:"leaf" doc:"the octets that are hashed"`
 	Hash  string       `json:"hash" doc:"of the leaf, in base64"`
@@ -285,7 +286,7 @@ type Entry struct {
 
 // About gives the leaves about a reference, oldest first, with proofs against
 // the head that is given with them.
-func (d *Desk) About(ctx context.Context, ref string) (signed []byte, out []Entry, err error) {
+func (d *Desk) About(ctx context.Context, ref string) (signed []byte, out []Logged, err error) {
 	err = d.db.Read(ctx, func(tx *store.Tx) error {
 		st, err := readState(tx)
 		if store.None(err) {
@@ -294,7 +295,7 @@ func (d *Desk) About(ctx context.Context, ref string) (signed []byte, out []Entr
 		if err != nil {
 			return err
 		}
-		out, err = store.List(tx, func(scan func(...any) error) (e Entry, err error) {
+		out, err = store.List(tx, func(scan func(...any) error) (e Logged, err error) {
 			var salt []byte
 			if err := scan(&e.Index, &e.Leaf, &salt); err != nil {
 				return e, err

@@ -13,10 +13,16 @@ func (d *Door) logRoutes(routes map[string]web.Func) {
 	if d.history == nil {
 		return
 	}
-	routes["GET "+openlog.Prefix+"key"] = d.history.ServeKey
-	routes["GET "+openlog.Prefix+"checkpoint"] = d.history.ServeCheckpoint
-	routes["GET "+openlog.Prefix+"tile/"] = d.history.ServeTile
-	routes["GET "+openlog.Prefix+"names/{name}"] = d.logName
+	for path, fn := range map[string]web.Func{"key": d.history.ServeKey, "checkpoint": d.history.ServeCheckpoint, "tile/": d.history.ServeTile, "names/{name}": d.logName} {
+		routes["GET "+openlog.Prefix+path] = func(w http.ResponseWriter, r *http.Request) error {
+			err := fn(w, r)
+			if p := web.Explain(err); err != nil && p.Status != http.StatusInternalServerError {
+				p.Write(w) // programs read here, whatever they accept
+				return nil
+			}
+			return err
+		}
+	}
 }
 
 // logName opens what the log says about a name.

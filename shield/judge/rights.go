@@ -54,6 +54,7 @@ const (
 	Release     Action = "release"      // a publication or a list that was held back
 	Settings    Action = "settings"     // people, hosts, lists, settings
 	AssignRole  Action = "assign_role"
+	ForgetName  Action = "forget_name" // in the transparency log; cannot be undone
 )
 
 // may is who may begin what.
@@ -69,6 +70,7 @@ var may = map[Action][]Role{
 	Release:     {Analyst, DutyOfficer},
 	Settings:    {Admin},
 	AssignRole:  {Admin},
+	ForgetName:  {DutyOfficer},
 }
 
 // second is which of the two must be among the pair, for actions of two people.

@@ -2,6 +2,7 @@ package check
 
 import (
 	"context"
+	"encoding/hex"
 	"fmt"
 	"io"
 	"strings"
@@ -150,14 +151,24 @@ type Compared struct {
 	Differences []Difference `json:"differences"`
 }
 
-// Opener opens a name: leaves that commit to it.
-type Opener func(ctx context.Context, name string) ([]int64, error)
+// Opening says that a salt opens a leaf.
+type Opening struct {
+	Index int64
+	Salt  []byte
+}
+
+// Opener gives what opens leaves to a name.
+type Opener func(ctx context.Context, name string) ([]Opening, error)
 
 // Site is an Opener that asks the public site about each name.
-func (l *Log) Site(ctx context.Context, name string) (out []int64, err error) {
+func (l *Log) Site(ctx context.Context, name string) (out []Opening, err error) {
 	entries, err := l.Name(ctx, name)
 	for _, e := range entries {
-		out = append(out, e.Index)
+		salt, err := hex.DecodeString(e.Salt)
+		if err != nil {
+			return nil, bolwerk.Invalid("what the site opens of %s: %v", name, err)
+		}
+		out = append(out, Opening{e.Index, salt})
 	}
 	return out, err
 }
@@ -193,13 +204,13 @@ func (l *Log) Compare(ctx context.Context, h openlog.Head, z *Zone, open Opener)
 		if got, ok := byName[name]; ok {
 			return got, nil
 		}
-		indexes, err := open(ctx, name)
+		openings, err := open(ctx, name)
 		if err != nil {
 			return nil, err
 		}
 		got := []*live{}
-		for _, n := range indexes {
-			if e := leaves[n]; e != nil {
+		for _, o := range openings {
+			if e := leaves[o.Index]; e != nil && e.leaf.Opens(o.Salt, name) { // nobody is believed
 				e.found = true
 				got = append(got, e)
 			}
