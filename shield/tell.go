@@ -22,6 +22,7 @@ import (
 const (
 	tellEvery = 10 * time.Second
 	tellSome  = 100 // of each kind in one go; the rest waits for the next
+	warnEvery = 6   // times: once a minute
 )
 
 // touched are blocks that were hit since the public was last told. It is kept in
@@ -60,9 +61,13 @@ func (t *touched) some(n int) (refs []string) {
 func (s *Shield) tellAll(ctx context.Context) error {
 	tick := time.NewTicker(tellEvery)
 	defer tick.Stop()
-	for {
-		if err := s.tell(ctx); err != nil && ctx.Err() == nil {
-			s.log.Error("public counts not brought up to date", "err", err)
+	for n := 0; ; n++ {
+		err := s.tellCounts(ctx)
+		if n%warnEvery == 0 {
+			err = errors.Join(err, s.tellWarnings(ctx))
+		}
+		if err != nil && ctx.Err() == nil {
+			s.log.Error("public counts and warnings not brought up to date", "err", err)
 		}
 		select {
 		case <-ctx.Done():
@@ -72,8 +77,8 @@ func (s *Shield) tellAll(ctx context.Context) error {
 	}
 }
 
-// tell publishes the counts that have changed, some of them.
-func (s *Shield) tell(ctx context.Context) error {
+// tellCounts publishes the counts that have changed, some of them.
+func (s *Shield) tellCounts(ctx context.Context) error {
 	if err := s.tellReports(ctx); err != nil {
 		return err
 	}

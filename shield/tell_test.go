@@ -37,7 +37,7 @@ func officer(id string) judge.Person {
 
 func (s *testShield) tellNow() (serial int64) {
 	s.t.Helper()
-	if err := s.tell(s.t.Context()); err != nil {
+	if err := errors.Join(s.tellCounts(s.t.Context()), s.tellWarnings(s.t.Context())); err != nil {
 		s.t.Fatal(err)
 	}
 	h, err := s.publish.Head(s.t.Context(), CopyPublic)
@@ -163,5 +163,51 @@ func TestADecidedAppealIsToldOnceForAllWhoHoldAReceipt(t *testing.T) {
 	}
 	if a, ok := public[door.AppealState](c, door.AppealEntry+"A-2026-000001"); !ok || a.State != "upheld" || !strings.HasPrefix(a.Changed.String(), "2026-11-23") {
 		t.Errorf("got %+v %v", a, ok)
+	}
+}
+
+func TestAWarningIsPublicWhileACampaignGoesOn(t *testing.T) {
+	c := newShield(t)
+	for range 3 {
+		c.report(lure("Your card is stopped", "https://login.anchorbank-pay7.example/in?u=1"))
+	}
+	c.report(lure("Your card is stopped", "https://login.anchorbank-pay12.example/in"))
+	c.tellNow()
+	const id = door.WarningEntry + "K-2026-000001"
+	if w, ok := public[door.Warning](c, id); ok {
+		t.Errorf("nothing is blocked, and the public is warned: %+v", w)
+	}
+	if _, err := c.Confirm(t.Context(), officer("anna"), Confirm{Case: c.caseOf("login.anchorbank-pay7.example"), Reason: "asks for the PIN"}); err != nil {
+		t.Fatal(err)
+	}
+	serial := c.tellNow()
+	w, _ := public[door.Warning](c, id)
+	if w.Brand != "Anchor Bank" || w.Class != "phishing" || w.Reports != 0 || strings.Join(w.Channels, " ") != "mail" || strings.Join(w.Names, " ") != "login.anchorbank-pay7.example" {
+		t.Errorf("got %+v", w)
+	}
+	if again := c.tellNow(); again != serial {
+		t.Error("told again without news")
+	}
+	for range 2 {
+		c.report(lure("Your card is stopped", "https://login.anchorbank-pay7.example/in?u=1"))
+	}
+	c.tellNow()
+	if w, _ := public[door.Warning](c, id); w.Reports != 6 {
+		t.Errorf("six reports are told as %+v", w)
+	}
+	if _, err := c.Withdraw(t.Context(), officer("anna"), "B-2026-000001", FalsePositive, "it is the bank's"); err != nil {
+		t.Fatal(err)
+	}
+	c.tellNow()
+	if w, ok := public[door.Warning](c, id); ok {
+		t.Errorf("all of it is withdrawn, and the public is warned: %+v", w)
+	}
+}
+
+func TestAbout(t *testing.T) {
+	for n, want := range map[int64]int64{0: 0, 4: 0, 5: 5, 99: 99, 100: 100, 129: 120, 1_299_999: 1_200_000} {
+		if got := about(n); got != want {
+			t.Errorf("about(%d) = %d, want %d", n, got, want)
+		}
 	}
 }
