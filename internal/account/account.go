@@ -40,6 +40,7 @@ type Accounts struct {
 	clock     clock.Clock
 	published func(*store.Tx) (bool, error)
 	hasher    *hasher
+	metrics   *metrics
 	throttle  *throttle
 }
 
@@ -47,7 +48,7 @@ type Accounts struct {
 // yet: until then, accounts made over the admin socket need no age to approve.
 // nil exempts nobody.
 func New(db *store.DB, published func(*store.Tx) (bool, error)) *Accounts {
-	return &Accounts{cfg: DefaultConfig(), db: db, clock: db.Clock(), published: published, hasher: newHasher(), throttle: newThrottle(db.Clock())}
+	return &Accounts{cfg: DefaultConfig(), db: db, clock: db.Clock(), published: published, hasher: newHasher(), throttle: newThrottle(db.Clock()), metrics: newMetrics(nil)}
 }
 
 // Use says how the accounts are to be kept and with what short-lived things are

@@ -58,6 +58,7 @@ func (s *Accounts) Login(ctx context.Context, login string, password bolwerk.Sec
 	}
 	bs := buckets(login, device, e.Source)
 	if err := s.throttle.begin(bs); err != nil {
+		s.metrics.failed.WithLabelValues("tries").Inc()
 		return Pass{}, err
 	}
 	against := hash
@@ -75,6 +76,7 @@ func (s *Accounts) Login(ctx context.Context, login string, password bolwerk.Sec
 		return Pass{}, err
 	}
 	if !right {
+		s.metrics.failed.WithLabelValues("wrong").Inc()
 		return Pass{}, errWrong()
 	}
 	s.throttle.succeed(bs)
@@ -93,10 +95,37 @@ func (s *Accounts) Login(ctx context.Context, login string, password bolwerk.Sec
 				return err
 			}
 		}
-		pass, err = letIn(tx, id, e.Agent, device, proof{At: tx.Now()})
+		pr, err := s.byPassword(tx, id)
+		if err != nil {
+			return err
+		}
+		s.count(tx, "password")
+		pass, err = letIn(tx, id, e.Agent, device, pr)
 		return err
 	})
 	return pass, err
+}
+
+// byPassword is what a right password is worth where passkeys are required:
+// nothing for who has one, and for who has none a session to make one in.
+func (s *Accounts) byPassword(tx *store.Tx, id string) (proof, error) {
+	p, err := ByID(tx, id)
+	if err != nil {
+		return proof{}, err
+	}
+	if s.cfg.Passkeys != PasskeysRequired || !p.GlassUntil.IsZero() {
+		return proof{At: tx.Now()}, nil
+	}
+	setup, err := s.needsSetup(tx, id)
+	if err == nil && !setup {
+		err = errPasskey()
+	}
+	return proof{Setup: setup}, err
+}
+
+// errPasskey is the answer to a right password of somebody who must use a passkey.
+func errPasskey() error {
+	return bolwerk.WithHint(bolwerk.Conflict("log in with your passkey: a password is not enough here"), "lost it? use a recovery code")
 }
 
 // proof is how somebody has shown who it is: when, zero where that does not
@@ -206,7 +235,13 @@ func (s *Accounts) useCode(ctx context.Context, code bolwerk.Token, e Entry, fn 
 		if err := fn(tx, p); err != nil {
 			return err
 		}
-		pass, err = letIn(tx, p.ID, e.Agent, "", proof{At: tx.Now()})
+		setup, err := s.needsSetup(tx, p.ID)
+		if err != nil {
+			return err
+		}
+		s.count(tx, "link")
+		pr := proof{At: tx.Now(), Setup: setup}
+		pass, err = letIn(tx, p.ID, e.Agent, "", pr)
 		return err
 	})
 	return pass, err

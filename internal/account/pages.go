@@ -26,12 +26,13 @@ func Texts() (*web.Texts, error) { return web.ReadTexts(textFiles, "texts") }
 type Pages struct {
 	*Door
 	pages *web.Pages
+	keys  *keys
 }
 
 // NewPages reads the templates.
 func NewPages(d *Door) (*Pages, error) {
 	p, err := d.frame.Pages(fs.FS(pageFiles), "pages")
-	s := &Pages{d, p}
+	s := &Pages{d, p, newKeys(d.accounts, d.frame.URL(""), "Bolwerk")}
 	d.logIn = s.logInPage
 	return s, err
 }
@@ -44,6 +45,10 @@ func (s *Pages) Routes(mux *http.ServeMux) {
 	own := func(pattern string, fn func(http.ResponseWriter, *http.Request, Person) error) {
 		mux.Handle(pattern, s.let(func(p Person) bool { return p.By == BySession && !p.Setup }, s.with(fn)))
 	}
+	// What a session may do that is only for setting up.
+	begin := func(pattern string, fn func(http.ResponseWriter, *http.Request, Person) error) {
+		mux.Handle(pattern, s.let(func(p Person) bool { return p.By == BySession }, s.with(fn)))
+	}
 	admin := func(pattern string, fn func(http.ResponseWriter, *http.Request, Person) error) {
 		mux.Handle(pattern, s.let(func(p Person) bool { return p.By == BySession && p.May(Administer) }, s.with(fn)))
 	}
@@ -52,6 +57,20 @@ func (s *Pages) Routes(mux *http.ServeMux) {
 	open("GET /welcome/{code}", s.welcomePage)
 	open("POST /welcome/{code}", s.welcome)
 	open("POST /logout", s.logout)
+	open("GET /login/passkey", s.askLogin)
+	open("POST /login/passkey", s.loginByKey)
+	open("GET /login/recovery", s.recoveryPage)
+	open("POST /login/recovery", s.recover)
+	own("GET /proof/passkey", s.askProof)
+	own("POST /proof/passkey", s.proveByKey)
+	begin("GET /account/setup", s.setupPage)
+	begin("POST /account/setup", s.setUp)
+	begin("GET /account/passkeys/new", s.askKey)
+	begin("POST /account/passkeys", s.addKey)
+	own("POST /account/passkeys/{id}/remove", s.removeKey)
+	own("POST /account/recovery", s.makeRecovery)
+	own("POST /account/mail", s.setMail)
+	admin("POST /people/{login}/sessions/{id}/end", s.endOthersSession)
 	own("GET /proof", s.proofPage)
 	own("POST /proof", s.prove)
 	own("GET /account", s.accountPage)
@@ -136,10 +155,12 @@ func (s *Pages) t(r *http.Request, key string, args ...any) string {
 type loginData struct {
 	Login, Next string
 	Held        string // a form that came without a session, sealed
+	Keys        bool   // passkeys can be used here
 	Wrong       wrong
 }
 
 func (s *Pages) logInPage(w http.ResponseWriter, r *http.Request, status int, data loginData) error {
+	data.Keys = s.keys.rp != nil
 	return s.pages.Render(w, r, status, "login", data)
 }
 
@@ -166,6 +187,8 @@ func (s *Pages) login(w http.ResponseWriter, r *http.Request) error {
 	switch p.Status {
 	case http.StatusForbidden:
 		data.Wrong = wrong{"password": s.t(r, "account.login.wrong")}
+	case http.StatusConflict:
+		data.Wrong = wrong{"password": s.t(r, "account.login.passkey")}
 	case http.StatusTooManyRequests:
 		data.Wrong = wrong{"password": s.t(r, "account.login.wait", p.After)}
 		w.Header().Set("Retry-After", strconv.Itoa(p.After))
@@ -248,6 +271,11 @@ func (s *Pages) logout(w http.ResponseWriter, r *http.Request) error {
 
 type accountData struct {
 	Me       Person
+	Has      ways
+	Passkeys []Passkey
+	Keys     bool     // passkeys can be used here
+	Fresh    bool     // has just shown who it is
+	Codes    []string // recovery codes, once
 	Sessions []Login
 	Tokens   []APIToken
 	Scopes   []Scope // that the role can use
@@ -266,7 +294,7 @@ func (s *Pages) accountPage(w http.ResponseWriter, r *http.Request, me Person) e
 // done is what the page before says has happened.
 func done(r *http.Request) string {
 	d := r.URL.Query().Get("done")
-	if slices.Contains([]string{"password", "token", "session", "role", "disabled"}, d) {
+	if slices.Contains([]string{"password", "token", "session", "role", "disabled", "passkey", "unkeyed", "mail"}, d) {
 		return "account.done." + d
 	}
 	return ""
@@ -279,6 +307,13 @@ func (s *Pages) account(w http.ResponseWriter, r *http.Request, status int, data
 	if data.Tokens, err = s.accounts.Tokens(r.Context(), data.Me.Login); err != nil {
 		return err
 	}
+	if data.Has, err = s.accounts.ways(r.Context(), data.Me.ID); err != nil {
+		return err
+	}
+	if data.Passkeys, err = s.accounts.Passkeys(r.Context(), data.Me.ID); err != nil {
+		return err
+	}
+	data.Keys, data.Fresh = s.keys.rp != nil, data.Me.Fresh(s.accounts.clock.Now())
 	for _, sc := range Scopes() {
 		if within(data.Me.Role, []Scope{sc}) == nil {
 			data.Scopes = append(data.Scopes, sc)

@@ -60,13 +60,15 @@ func (s *Pages) invite(w http.ResponseWriter, r *http.Request, me Person) error 
 }
 
 type personData struct {
-	Person Person
-	Tokens []APIToken
-	Roles  []Role
-	Own    bool
-	Link   string // after a reset, once
-	Done   string
-	Wrong  wrong
+	Person   Person
+	Has      ways
+	Sessions []Login
+	Tokens   []APIToken
+	Roles    []Role
+	Own      bool
+	Link     string // after a reset, once
+	Done     string
+	Wrong    wrong
 }
 
 func (s *Pages) personPage(w http.ResponseWriter, r *http.Request, me Person) error {
@@ -80,6 +82,12 @@ func (s *Pages) person(w http.ResponseWriter, r *http.Request, me Person, status
 	}
 	data.Person, data.Roles, data.Own = p, Roles(), p.ID == me.ID
 	if data.Tokens, err = s.accounts.Tokens(r.Context(), p.Login); err != nil {
+		return err
+	}
+	if data.Sessions, err = s.accounts.Sessions(r.Context(), p.ID); err != nil {
+		return err
+	}
+	if data.Has, err = s.accounts.ways(r.Context(), p.ID); err != nil {
 		return err
 	}
 	return s.pages.Render(w, r, status, "person", data)
@@ -144,4 +152,12 @@ func (s *Pages) reset(w http.ResponseWriter, r *http.Request, me Person) error {
 
 func (s *Pages) revokeOthersToken(w http.ResponseWriter, r *http.Request, me Person) error {
 	return s.changed(w, r, me, "token", "token", s.accounts.RevokeToken(r.Context(), me.Actor(), true, r.PathValue("id")))
+}
+
+func (s *Pages) endOthersSession(w http.ResponseWriter, r *http.Request, me Person) error {
+	p, err := s.accounts.ByLogin(r.Context(), r.PathValue("login"))
+	if err == nil {
+		err = s.accounts.EndSession(r.Context(), me.Actor(), p.ID, r.PathValue("id"))
+	}
+	return s.changed(w, r, me, "session", "session", err)
 }

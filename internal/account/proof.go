@@ -50,19 +50,22 @@ func errWrongPassword() error { return bolwerk.Forbidden("the password is wrong"
 
 // proved notes on the session that its person has just shown who it is.
 func (s *Accounts) proved(ctx context.Context, p Person) error {
-	return s.db.Write(ctx, store.Decision, func(tx *store.Tx) error {
-		n, err := tx.Exec(`update account_session set proved_at=$1 where id=$2 and account=$3`, tx.NowMicros(), p.Session, p.ID)
-		if err == nil && n == 0 {
-			err = errOut()
-		}
-		return err
-	})
+	return s.db.Write(ctx, store.Decision, func(tx *store.Tx) error { return proved(tx, p) })
+}
+
+func proved(tx *store.Tx, p Person) error {
+	n, err := tx.Exec(`update account_session set proved_at=$1 where id=$2 and account=$3`, tx.NowMicros(), p.Session, p.ID)
+	if err == nil && n == 0 {
+		err = errOut()
+	}
+	return err
 }
 
 type proofData struct {
 	Me    Person
 	Next  string
 	Has   ways
+	Keys  bool // passkeys can be used here
 	Wrong wrong
 }
 
@@ -89,6 +92,7 @@ func (s *Pages) proof(w http.ResponseWriter, r *http.Request, status int, data p
 	if data.Has, err = s.accounts.ways(r.Context(), data.Me.ID); err != nil {
 		return err
 	}
+	data.Keys = s.keys.rp != nil
 	return s.pages.Render(w, r, status, "proof", data)
 }
 

@@ -210,6 +210,7 @@ func (d *Desk) buildHosts(reg prometheus.Registerer) error {
 func (d *Desk) buildConsole(reg prometheus.Registerer) error {
 	d.accounts = account.New(d.db, shield.Published)
 	d.accounts.Use(d.cfg.Account, d.vault)
+	d.accounts.Measure(reg)
 	metrics, err := web.NewMetrics(reg)
 	if err != nil {
 		return err
