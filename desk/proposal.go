@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"bolwerk"
+	"bolwerk/internal/job"
 	"bolwerk/internal/store"
 )
 
@@ -49,7 +50,10 @@ func Propose(tx *store.Tx, caseID, action string, body any, actor bolwerk.Actor,
 	}
 	_, err = tx.Exec(`insert into desk_proposal(id,case_id,action,body,digest,state,actor,reason,need,at) values($1,$2,$3,$4,$5,'open',$6,$7,$8,$9)`,
 		p.ID, p.CaseID, p.Action, string(p.Body), p.Digest, actor.String(), reason, need, tx.NowMicros())
-	return p, err
+	if err != nil {
+		return p, err
+	}
+	return p, job.Add(tx, SecondJob, p.ID, p.ID, tx.Now())
 }
 
 const proposalColumns = `id,case_id,action,body,digest,state,actor,reason,need,at`

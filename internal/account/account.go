@@ -41,6 +41,7 @@ type Accounts struct {
 	published func(*store.Tx) (bool, error)
 	hasher    *hasher
 	metrics   *metrics
+	proposals Proposals
 	throttle  *throttle
 }
 
@@ -237,16 +238,19 @@ func (s *Accounts) SetRole(ctx context.Context, by bolwerk.Actor, login string, 
 	if err != nil {
 		return err
 	}
-	return s.change(ctx, by, login, func(tx *store.Tx, p Person) error {
-		if p.Role == role {
-			return bolwerk.Conflict("%s is %s already", p.Login, role)
-		}
-		if _, err := tx.Exec(`update account set role=$1, role_since=$2, exempt=$3 where id=$4`, role, tx.NowMicros(), false, p.ID); err != nil {
-			return err
-		}
-		audit.Append(tx, by, "account.role.set", p.ID, reason, map[string]any{"from": p.Role, "to": role})
-		return nil
-	})
+	return s.change(ctx, by, login, func(tx *store.Tx, p Person) error { return setRole(tx, by, p, role, reason, bolwerk.Actor{}) })
+}
+
+// setRole gives a role; first is who proposed it where by has approved it.
+func setRole(tx *store.Tx, by bolwerk.Actor, p Person, role Role, reason string, first bolwerk.Actor) error {
+	if p.Role == role {
+		return bolwerk.Conflict("%s is %s already", p.Login, role)
+	}
+	if _, err := tx.Exec(`update account set role=$1, role_since=$2, exempt=$3 where id=$4`, role, tx.NowMicros(), false, p.ID); err != nil {
+		return err
+	}
+	audit.Append(tx, by, "account.role.set", p.ID, reason, map[string]any{"from": p.Role, "to": role, "first": first})
+	return nil
 }
 
 // Disable ends a person's access at once: sessions, tokens and invitations. The
@@ -270,22 +274,26 @@ func (s *Accounts) Disable(ctx context.Context, by bolwerk.Actor, login, reason 
 // approve for 24 h. Tokens of an active person stay.
 func (s *Accounts) Reset(ctx context.Context, by bolwerk.Actor, login, reason string) (bolwerk.Token, error) {
 	code := bolwerk.NewToken()
-	err := s.change(ctx, by, login, func(tx *store.Tx, p Person) error {
-		exempt := p.Exempt && p.State == Invited && by == bolwerk.Socket() // a lost invitation changes nothing
-		since := p.RoleSince
-		if !exempt {
-			since = tx.Now()
-		}
-		if _, err := tx.Exec(`update account set state='invited', password='', exempt=$1, role_since=$2 where id=$3`, exempt, store.Micros(since), p.ID); err != nil {
-			return err
-		}
-		if err := forgetAll(tx, p.ID, append(proofs, "account_invitation", "account_session", "account_device", "account_held")...); err != nil {
-			return err
-		}
-		audit.Append(tx, by, "account.password.reset", p.ID, reason, nil)
-		return invitation(tx, code, p.ID, "password", InvitationLife)
-	})
-	return code, err
+	return code, s.change(ctx, by, login, func(tx *store.Tx, p Person) error { return reset(tx, by, p, code, reason) })
+}
+
+func reset(tx *store.Tx, by bolwerk.Actor, p Person, code bolwerk.Token, reason string) error {
+	if p.Issuer != "" || !p.GlassUntil.IsZero() {
+		return bolwerk.Conflict("%s does not log in with a password of its own", p.Login)
+	}
+	exempt := p.Exempt && p.State == Invited && by == bolwerk.Socket() // a lost invitation changes nothing
+	since := p.RoleSince
+	if !exempt {
+		since = tx.Now()
+	}
+	if _, err := tx.Exec(`update account set state='invited', password='', exempt=$1, role_since=$2 where id=$3`, exempt, store.Micros(since), p.ID); err != nil {
+		return err
+	}
+	if err := forgetAll(tx, p.ID, append(proofs, "account_invitation", "account_session", "account_device", "account_held")...); err != nil {
+		return err
+	}
+	audit.Append(tx, by, "account.password.reset", p.ID, reason, nil)
+	return invitation(tx, code, p.ID, "password", InvitationLife)
 }
 
 // proofs are the tables of what a person shows who it is with, beside the password.
@@ -303,6 +311,9 @@ func forgetAll(tx *store.Tx, id string, tables ...string) error {
 // Expire deletes what has run out. The desk's housekeeping calls it now and then.
 func (s *Accounts) Expire(tx *store.Tx) error {
 	now := tx.Now()
+	if err := endGlass(tx); err != nil {
+		return err
+	}
 	for _, d := range []struct {
 		sql string
 		arg time.Time

@@ -13,6 +13,7 @@ import (
 	"bolwerk"
 	"bolwerk/internal/audit"
 	"bolwerk/internal/clock"
+	"bolwerk/internal/job"
 	"bolwerk/internal/store"
 	"bolwerk/internal/store/storetest"
 	"bolwerk/internal/vault"
@@ -35,7 +36,7 @@ type testDesk struct {
 func open(t *testing.T) *testDesk {
 	t.Helper()
 	d := &testDesk{clock: clock.NewFake(start), dir: t.TempDir()}
-	d.db = storetest.Open(t, d.clock, audit.Schema(), Schema())
+	d.db = storetest.Open(t, d.clock, audit.Schema(), job.Schema(), Schema())
 	d.Accounts = New(d.db, func(*store.Tx) (bool, error) { return d.published, nil })
 	v, err := vault.Open(t.TempDir(), d.clock)
 	if err != nil {

@@ -91,6 +91,21 @@ type IssuedToken struct {
 	Token string `json:"token"`
 }
 
+// Envelope is the answer to user glass: what lies in the envelope.
+type Envelope struct {
+	Login    string    `json:"login"`
+	Role     Role      `json:"role"`
+	Password string    `json:"password"` // told this once
+	Until    time.Time `json:"until"`
+}
+
+type askGlass struct {
+	Login  string `json:"login"`
+	Role   Role   `json:"role"`
+	Days   int    `json:"days"`
+	Reason string `json:"reason"`
+}
+
 type askPerson struct {
 	Login  string `json:"login"`
 	Role   Role   `json:"role,omitempty"`
@@ -121,6 +136,16 @@ func (a *Admin) Handler() http.Handler {
 			return nil, err
 		}
 		return a.accounts.ByLogin(ctx, q.Login)
+	}))
+	mux.Handle("POST /user/role", ask(a, func(ctx context.Context, q askPerson) (any, error) {
+		if err := a.accounts.SetRole(ctx, bolwerk.Socket(), q.Login, q.Role, q.Reason); err != nil {
+			return nil, err
+		}
+		return a.accounts.ByLogin(ctx, q.Login)
+	}))
+	mux.Handle("POST /user/glass", ask(a, func(ctx context.Context, q askGlass) (any, error) {
+		password, p, err := a.accounts.MakeGlass(ctx, q.Login, q.Role, q.Days, q.Reason)
+		return Envelope{p.Login, p.Role, password.Reveal(), p.GlassUntil}, err
 	}))
 	mux.Handle("POST /token/create", ask(a, func(ctx context.Context, q NewAPIToken) (any, error) {
 		token, t, err := a.accounts.CreateToken(ctx, bolwerk.Socket(), q)
@@ -193,6 +218,16 @@ func (c Client) Reset(ctx context.Context, login, reason string) (out Invitation
 // Disable ends a person's access.
 func (c Client) Disable(ctx context.Context, login, reason string) (out Person, err error) {
 	return out, c.call(ctx, "POST", "/user/disable", askPerson{Login: login, Reason: reason}, &out)
+}
+
+// SetRole gives a person another role.
+func (c Client) SetRole(ctx context.Context, login string, role Role, reason string) (out Person, err error) {
+	return out, c.call(ctx, "POST", "/user/role", askPerson{Login: login, Role: role, Reason: reason}, &out)
+}
+
+// MakeGlass makes a break-glass account.
+func (c Client) MakeGlass(ctx context.Context, login string, role Role, days int, reason string) (out Envelope, err error) {
+	return out, c.call(ctx, "POST", "/user/glass", askGlass{login, role, days, reason}, &out)
 }
 
 // Tokens lists tokens; login may be empty.

@@ -56,6 +56,8 @@ type UserCmd struct {
 	List    userList    `cmd:"" help:"List the accounts."`
 	Reset   userReset   `cmd:"" help:"Take a person's password away; prints a link to set a new one."`
 	Disable userDisable `cmd:"" help:"End a person's access at once."`
+	Role    userRole    `cmd:"" help:"Give a person another role. In the console this takes two administrators."`
+	Glass   userGlass   `cmd:"" help:"Make a break-glass account; prints what goes into the envelope. Its use alarms everybody."`
 }
 
 type userInvite struct {
@@ -132,6 +134,49 @@ func (c *userDisable) Run(ctx context.Context, t *Terminal) error {
 		return err
 	}
 	return c.print(t, p, func(w io.Writer) { fmt.Fprintf(w, "%s is disabled\n", p.Login) })
+}
+
+type userRole struct {
+	desk
+	Login  string `arg:"" help:"Log-in name."`
+	Role   string `arg:"" help:"viewer, analyst, duty_officer or admin."`
+	Reason string `help:"Why; it is kept in the audit trail." required:""`
+}
+
+// Run does it.
+func (c *userRole) Run(ctx context.Context, t *Terminal) error {
+	role, err := ParseRole(c.Role)
+	if err != nil {
+		return err
+	}
+	p, err := c.client().SetRole(ctx, c.Login, role, c.Reason)
+	if err != nil {
+		return err
+	}
+	return c.print(t, p, func(w io.Writer) { fmt.Fprintf(w, "%s is %s, and may approve after 24 hours\n", p.Login, p.Role) })
+}
+
+type userGlass struct {
+	desk
+	Login  string `arg:"" help:"Log-in name, such as glass-1."`
+	Role   string `help:"What it may do: duty_officer or admin." default:"duty_officer"`
+	Days   int    `help:"How long the envelope is good, 1 to 366 days. Once used, the account ends after 8 hours." default:"365"`
+	Reason string `help:"Why; it is kept in the audit trail." required:""`
+}
+
+// Run does it.
+func (c *userGlass) Run(ctx context.Context, t *Terminal) error {
+	role, err := ParseRole(c.Role)
+	if err != nil {
+		return err
+	}
+	e, err := c.client().MakeGlass(ctx, c.Login, role, c.Days, c.Reason)
+	if err != nil {
+		return err
+	}
+	return c.print(t, e, func(w io.Writer) {
+		fmt.Fprintf(w, "%s (%s), good until %s. Its password, shown this once:\n%s\nseal it in an envelope; whoever opens it alarms everybody\n", e.Login, e.Role, e.Until.Format("2006-01-02"), e.Password)
+	})
 }
 
 // TokenCmd is "bolwerk token".

@@ -195,7 +195,7 @@ func TestPeopleByForms(t *testing.T) {
 	d := open(t)
 	s := openSite(t, d)
 	boss := as(d.in(t, d.person(t, "boss", Administrator)))
-	w := s.do("POST", "/people", url.Values{"login": {"Anna"}, "role": {"duty_officer"}}, "Cookie", boss)
+	w := s.do("POST", "/people", url.Values{"login": {"Anna"}, "role": {"viewer"}}, "Cookie", boss)
 	link := regexp.MustCompile(`http://console\.bolwerk\.example(/welcome/[a-z0-9]{26})`).FindStringSubmatch(w.Body.String())
 	if w.Code != 200 || link == nil {
 		t.Fatalf("invite: got %d %s", w.Code, w.Body)
@@ -217,12 +217,16 @@ func TestPeopleByForms(t *testing.T) {
 	if w := s.do("GET", link[1], nil); w.Code != 404 {
 		t.Errorf("used: got %d", w.Code)
 	}
+	if err := d.SetRole(t.Context(), bolwerk.Socket(), "anna", DutyOfficer, "nights"); err != nil {
+		t.Fatal(err)
+	}
 	for _, c := range []struct {
 		path   string
 		form   url.Values
 		status int
 		holds  string
 	}{
+		{"/people/anna/role", url.Values{"role": {"admin"}, "reason": {"because"}}, 403, "needs two people"}, // nowhere to wait in this test
 		{"/people", url.Values{"login": {"anna"}, "role": {"viewer"}}, 409, "there is an account"},
 		{"/people", url.Values{"login": {"<script>"}, "role": {"viewer"}}, 422, "&lt;script&gt;"},
 		{"/people/anna/role", url.Values{"role": {"analyst"}}, 422, "Give a reason"},
@@ -239,7 +243,7 @@ func TestPeopleByForms(t *testing.T) {
 			t.Errorf("%s %v: got %d %s, want %d with %q", c.path, c.form, w.Code, w.Body, c.status, c.holds)
 		}
 	}
-	if got := strings.Join(d.actions(t), " "); got != "account.person.invite account.password.set account.role.set account.password.reset account.person.disable" {
+	if got := strings.Join(d.actions(t), " "); got != "account.person.invite account.password.set account.role.set account.role.set account.password.reset account.person.disable" {
 		t.Errorf("audit: got %s", got)
 	}
 }

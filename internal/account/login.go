@@ -99,7 +99,11 @@ func (s *Accounts) Login(ctx context.Context, login string, password bolwerk.Sec
 		if err != nil {
 			return err
 		}
-		s.count(tx, "password")
+		way := "password"
+		if pr.Glass {
+			way = "glass"
+		}
+		s.count(tx, way)
 		pass, err = letIn(tx, id, e.Agent, device, pr)
 		return err
 	})
@@ -113,8 +117,11 @@ func (s *Accounts) byPassword(tx *store.Tx, id string) (proof, error) {
 	if err != nil {
 		return proof{}, err
 	}
+	if err := s.openGlass(tx, p); err != nil {
+		return proof{}, err
+	}
 	if s.cfg.Passkeys != PasskeysRequired || !p.GlassUntil.IsZero() {
-		return proof{At: tx.Now()}, nil
+		return proof{At: tx.Now(), Glass: !p.GlassUntil.IsZero()}, nil
 	}
 	setup, err := s.needsSetup(tx, id)
 	if err == nil && !setup {
@@ -133,6 +140,7 @@ func errPasskey() error {
 type proof struct {
 	At    time.Time
 	Setup bool
+	Glass bool // by the password of an envelope
 }
 
 // letIn makes a session, and remembers the browser under a new cookie.

@@ -70,6 +70,9 @@ func (s *Pages) Routes(mux *http.ServeMux) {
 	own("POST /account/passkeys/{id}/remove", s.removeKey)
 	own("POST /account/recovery", s.makeRecovery)
 	own("POST /account/mail", s.setMail)
+	admin("GET /approve/people/{id}", s.changePage)
+	admin("POST /approve/people/{id}", s.approveChange)
+	admin("POST /approve/people/{id}/drop", s.dropChange)
 	admin("POST /people/{login}/sessions/{id}/end", s.endOthersSession)
 	own("GET /proof", s.proofPage)
 	own("POST /proof", s.prove)
@@ -294,7 +297,7 @@ func (s *Pages) accountPage(w http.ResponseWriter, r *http.Request, me Person) e
 // done is what the page before says has happened.
 func done(r *http.Request) string {
 	d := r.URL.Query().Get("done")
-	if slices.Contains([]string{"password", "token", "session", "role", "disabled", "passkey", "unkeyed", "mail"}, d) {
+	if slices.Contains([]string{"password", "token", "session", "role", "disabled", "passkey", "unkeyed", "mail", "proposed", "dropped"}, d) {
 		return "account.done." + d
 	}
 	return ""

@@ -1,12 +1,14 @@
 package account
 
 import (
+	"encoding/json"
 	"errors"
 	"net/http"
 	"net/url"
 	"strings"
 
 	"bolwerk"
+	"bolwerk/internal/store"
 )
 
 type peopleData struct {
@@ -17,13 +19,16 @@ type peopleData struct {
 	Roles  []Role
 	States []State
 	Login  string // as typed, after an error
+	Done   string
 	Link   string // of a fresh invitation, once
 	For    string
+	Waits  bool // its role waits for a second administrator
+	Open   []changeRow
 	Wrong  wrong
 }
 
 func (s *Pages) peoplePage(w http.ResponseWriter, r *http.Request, _ Person) error {
-	return s.people(w, r, http.StatusOK, peopleData{})
+	return s.people(w, r, http.StatusOK, peopleData{Done: done(r)})
 }
 
 func (s *Pages) people(w http.ResponseWriter, r *http.Request, status int, data peopleData) error {
@@ -32,6 +37,9 @@ func (s *Pages) people(w http.ResponseWriter, r *http.Request, status int, data 
 		return err
 	}
 	data.All, data.Roles, data.States = len(all), Roles(), []State{Invited, Active, Disabled}
+	if data.Open, err = s.waiting(r); err != nil {
+		return err
+	}
 	data.Query, data.State = clip(strings.ToLower(r.URL.Query().Get("q"))), r.URL.Query().Get("state")
 	for _, p := range all {
 		if strings.Contains(p.Login, data.Query) && (data.State == "" || string(p.State) == data.State) {
@@ -46,8 +54,9 @@ func (s *Pages) invite(w http.ResponseWriter, r *http.Request, me Person) error 
 		return err
 	}
 	data := peopleData{Login: clip(r.PostForm.Get("login"))}
-	code, err := s.accounts.Invite(r.Context(), me.Actor(), r.PostForm.Get("login"), Role(r.PostForm.Get("role")))
+	code, waits, err := s.accounts.InviteBy(r.Context(), me, r.PostForm.Get("login"), Role(r.PostForm.Get("role")))
 	if err == nil {
+		data.Waits = waits
 		data.Link, data.For, data.Login = s.Link(code), data.Login, ""
 		return s.people(w, r, http.StatusOK, data)
 	}
@@ -124,10 +133,14 @@ func (s *Pages) changed(w http.ResponseWriter, r *http.Request, me Person, field
 
 func (s *Pages) setRole(w http.ResponseWriter, r *http.Request, me Person) error {
 	reason, err := s.reason(r)
+	what := "role"
 	if err == nil {
-		err = s.accounts.SetRole(r.Context(), me.Actor(), r.PathValue("login"), Role(r.PostForm.Get("role")), reason)
+		var done bool
+		if done, err = s.accounts.ProposeRole(r.Context(), me, r.PathValue("login"), Role(r.PostForm.Get("role")), reason); !done {
+			what = "proposed"
+		}
 	}
-	return s.changed(w, r, me, "role", "role", err)
+	return s.changed(w, r, me, "role", what, err)
 }
 
 func (s *Pages) disable(w http.ResponseWriter, r *http.Request, me Person) error {
@@ -142,10 +155,10 @@ func (s *Pages) reset(w http.ResponseWriter, r *http.Request, me Person) error {
 	reason, err := s.reason(r)
 	var code bolwerk.Token
 	if err == nil {
-		code, err = s.accounts.Reset(r.Context(), me.Actor(), r.PathValue("login"), reason)
+		code, err = s.accounts.ProposeReset(r.Context(), me, r.PathValue("login"), reason)
 	}
-	if err != nil {
-		return s.changed(w, r, me, "reset", "", err)
+	if err != nil || code == (bolwerk.Token{}) {
+		return s.changed(w, r, me, "reset", "proposed", err)
 	}
 	return s.person(w, r, me, http.StatusOK, personData{Link: s.Link(code)})
 }
@@ -160,4 +173,99 @@ func (s *Pages) endOthersSession(w http.ResponseWriter, r *http.Request, me Pers
 		err = s.accounts.EndSession(r.Context(), me.Actor(), p.ID, r.PathValue("id"))
 	}
 	return s.changed(w, r, me, "session", "session", err)
+}
+
+// changeRow is a change of people that waits for a second administrator.
+type changeRow struct {
+	Proposal
+	Change Change
+	Who    string // proposed it
+	Own    bool   // proposed by the reader, or about the reader
+}
+
+func (s *Pages) waiting(r *http.Request) (rows []changeRow, err error) {
+	all, err := s.accounts.Waiting(r.Context())
+	for _, p := range all {
+		row, err := s.changeRow(r, p)
+		if err != nil {
+			return nil, err
+		}
+		rows = append(rows, row)
+	}
+	return rows, err
+}
+
+func (s *Pages) changeRow(r *http.Request, p Proposal) (row changeRow, err error) {
+	me, _ := From(r.Context())
+	row = changeRow{Proposal: p, Who: p.By.String()}
+	if err := json.Unmarshal(p.Body, &row.Change); err != nil {
+		return row, err
+	}
+	row.Own = p.By == me.Actor() || row.Change.Person == me.ID
+	if !p.By.IsPerson() {
+		return row, nil
+	}
+	err = s.accounts.db.Read(r.Context(), func(tx *store.Tx) error {
+		who, err := ByID(tx, p.By.Ref())
+		if err == nil {
+			row.Who = who.Login
+		}
+		return err
+	})
+	return row, err
+}
+
+type changeData struct {
+	P     changeRow
+	Fresh bool   // the reader has just shown who it is
+	Link  string // after a reset, once
+	Wrong wrong
+}
+
+// changePage is what a notice's link leads to: one change, one button.
+func (s *Pages) changePage(w http.ResponseWriter, r *http.Request, me Person) error {
+	return s.changeShown(w, r, me, http.StatusOK, changeData{})
+}
+
+func (s *Pages) changeShown(w http.ResponseWriter, r *http.Request, me Person, status int, data changeData) error {
+	p, _, err := s.accounts.Proposed(r.Context(), r.PathValue("id"))
+	if err != nil {
+		return err
+	}
+	if data.P, err = s.changeRow(r, p); err != nil {
+		return err
+	}
+	data.Fresh = me.Fresh(s.accounts.clock.Now())
+	return s.pages.Render(w, r, status, "change", data)
+}
+
+func (s *Pages) approveChange(w http.ResponseWriter, r *http.Request, me Person) error {
+	if err := form(r); err != nil {
+		return err
+	}
+	if !me.Fresh(s.accounts.clock.Now()) {
+		s.AskProof(w, r, "/approve/people/"+r.PathValue("id"))
+		return nil
+	}
+	c, code, err := s.accounts.ApproveChange(r.Context(), me, r.PathValue("id"), r.PostForm.Get("digest"))
+	if err == nil && code != (bolwerk.Token{}) {
+		return s.changeShown(w, r, me, http.StatusOK, changeData{Link: s.Link(code)})
+	}
+	if err == nil {
+		http.Redirect(w, r, "/people/"+url.PathEscape(c.Login)+"?done=role", http.StatusSeeOther)
+		return nil
+	}
+	bad, status, err := beside("approve", err)
+	if err != nil {
+		return err
+	}
+	return s.changeShown(w, r, me, status, changeData{Wrong: bad})
+}
+
+func (s *Pages) dropChange(w http.ResponseWriter, r *http.Request, me Person) error {
+	if err := s.accounts.DropChange(r.Context(), me, r.PathValue("id")); err != nil {
+		return err
+	}
+	http.Redirect(w, r, "/people?done=dropped", http.StatusSeeOther)
+	return nil
 }

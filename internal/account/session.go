@@ -161,6 +161,9 @@ func (s *Accounts) CreateToken(ctx context.Context, by bolwerk.Actor, n NewAPITo
 		if p.State == Disabled {
 			return bolwerk.Conflict("%s is disabled", p.Login)
 		}
+		if !p.GlassUntil.IsZero() {
+			return bolwerk.Conflict("%s is a break-glass account: it has no tokens", p.Login)
+		}
 		if err := within(p.Role, scopes); err != nil {
 			return err
 		}

@@ -58,6 +58,7 @@ type Desk struct {
 	publish   *publish.Desk
 	ledger    *ledger.Desk
 	vault     *vault.Vault
+	jobs      *job.Runner
 
 	back  []part // work: ends after the doors
 	front []part // doors: end first
@@ -108,6 +109,7 @@ func BuildDesk(ctx context.Context, cfg Config, env Env) (_ *Desk, err error) {
 		return nil, err
 	}
 	d.shield.Handle(jobs, send)
+	d.jobs = jobs
 	if err := d.buildFeed(reg); err != nil {
 		return nil, err
 	}
@@ -211,6 +213,7 @@ func (d *Desk) buildConsole(reg prometheus.Registerer) error {
 	d.accounts = account.New(d.db, shield.Published)
 	d.accounts.Use(d.cfg.Account, d.vault)
 	d.accounts.Measure(reg)
+	d.accounts.Second(desk.People{})
 	metrics, err := web.NewMetrics(reg)
 	if err != nil {
 		return err
@@ -232,6 +235,9 @@ func (d *Desk) buildConsole(reg prometheus.Registerer) error {
 	if err != nil {
 		return err
 	}
+	lang := d.cfg.Console.Languages[0]
+	desk.Teller{DB: d.db, Vault: d.vault, Accounts: d.accounts, URL: frame.URL, Lang: lang, From: d.cfg.Shield.AnswerFrom, FromName: d.cfg.Operator, Proposals: d.cfg.Account.TellProposals, Log: d.env.Log,
+		T: func(key string, args ...any) string { return frame.Texts().T(lang, key, args...) }}.Handle(d.jobs)
 	door := account.NewDoor(d.accounts, frame)
 	people, err := account.NewPages(door)
 	d.people = people
