@@ -19,6 +19,7 @@ import (
 	"bolwerk/internal/dnsserve"
 	"bolwerk/internal/mail"
 	"bolwerk/internal/rpz"
+	"bolwerk/internal/siem"
 	"bolwerk/internal/store"
 	"bolwerk/internal/web"
 	"bolwerk/shield"
@@ -44,6 +45,7 @@ type Config struct {
 	Console SiteConfig     `toml:"console"`
 	Account account.Config `toml:"account"`
 	Public  SiteConfig     `toml:"public"`
+	Audit   AuditConfig    `toml:"audit"`
 	Hosts   HostsConfig    `toml:"hosts"`
 	Metrics ListenConfig   `toml:"metrics"`
 	SMTP    mail.Config    `toml:"smtp"`
@@ -67,6 +69,11 @@ type SiteConfig struct {
 	// Listen is host:port, plain HTTP: a proxy with a certificate stands before it.
 	Listen string `toml:"listen"`
 	web.Config
+}
+
+// AuditConfig is what becomes of the audit trail beside being kept.
+type AuditConfig struct {
+	Export siem.Config `toml:"export"`
 }
 
 // HostsConfig is where edges and intakes reach the desk.
@@ -238,6 +245,8 @@ func (c Config) Validate() error {
 	add("store", c.Store.Validate())
 	add("console", c.Console.Config.Validate())
 	add("account", c.Account.Validate())
+	add("audit.export", c.Audit.Export.Validate())
+	add("audit.export.token_file", secretFile(c.Audit.Export.TokenFile))
 	add("public", c.Public.Config.Validate())
 	add("smtp", c.SMTP.Validate())
 	if c.Mail.Relay.Addr != "" {

@@ -32,6 +32,7 @@ import (
 	"bolwerk/internal/publish"
 	"bolwerk/internal/rpz"
 	"bolwerk/internal/seal"
+	"bolwerk/internal/siem"
 	"bolwerk/internal/store"
 	"bolwerk/internal/vault"
 	"bolwerk/internal/web"
@@ -41,7 +42,7 @@ import (
 
 // Schemas are the tables of the desk, in the order in which they are made.
 func Schemas() []store.Schema {
-	return []store.Schema{audit.Schema(), factlog.Schema(), blob.Schema(), job.Schema(), publish.Schema(), account.Schema(), idem.Schema(), hosts.Schema(), ledger.Schema(), desk.Schema(), shield.Schema()}
+	return []store.Schema{audit.Schema(), factlog.Schema(), blob.Schema(), job.Schema(), publish.Schema(), account.Schema(), siem.Schema(), idem.Schema(), hosts.Schema(), ledger.Schema(), desk.Schema(), shield.Schema()}
 }
 
 // Desk is the role desk, built.
@@ -119,7 +120,11 @@ func BuildDesk(ctx context.Context, cfg Config, env Env) (_ *Desk, err error) {
 	if err := d.buildConsole(reg); err != nil {
 		return nil, err
 	}
-	d.back = append(d.back, part{"readers", pool.Run}, part{"jobs", jobs.Run}, part{"shield", d.shield.Run}, part{"restore", d.restoring}, part{"retention", d.retain},
+	export, err := siem.New(cfg.Audit.Export, d.db, (&net.Dialer{}).DialContext, env.Log, reg)
+	if err != nil {
+		return nil, fmt.Errorf("audit.export: %w", err)
+	}
+	d.back = append(d.back, part{"audit export", export.Run}, part{"readers", pool.Run}, part{"jobs", jobs.Run}, part{"shield", d.shield.Run}, part{"restore", d.restoring}, part{"retention", d.retain},
 		part{"ballast", func(ctx context.Context) error { return d.db.KeepBallast(ctx, env.Log) }})
 	return d, nil
 }

@@ -135,6 +135,11 @@ func Before(tx *store.Tx, object string, seq int64, limit int) ([]Entry, error) 
 	return store.List(tx, read, `select `+columns+` from audit where object=$1 and seq<$2 order by seq desc limit $3`, object, seq, limit)
 }
 
+// After gives the entries behind seq, oldest first.
+func After(tx *store.Tx, seq int64, limit int) ([]Entry, error) {
+	return store.List(tx, read, `select `+columns+` from audit where seq>$1 order by seq limit $2`, seq, limit)
+}
+
 // Verify walks the whole chain and compares it with heads that others have
 // seen ("seq:hash"). It returns how many entries stand and the first fault.
 func Verify(ctx context.Context, db *store.DB, seen []string) (int64, error) {
