@@ -128,8 +128,8 @@ func (eyes) Visible(text any) template.HTML { return Visible(fmt.Sprint(text)) }
 
 // Short is a version or digest as a page has room for it.
 func (eyes) Short(text string) string {
-	if len(text) > 32 {
-		return text[:24] + "…"
+	if len(text) > 24 {
+		return text[:15] + "…"
 	}
 	return text
 }

@@ -6,6 +6,7 @@ import (
 	"maps"
 	"net/http"
 	"slices"
+	"strings"
 	"time"
 
 	"bolwerk"
@@ -27,7 +28,7 @@ type caseData struct {
 	Faster   bool       // while the reader was about to
 	Confirms reasons
 	Rejects  reasons
-	Where    []string // resolvers that will block
+	Where    string // resolvers that are asked, and will block
 	Show     Shown
 	Report   string // whose mail the frame shows; empty without one
 	Families []family
@@ -97,7 +98,7 @@ func (p *Pages) showCase(w http.ResponseWriter, r *http.Request, status int, c c
 	}
 	data.Queue, data.Was = queueFrom(r), caseNumber(r.URL.Query().Get("was"))
 	data.Others = p.open.see(data.ID, c.Me.Login, p.frame.Clock().Now())
-	data.Where = slices.Sorted(maps.Keys(p.s.ask))
+	data.Where = strings.Join(slices.Sorted(maps.Keys(p.s.ask)), ", ")
 	data.Show = p.s.show(data.Subject)
 	like := ""
 	for _, same := range data.CaseView.Similar {
@@ -107,6 +108,7 @@ func (p *Pages) showCase(w http.ResponseWriter, r *http.Request, status int, c c
 		}
 	}
 	data.Confirms, data.Rejects = p.quick(r, like, "block", c), p.quick(r, "", "reject", c)
+	data.Confirms.Do, data.Rejects.Do = p.frame.Texts().T(web.Lang(r), "shield.block.do"), p.frame.Texts().T(web.Lang(r), "shield.reject.do")
 	data.Similar = p.queueRows(data.CaseView.Similar)
 	if len(data.Sightings) > 0 {
 		data.Report = data.Sightings[0].Report

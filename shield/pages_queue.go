@@ -101,6 +101,11 @@ type savedRow struct {
 	Here bool
 }
 
+// More says that one of the filters is set that a small screen folds away.
+func (d queueData) More() bool {
+	return d.Verdict+d.Brand+d.Campaign+d.Channel+d.Scope+d.Age != ""
+}
+
 // States and the others are what the filter's form offers.
 func (queueData) States() []string   { return queueStateWords }
 func (queueData) Verdicts() []string { return queueVerdicts }

@@ -45,6 +45,14 @@ type severalRow struct {
 	Wrong wrong
 }
 
+// Elsewhere says that not the name of the case would be taken but another.
+func (r severalRow) Elsewhere() bool {
+	return len(r.Option.Taken.Names) == 0 || r.Option.Taken.Names[0] != r.Show
+}
+
+// WWW says that "www." in front of the name would be taken too.
+func (r severalRow) WWW() bool { return len(r.Option.Taken.Names) > 1 }
+
 // several shows what would happen to each of several cases. It changes nothing.
 func (p *Pages) several(w http.ResponseWriter, r *http.Request, who account.Person) error {
 	return p.showSeveral(w, r, http.StatusOK, who, commonOf(r, who), r.URL.Query())
@@ -226,7 +234,8 @@ type reasons struct {
 	Quick  []string
 	Chosen string
 	Typed  string
-	Wrong  bool // the field is wrong
+	Wrong  bool   // the field is wrong
+	Do     string // what the button beside the field says; empty for none
 }
 
 // quick are the reasons that people give most, in the reader's language: what is
