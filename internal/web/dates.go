@@ -55,7 +55,7 @@ func Span(d time.Duration) string {
 }
 
 // timeTag is a time with the exact moment for programs beside it.
-func (f *Frame) timeTag(lang bolwerk.Lang, at time.Time) template.HTML {
+func (f *Frame) timeTag(texts *Texts, lang bolwerk.Lang, at time.Time) template.HTML {
 	if at.IsZero() {
 		return "–"
 	}
@@ -63,7 +63,7 @@ func (f *Frame) timeTag(lang bolwerk.Lang, at time.Time) template.HTML {
 	if f.site.Console {
 		text = Stamp(at, f.zone)
 	} else {
-		text = f.texts.Moment(lang, at, f.zone)
+		text = texts.Moment(lang, at, f.zone)
 	}
 	return template.HTML(`<time datetime="` + at.UTC().Format(time.RFC3339) + `">` + template.HTMLEscapeString(text) + `</time>`)
 }

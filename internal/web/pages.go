@@ -22,7 +22,13 @@ var ownPages embed.FS
 // for each language.
 type Pages struct {
 	f    *Frame
-	sets map[bolwerk.Lang]map[string]*template.Template
+	sets map[set]map[string]*template.Template
+}
+
+// set is the templates of one brand in one language.
+type set struct {
+	look int
+	lang bolwerk.Lang
 }
 
 // Pages reads dir/*.html. Each file is a page, named by the file without
@@ -40,7 +46,7 @@ type Pages struct {
 //
 // The data of the page is .Data. A text or file that is not there is an error.
 func (f *Frame) Pages(fsys fs.FS, dir string) (*Pages, error) {
-	p := &Pages{f: f, sets: map[bolwerk.Lang]map[string]*template.Template{}}
+	p := &Pages{f: f, sets: map[set]map[string]*template.Template{}}
 	files, err := fs.Glob(fsys, dir+"/*.html")
 	if err != nil {
 		return nil, err
@@ -53,8 +59,8 @@ func (f *Frame) Pages(fsys fs.FS, dir string) (*Pages, error) {
 			pages = append(pages, name)
 		}
 	}
-	for _, lang := range f.site.Config.Languages {
-		base, err := template.New("layout").Funcs(f.funcs(lang)).Option("missingkey=zero").ParseFS(ownPages, "pages/_layout.html")
+	for _, to := range f.sets() {
+		base, err := template.New("layout").Funcs(f.funcs(f.looks[to.look], to.lang)).Option("missingkey=zero").ParseFS(ownPages, "pages/_layout.html")
 		if err != nil {
 			return nil, err
 		}
@@ -66,7 +72,7 @@ func (f *Frame) Pages(fsys fs.FS, dir string) (*Pages, error) {
 				return nil, err
 			}
 		}
-		p.sets[lang] = map[string]*template.Template{}
+		p.sets[to] = map[string]*template.Template{}
 		for _, name := range pages {
 			t, err := base.Clone()
 			if err == nil {
@@ -78,36 +84,46 @@ func (f *Frame) Pages(fsys fs.FS, dir string) (*Pages, error) {
 			if err != nil {
 				return nil, fmt.Errorf("page %s: %w", name, err)
 			}
-			p.sets[lang][strings.TrimSuffix(path.Base(name), ".html")] = t
+			p.sets[to][strings.TrimSuffix(path.Base(name), ".html")] = t
 		}
 	}
 	return p, nil
 }
 
-func (f *Frame) funcs(lang bolwerk.Lang) template.FuncMap {
+// sets are the brands in each language.
+func (f *Frame) sets() (out []set) {
+	for i := range f.looks {
+		for _, lang := range f.site.Config.Languages {
+			out = append(out, set{i, lang})
+		}
+	}
+	return out
+}
+
+func (f *Frame) funcs(l *look, lang bolwerk.Lang) template.FuncMap {
 	return template.FuncMap{
-		"t": func(key string, args ...any) string { return f.texts.T(lang, key, args...) },
+		"t": func(key string, args ...any) string { return l.texts.T(lang, key, args...) },
 		"say": func(key, other string) string {
-			if f.texts.Has(key) {
-				return f.texts.T(lang, key)
+			if l.texts.Has(key) {
+				return l.texts.T(lang, key)
 			}
 			return other
 		},
 		"tell": func(key string, args []string, other string) string {
-			if !f.texts.Has(key) {
+			if !l.texts.Has(key) {
 				return other
 			}
 			list := make([]any, len(args))
 			for i, a := range args {
 				list[i] = a
 			}
-			return f.texts.T(lang, key, list...)
+			return l.texts.T(lang, key, list...)
 		},
 		"n":     func(n any) string { return show(lang, n) },
-		"time":  func(at time.Time) template.HTML { return f.timeTag(lang, at) },
+		"time":  func(at time.Time) template.HTML { return f.timeTag(l.texts, lang, at) },
 		"stamp": func(at time.Time) string { return Stamp(at, f.zone) },
 		"age":   func(at time.Time) string { return Span(f.site.Clock.Now().Sub(at)) },
-		"asset": func(name string) string { return f.paths[name] },
+		"asset": func(name string) string { return l.paths[name] },
 	}
 }
 
@@ -183,6 +199,7 @@ type view struct {
 	Langs   []langLink
 	Brand   string
 	Logo    string
+	Legal   string
 	Console bool
 	Who     *Who
 	Places  []placeLink
@@ -202,20 +219,26 @@ type placeLink struct {
 	Here       bool
 }
 
+// find gives a page in the brand and the language of the request, or in the
+// site's first language; nil where there is no such page.
+func (p *Pages) find(r *http.Request, name string) (*template.Template, *look, bolwerk.Lang) {
+	lang, l := recordOf(r).lang, p.f.look(r)
+	pages := p.sets[set{l.number, lang}]
+	if pages == nil {
+		lang = p.f.site.Config.Languages[0]
+		pages = p.sets[set{l.number, lang}]
+	}
+	return pages[name], l, lang
+}
+
 // Render answers with a page. Nothing is written when it returns an error.
 func (p *Pages) Render(w http.ResponseWriter, r *http.Request, status int, name string, data any) error {
-	lang := recordOf(r).lang
-	set := p.sets[lang]
-	if set == nil {
-		lang = p.f.site.Config.Languages[0]
-		set = p.sets[lang]
-	}
-	t := set[name]
+	t, l, lang := p.find(r, name)
 	if t == nil {
 		return fmt.Errorf("there is no page %q", name)
 	}
 	var b bytes.Buffer
-	if err := t.ExecuteTemplate(&b, "layout", p.f.view(r, lang, data)); err != nil {
+	if err := t.ExecuteTemplate(&b, "layout", p.f.view(r, l, lang, data)); err != nil {
 		return fmt.Errorf("page %s: %w", name, err)
 	}
 	w.Header().Set("Content-Type", "text/html; charset=utf-8")
@@ -229,13 +252,7 @@ func (p *Pages) Render(w http.ResponseWriter, r *http.Request, status int, name 
 // is given .Lang and .Data as the page is. Nothing is written when it returns an
 // error.
 func (p *Pages) Fragment(w http.ResponseWriter, r *http.Request, name, block string, data any) error {
-	lang := recordOf(r).lang
-	set := p.sets[lang]
-	if set == nil {
-		lang = p.f.site.Config.Languages[0]
-		set = p.sets[lang]
-	}
-	t := set[name]
+	t, _, lang := p.find(r, name)
 	if t == nil {
 		return fmt.Errorf("there is no page %q", name)
 	}
@@ -251,8 +268,8 @@ func (p *Pages) Fragment(w http.ResponseWriter, r *http.Request, name, block str
 
 var langNames = map[bolwerk.Lang]string{bolwerk.NL: "Nederlands", bolwerk.FR: "Français", bolwerk.DE: "Deutsch", bolwerk.EN: "English"}
 
-func (f *Frame) view(r *http.Request, lang bolwerk.Lang, data any) view {
-	v := view{Lang: lang, Brand: f.site.Config.Brand.Name, Logo: f.paths["logo"], Console: f.site.Console, Path: r.URL.Path, Data: data}
+func (f *Frame) view(r *http.Request, l *look, lang bolwerk.Lang, data any) view {
+	v := view{Lang: lang, Brand: l.brand.Name, Logo: l.paths["logo"], Legal: l.brand.Legal[string(lang)], Console: f.site.Console, Path: r.URL.Path, Data: data}
 	if f.site.Who != nil {
 		v.Who = f.site.Who(r)
 	}
@@ -277,7 +294,7 @@ func (f *Frame) view(r *http.Request, lang bolwerk.Lang, data any) view {
 	}
 	for _, p := range f.site.Places {
 		if p.For == nil || p.For(v.Who) {
-			v.Places = append(v.Places, placeLink{p.Path, f.texts.T(lang, p.Text), p.Path == here})
+			v.Places = append(v.Places, placeLink{p.Path, l.texts.T(lang, p.Text), p.Path == here})
 		}
 	}
 	return v

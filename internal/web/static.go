@@ -13,6 +13,7 @@ import (
 	"path"
 	"strings"
 
+	"bolwerk/internal/brand"
 	"bolwerk/internal/chart"
 )
 
@@ -42,7 +43,9 @@ func (f *Frame) loadAssets() error {
 				return err
 			}
 			if name == "bolwerk.css" {
-				b = append(b, chart.CSS+f.site.Config.Brand.css()...)
+				b = append(b, chart.CSS...)
+				f.css = bytes.Clone(b)
+				b = append(b, brandCSS(f.site.Config.Brand)...)
 			}
 			return f.addAsset(path.Base(name), b)
 		})
@@ -50,27 +53,32 @@ func (f *Frame) loadAssets() error {
 			return err
 		}
 	}
-	if f.site.Config.Brand.Logo == "" {
-		return nil
-	}
-	name, b, err := f.site.Config.Brand.logo()
-	if err != nil {
+	return f.addLogo(f.site.Config.Brand, f.paths)
+}
+
+func (f *Frame) addLogo(b brand.Brand, paths map[string]string) error {
+	name, data, err := b.Picture()
+	if err != nil || name == "" {
 		return err
 	}
-	if err := f.addAsset(name, b); err != nil {
-		return err
-	}
-	f.paths["logo"] = f.paths[name]
-	return nil
+	paths["logo"], err = f.keep(name, data)
+	return err
 }
 
 func (f *Frame) addAsset(name string, b []byte) error {
 	if f.paths[name] != "" {
 		return fmt.Errorf("static file %s is there twice", name)
 	}
+	p, err := f.keep(name, b)
+	f.paths[name] = p
+	return err
+}
+
+// keep makes a file one that is served, and gives its path.
+func (f *Frame) keep(name string, b []byte) (string, error) {
 	kind := mime.TypeByExtension(path.Ext(name))
 	if kind == "" {
-		return fmt.Errorf("static file %s: of no known type", name)
+		return "", fmt.Errorf("static file %s: of no known type", name)
 	}
 	digest := sha256.Sum256(b)
 	stem, ext := strings.TrimSuffix(name, path.Ext(name)), path.Ext(name)
@@ -83,13 +91,13 @@ func (f *Frame) addAsset(name string, b []byte) error {
 	if z.Len() < len(b)*9/10 {
 		a.small = z.Bytes()
 	}
-	f.assets[p], f.paths[name] = a, p
-	return nil
+	f.assets[p] = a
+	return p, nil
 }
 
-// css is what the brand replaces in the stylesheet. Its values are checked
+// brandCSS is what the brand replaces in the stylesheet. Its values are checked
 // colours.
-func (b Brand) css() string {
+func brandCSS(b brand.Brand) string {
 	s := ""
 	if b.Accent != "" {
 		s += ":root{--accent:" + b.Accent + "}\n"

@@ -116,7 +116,8 @@ func (t *Texts) complete() error {
 	return nil
 }
 
-func ownTexts() (*Texts, error) { return ReadTexts(ownTextFiles, "texts") }
+// OwnTexts are those of the frame itself.
+func OwnTexts() (*Texts, error) { return ReadTexts(ownTextFiles, "texts") }
 
 // with is t and more together; a key of both is an error.
 func (t *Texts) with(more *Texts) (*Texts, error) {

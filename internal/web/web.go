@@ -75,9 +75,12 @@ type Frame struct {
 	secure bool
 	hosts  map[string]bool
 	guard  *http.CrossOriginProtection
-	texts  *Texts
+	texts  *Texts            // of the main brand, as paths
 	assets map[string]asset  // by the path under which they are served
 	paths  map[string]string // name -> path
+	css    []byte            // the stylesheet without a brand
+	looks  []*look           // the main brand first
+	under  map[string]*look  // by host, where it is not the main one
 	own    *Pages
 }
 
@@ -105,7 +108,7 @@ func New(s Site) (*Frame, error) {
 	if f.zone, err = time.LoadLocation(s.Config.Zone); err != nil {
 		return nil, bolwerk.Invalid("zone %q: %v", s.Config.Zone, err)
 	}
-	if f.texts, err = ownTexts(); err != nil {
+	if f.texts, err = OwnTexts(); err != nil {
 		return nil, err
 	}
 	for _, t := range s.Texts {
@@ -113,7 +116,14 @@ func New(s Site) (*Frame, error) {
 			return nil, err
 		}
 	}
+	ours := f.texts
+	if f.texts, err = reworded(ours, s.Config.Brand); err != nil {
+		return nil, err
+	}
 	if err := f.loadAssets(); err != nil {
+		return nil, err
+	}
+	if err := f.loadLooks(ours, u.Scheme); err != nil {
 		return nil, err
 	}
 	if f.own, err = f.Pages(ownPages, "pages"); err != nil {
