@@ -16,6 +16,7 @@ import (
 
 	"bolwerk"
 	"bolwerk/internal/account"
+	"bolwerk/internal/brand"
 	"bolwerk/internal/dnsserve"
 	"bolwerk/internal/mail"
 	"bolwerk/internal/rpz"
@@ -40,6 +41,11 @@ type Config struct {
 	// Partners are whom people can call who gave something away; the public site
 	// and the warning page show them.
 	Partners aid.Partners `toml:"partners"`
+
+	// Brand is the operator's name and look on console, public site and warning page.
+	Brand brand.Brand `toml:"brand"`
+	// SubBrands are further brands of the operator, for customers who know it by them.
+	SubBrands []brand.Sub `toml:"sub_brand"`
 
 	Store   store.Config   `toml:"store"`
 	Console SiteConfig     `toml:"console"`
@@ -173,9 +179,13 @@ func (c *Config) settle() {
 	c.Shield.Operator, c.Warning.Operator = c.Operator, c.Operator
 	c.Shield.PublicURL = c.Public.URL
 	c.Shield.ReportAddresses = c.SMTP.Addresses
-	for _, b := range []*string{&c.Console.Brand.Name, &c.Public.Brand.Name} {
-		if *b == "" || *b == web.DefaultConfig().Brand.Name {
-			*b = c.Operator
+	main := c.Brand.Over(brand.Brand{Name: c.Operator})
+	c.Console.Brand, c.Public.Brand, c.Warning.Brand, c.Public.Subs = main, main, main, nil
+	for _, sub := range c.SubBrands {
+		sub.Brand = sub.Brand.Over(main)
+		c.Public.Subs = append(c.Public.Subs, sub)
+		if sub.ID == c.Warning.SubBrand {
+			c.Warning.Brand = sub.Brand
 		}
 	}
 	c.Warning.Partners = c.Partners.With(c.Country)
@@ -242,6 +252,7 @@ func (c Config) Validate() error {
 		add("country", bolwerk.Invalid("%q: want two capitals such as BE", c.Country))
 	}
 	add("partners", c.Partners.Validate())
+	add("brand", c.checkBrands())
 	add("store", c.Store.Validate())
 	add("console", c.Console.Config.Validate())
 	add("account", c.Account.Validate())

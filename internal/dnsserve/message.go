@@ -1,6 +1,9 @@
 package dnsserve
 
-import "encoding/binary"
+import (
+	"encoding/binary"
+	"net/netip"
+)
 
 // Record types and response codes that this package acts on.
 const (
@@ -39,6 +42,9 @@ type Question struct {
 	// Worker is which worker asks, from 0 to Config.WorkerCount()-1: no two
 	// goroutines ask with the same one at a time. -1 is any other goroutine.
 	Worker int
+	// From is who asks, an IPv4 address mapped into IPv6. It is for deciding this
+	// one question and belongs nowhere else.
+	From netip.Addr
 	// Scratch is room for Answer.Text; it is empty.
 	Scratch []byte
 

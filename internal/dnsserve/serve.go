@@ -163,6 +163,7 @@ func (s *Server) conversation(ctx context.Context, c net.Conn) {
 	}
 	allowed := s.acl.has(from.Addr().WithZone("").As16())
 	w := s.worker(-1)
+	w.q.From = netip.AddrFrom16(from.Addr().WithZone("").As16())
 	in, out := make([]byte, 2+4096), make([]byte, 2+maxReply)
 	for {
 		c.SetReadDeadline(time.Now().Add(tcpIdle))

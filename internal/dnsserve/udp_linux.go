@@ -193,6 +193,7 @@ func (s *Server) serveUDP(ctx context.Context, c *net.UDPConn, number int, wildc
 				w.done[ignored]++
 				continue
 			}
+			w.q.From = netip.AddrFrom16(ip)
 			h := &p.in[i].hdr
 			if !wildcard {
 				h.SetControllen(0)

@@ -68,9 +68,12 @@ var pageFiles embed.FS
 //go:embed static
 var staticFiles embed.FS
 
+// Texts are the words of the public site.
+func Texts() (*web.Texts, error) { return web.ReadTexts(textFiles, "texts") }
+
 // Site makes a web.Site the public site: its texts, its files, no cookies.
 func Site(s web.Site) (web.Site, error) {
-	texts, err := web.ReadTexts(textFiles, "texts")
+	texts, err := Texts()
 	if err != nil {
 		return s, err
 	}

@@ -22,6 +22,7 @@ type page struct {
 
 func (d *Door) page(r *http.Request) page {
 	p := page{Config: d.cfg}
+	p.Operator = d.frame.Brand(r).Name
 	if l := bolwerk.Lang(r.URL.Query().Get("lang")); slices.Contains(bolwerk.Langs(), l) {
 		p.lang = string(l)
 	}

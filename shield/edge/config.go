@@ -2,11 +2,15 @@ package edge
 
 import (
 	"encoding/json"
+	"errors"
 	"net/netip"
+	"slices"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"bolwerk"
+	"bolwerk/internal/brand"
 	"bolwerk/shield/aid"
 )
 
@@ -21,6 +25,16 @@ type Config struct {
 	Site  string `toml:"site"`
 	// Partners are whom people can call; the whole configuration has them.
 	Partners aid.Partners `toml:"-"`
+	// SubBrand is the id of the [[sub_brand]] whose name and look this edge's page
+	// has; empty is [brand].
+	SubBrand string `toml:"sub_brand"`
+	// Brand is the name and look of the page: that of SubBrand, or the main one.
+	Brand brand.Brand `toml:"-"`
+	// OptOut says what the operator lets customers choose, such as how to have
+	// nothing blocked, by language: nl, fr, de, en. No page of an order shows it.
+	OptOut map[string]string `toml:"opt_out"`
+	// OptOutSite is the address where they choose; shown as text.
+	OptOutSite string `toml:"opt_out_site"`
 	// WarningAddresses are the warning page's, IPv4 and IPv6. With none, blocked
 	// names have no data.
 	WarningAddresses []string `toml:"warning_addresses"`
@@ -34,39 +48,70 @@ type Config struct {
 	AppealsPerMinute int `toml:"appeals_per_minute"`
 	// Conns bounds the open connections of the page and of the TLS door, each.
 	Conns int `toml:"connections"`
+	// Release lets visitors open a stopped name for some minutes.
+	Release ReleaseConfig `toml:"release"`
+}
+
+// name is what visitors know the operator by.
+func (c Config) name() string {
+	if c.Brand.Name != "" {
+		return c.Brand.Name
+	}
+	return c.Operator
 }
 
 // DefaultConfig is good enough for a first run. A TTL of 60 s: a withdrawal is
 // felt within a minute or two.
 func DefaultConfig() Config {
 	return Config{Operator: "Your operator", TTL: 60, Zone: "Europe/Brussels", PreviewHost: "preview.bolwerk.example",
-		AppealsPerMinute: 30, Conns: 1024}
+		AppealsPerMinute: 30, Conns: 1024, Release: ReleaseConfig{IPv6Line: 56, Classes: []string{"fake_shop", "scam"}}}
 }
 
-// Validate tells the first thing that is wrong.
+// Validate tells every problem at once.
 func (c Config) Validate() error {
+	var problems []error
+	bad := func(format string, a ...any) { problems = append(problems, bolwerk.Invalid("edge: "+format, a...)) }
 	if c.Operator == "" || len(c.Operator) > 100 {
-		return bolwerk.Invalid("edge: operator: want a name of 1 to 100 octets")
+		bad("operator: want a name of 1 to 100 octets")
 	}
-	for key, v := range map[string]string{"phone": c.Phone, "mail": c.Mail, "site": c.Site} {
-		if len(v) > 100 || strings.ContainsAny(v, "\r\n\x00") {
-			return bolwerk.Invalid("edge: %s: want one line of at most 100 octets", key)
+	for _, v := range []struct{ key, value string }{{"phone", c.Phone}, {"mail", c.Mail}, {"site", c.Site}, {"opt_out_site", c.OptOutSite}} {
+		if len(v.value) > 100 || strings.ContainsAny(v.value, "\r\n\x00") {
+			bad("%s: want one line of at most 100 octets", v.key)
 		}
 	}
+	for l, text := range c.OptOut {
+		if !slices.Contains(bolwerk.Langs(), bolwerk.Lang(l)) {
+			bad("opt_out: %q is not one of nl, fr, de, en", l)
+		}
+		if utf8.RuneCountInString(text) > maxOptOut {
+			bad("opt_out.%s: more than %d characters", l, maxOptOut)
+		}
+	}
+	for _, l := range bolwerk.Langs() {
+		if len(c.OptOut) > 0 && strings.TrimSpace(c.OptOut[string(l)]) == "" {
+			bad("opt_out: has no text in %s", l)
+		}
+	}
+	if c.OptOutSite != "" && len(c.OptOut) == 0 {
+		bad("opt_out_site: say in opt_out what people can choose there")
+	}
 	if _, _, err := c.addresses(); err != nil {
-		return err
+		problems = append(problems, err)
 	}
 	if c.TTL > 3600 {
-		return bolwerk.Invalid("edge: ttl %d: at most 3600 s, or a withdrawal is not felt", c.TTL)
+		bad("ttl %d: at most 3600 s, or a withdrawal is not felt", c.TTL)
 	}
 	if c.AppealsPerMinute < 1 || c.Conns < 1 {
-		return bolwerk.Invalid("edge: appeals_per_minute and connections: want at least 1")
+		bad("appeals_per_minute and connections: want at least 1")
 	}
 	if _, err := time.LoadLocation(c.Zone); err != nil {
-		return bolwerk.Invalid("edge: time_zone %q: want a name such as Europe/Brussels", c.Zone)
+		bad("time_zone %q: want a name such as Europe/Brussels", c.Zone)
 	}
-	return nil
+	c.Release.validate(bad)
+	return errors.Join(problems...)
 }
+
+const maxOptOut = 400
 
 // addresses are the warning page's as DNS records hold them.
 func (c Config) addresses() (v4, v6 []byte, err error) {

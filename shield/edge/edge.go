@@ -40,12 +40,13 @@ type Edge struct {
 	log    *slog.Logger
 	page   *page
 
-	set   *nameset.Set
-	local *nameset.Set // names passed at this edge itself
-	seed  maphash.Seed // of the keys of both sets
-	terms terms
-	hits  *hits
-	grown chan struct{}
+	set      *nameset.Set
+	local    *nameset.Set // names passed at this edge itself
+	seed     maphash.Seed // of the keys of both sets
+	terms    terms
+	hits     *hits
+	released *releases
+	grown    chan struct{}
 
 	addr4, addr6 []byte // the warning page's addresses, as DNS answers them
 	// sde is the JSON of a structured error, before and after its justification.
@@ -75,7 +76,11 @@ func New(cfg Config, dir string, workers int, c clock.Clock, handIn HandIn, log 
 		seed: maphash.MakeSeed(), hits: newHits(hex.EncodeToString(boot[:]), workers), grown: make(chan struct{}, 1)}
 	e.addr4, e.addr6, _ = cfg.addresses()
 	e.sde = cfg.structured()
-	e.page = newPage(cfg)
+	e.released = newReleases(cfg.Release)
+	var err error
+	if e.page, err = newPage(cfg); err != nil {
+		return nil, err
+	}
 	e.good, e.goodAt = c.Now(), time.Now()
 	e.now.Store(e.good.Unix())
 	if dir == "" {
@@ -130,6 +135,7 @@ func (e *Edge) Run(ctx context.Context) error {
 			case <-every.C:
 				e.rollUp(ctx)
 				e.tellPasses(ctx)
+				e.released.sweep(e.now.Load())
 			}
 		}
 	})
@@ -299,6 +305,9 @@ func (e *Edge) find(name []byte) (f found) {
 func (e *Edge) Answer(q *dnsserve.Question) (dnsserve.Answer, bool) {
 	f := e.find(q.Name)
 	if !f.ok || f.pass {
+		return dnsserve.Answer{}, false
+	}
+	if e.released.has(q.From, &f, e.now.Load()) {
 		return dnsserve.Answer{}, false
 	}
 	t := f.term

@@ -47,13 +47,21 @@ func testConfig() Config {
 	cfg := DefaultConfig()
 	cfg.Operator, cfg.Phone, cfg.Mail, cfg.Site = "Example Telecom", "+32 2 555 01 00", "safety@operator.example", "operator.example/safety"
 	cfg.WarningAddresses = []string{"192.0.2.80", "2001:db8::80"}
+	cfg.Partners = testPartners
 	return cfg
 }
 
-func testEdge(t testing.TB) (*Edge, *clock.Fake, *desk) {
+func testEdge(t testing.TB, change ...func(*Config)) (*Edge, *clock.Fake, *desk) {
 	t.Helper()
 	c, d := clock.NewFake(noon), &desk{}
-	e, err := New(testConfig(), t.TempDir(), 2, c, d.handIn, slog.New(slog.DiscardHandler))
+	cfg := testConfig()
+	for _, fn := range change {
+		fn(&cfg)
+	}
+	if err := cfg.Validate(); err != nil {
+		t.Fatal(err)
+	}
+	e, err := New(cfg, t.TempDir(), 2, c, d.handIn, slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -37,6 +37,11 @@ func (e *Edge) Register(reg prometheus.Registerer) error {
 			func() float64 { return float64(e.page.tlsUnknown.Load()) }),
 		prometheus.NewCounterFunc(prometheus.CounterOpts{Name: "bolwerk_edge_appeals_refused_total", Help: "Appeals that were not taken: over the rate, or not stored."},
 			func() float64 { return float64(e.page.appealsRefused.Load()) }),
+		gauge("bolwerk_edge_releases", "Stopped names that a line has opened for itself just now.", func() float64 { return float64(e.released.some.Load()) }),
+		prometheus.NewCounterFunc(prometheus.CounterOpts{Name: "bolwerk_edge_releases_total", Help: "Stopped names that lines have opened for themselves."},
+			func() float64 { return float64(e.released.given.Load()) }),
+		prometheus.NewCounterFunc(prometheus.CounterOpts{Name: "bolwerk_edge_releases_refused_total", Help: "Forms to open a stopped name that were refused: not from our page, not that line's, or too many open."},
+			func() float64 { return float64(e.released.no.Load()) }),
 	} {
 		if err := reg.Register(c); err != nil {
 			return err

@@ -1,12 +1,8 @@
 package edge
 
 import (
+	"bytes"
 	"context"
-	"crypto/sha256"
-	_ "embed"
-	"encoding/base64"
-	"encoding/json"
-	"fmt"
 	"html/template"
 	"io"
 	"log"
@@ -16,7 +12,6 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
-	"unicode/utf8"
 
 	"golang.org/x/net/netutil"
 
@@ -30,44 +25,26 @@ import (
 // Path and query of the visitor are never kept; a form other than ours is
 // answered 405 and its body thrown away.
 
-//go:embed page.html
-var pageHTML string
-
-//go:embed page.css
-var pageCSS string
-
-// AppealPath takes "this is a mistake" (RFC 8615 for its place).
-const AppealPath = "/.well-known/bolwerk/appeal"
-
-const (
-	answerWithin = 48 * time.Hour
-	maxForm      = 16 << 10
-)
-
 type page struct {
-	tmpl  *template.Template
-	style template.CSS
-	csp   string
-	zone  *time.Location
+	*look
+	zone *time.Location
 
 	tlsUnknown, appealsRefused atomic.Uint64
+
+	kept *keptPages
 
 	mu     sync.Mutex
 	tokens float64 // room for appeals
 	filled time.Time
 }
 
-func newPage(cfg Config) *page {
-	css := strings.ReplaceAll(strings.TrimSpace(pageCSS), "\n", "")
-	sum := sha256.Sum256([]byte(css))
+func newPage(cfg Config) (*page, error) {
 	zone, err := time.LoadLocation(cfg.Zone)
 	if err != nil {
-		zone = time.UTC // Validate has refused it
+		return nil, err
 	}
-	return &page{tmpl: template.Must(template.New("page").Parse(pageHTML)), style: template.CSS(css), zone: zone,
-		tokens: float64(cfg.AppealsPerMinute),
-		csp: "default-src 'none'; style-src 'sha256-" + base64.StdEncoding.EncodeToString(sum[:]) +
-			"'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"}
+	l, err := newLook(cfg)
+	return &page{look: l, zone: zone, kept: newKeptPages(), tokens: float64(cfg.AppealsPerMinute)}, err
 }
 
 type langLink struct {
@@ -79,19 +56,24 @@ type reach struct{ Label, Text string }
 
 // view is what the template shows.
 type view struct {
-	W                            *words
 	Lang                         bolwerk.Lang
 	Langs                        []langLink
-	Style                        template.CSS
-	Kind, Title, Operator, Who   string
+	Kind, Title, Operator, Who   string // Kind is stopped, open, thanks or released
 	Host, ALabels                string
 	Why, Brand, Since, By, Block string
 	Hacked, Order, Preview       bool
 	WasPassed                    bool
-	CardPhone, Action            string
+	Asked, Else                  []template.HTML // steps after kinds of data
 	Error, Field, Role, Text     string
 	Contact, Code, Due           string
+	Action, Release              string
+	OptOut, OptOutSite, Ticket   string
+	Minutes                      int
 	Reach                        []reach
+	Legal                        string
+
+	look *look
+	rule Rule
 }
 
 // Page is the warning page for plain HTTP.
@@ -136,186 +118,203 @@ func hostName(host string) bolwerk.Domain {
 }
 
 func (e *Edge) servePage(w http.ResponseWriter, r *http.Request) {
-	name := hostName(r.Host)
-	v := e.view(r, name)
+	s := e.visit(r)
+	if r.Method == http.MethodGet || r.Method == http.MethodHead {
+		e.page.headers(w.Header(), s.lang)
+		if r.Method == http.MethodGet {
+			e.page.kept.write(w, s, func(s visit) []byte { return e.render(e.view(s), true) })
+		}
+		return
+	}
+	v := e.view(s)
 	switch {
-	case r.Method == http.MethodGet || r.Method == http.MethodHead:
-		e.show(w, r, http.StatusOK, v)
 	case r.Method == http.MethodPost && r.URL.Path == AppealPath:
-		e.appeal(w, r, name, v)
+		e.appeal(w, r, s.name, v)
+	case r.Method == http.MethodPost && r.URL.Path == ReleasePath && e.cfg.Release.Minutes > 0:
+		e.release(w, r, s, v)
 	default:
 		h := w.Header()
 		h.Set("Allow", "GET, HEAD")
 		h.Set("Connection", "close") // what comes after the header is never read
-		e.show(w, r, http.StatusMethodNotAllowed, v)
+		e.show(w, http.StatusMethodNotAllowed, v)
 	}
 }
 
-// view fills in everything but what a form says.
-func (e *Edge) view(r *http.Request, name bolwerk.Domain) *view {
+// visit is what a request says.
+type visit struct {
+	name          bolwerk.Domain // zero: none
+	lang          bolwerk.Lang
+	preview       bool
+	found                // what decides about the name
+	stopped       bool   // a block does
+	host, aLabels string // the name as people read it, and as the DNS does
+	ticket        string // the line may open it
+}
+
+// visit looks up what the visitor asked for, and counts a page view.
+func (e *Edge) visit(r *http.Request) visit {
+	s := visit{name: hostName(r.Host)}
 	asked := ""
 	if r.Method != http.MethodPost && len(r.URL.RawQuery) < 4096 {
 		asked = r.URL.Query().Get("lang")
 	}
-	v := &view{Operator: e.cfg.Operator, Style: e.page.style, Action: AppealPath, Kind: "open"}
-	if !name.IsZero() {
-		v.Host, v.ALabels = idn.Show(name), name.String()
+	s.lang = choose(asked, r.Header.Get("Accept-Language"))
+	if s.name.IsZero() {
+		return s
 	}
-	rule, ok, passed := e.ruleOf(name)
-	v.WasPassed = passed
-	if name.String() == e.cfg.PreviewHost && e.cfg.PreviewHost != "" {
-		ok, v.Preview = true, true
-		rule = Rule{Block: "B-0000-000000", Name: bolwerk.MustDomain("login.bank.example"), Class: "phishing", Brand: "Bank", Since: e.clock.Now().Add(-3 * time.Hour)}
-		v.Host, v.ALabels = "login.bank.example", "login.bank.example"
-	} else if ok && r.Method == http.MethodGet && r.URL.Path != AppealPath && strings.Contains(r.Header.Get("Accept"), "text/html") {
+	s.host, s.aLabels = idn.Show(s.name), s.name.String()
+	if e.cfg.PreviewHost != "" && s.aLabels == e.cfg.PreviewHost {
+		s.preview = true
+		s.host = example.Name.String()
+		s.aLabels = s.host
+		return s
+	}
+	s.found = e.find(nameset.AppendWire(nil, s.name))
+	if s.stopped = s.ok && !s.pass; !s.stopped {
+		return s
+	}
+	if r.Method == http.MethodGet && r.URL.Path != AppealPath && r.URL.Path != ReleasePath && strings.Contains(r.Header.Get("Accept"), "text/html") {
 		// Only a page that somebody looks at is a page view: pictures and
 		// scripts of the blocked site are asked for too.
-		f := e.find(nameset.AppendWire(nil, name))
-		if f.ok && !f.pass {
-			e.hits.other(hitPage, f.hitKey(), e.now.Load())
+		e.hits.other(hitPage, s.hitKey(), e.now.Load())
+	}
+	if line, fixed := e.released.lineOf(sourceOf(r)); fixed && e.released.may(s.term) {
+		s.ticket = e.released.ticket(line, s.hitKey(), e.now.Load())
+	}
+	return s
+}
+
+// example is what the page shows under the preview's name.
+var example = Rule{Block: "B-0000-000000", Name: bolwerk.MustDomain("login.bank.example"), Class: "phishing", Brand: "Bank", AskedFor: aid.Of(aid.Card, aid.OTP)}
+
+// view fills in everything but what a form says.
+func (e *Edge) view(s visit) *view {
+	v := &view{Operator: e.cfg.name(), Action: AppealPath, Release: ReleasePath, Kind: "open", Host: s.host, ALabels: s.aLabels,
+		WasPassed: s.ok && s.pass, Preview: s.preview, Ticket: s.ticket, Minutes: e.cfg.Release.Minutes}
+	switch {
+	case s.preview:
+		v.rule = example
+		v.rule.Since = e.clock.Now()
+	case s.stopped:
+		v.rule = e.terms.rule(s.name, s.payload)
+	}
+	if s.stopped || s.preview {
+		v.Kind = "stopped"
+		v.Block, v.Brand, v.Hacked, v.Order = v.rule.Block, v.rule.Brand, v.rule.Compromised, v.rule.Ground == ByOrder
+		if v.By = v.rule.By; v.By == "" {
+			v.By = v.Operator
+		}
+		if !v.Order { // orders are not opted out of
+			v.OptOutSite = e.cfg.OptOutSite
 		}
 	}
-	v.in(choose(asked, r.Header.Get("Accept-Language")))
-	if !ok {
-		return v
-	}
-	v.Kind = "stopped"
-	v.Block, v.Brand, v.Hacked, v.Order, v.By = rule.Block, rule.Brand, rule.Compromised, rule.Ground == ByOrder, rule.By
-	if v.By == "" {
-		v.By = e.cfg.Operator
-	}
-	v.Why = v.W.why(rule.Class)
-	if !rule.Since.IsZero() {
-		v.Since = v.W.date(rule.Since.In(e.page.zone))
-	}
+	v.in(e.page, s.lang, e.cfg)
 	return v
 }
 
-// in sets the language.
-func (v *view) in(l bolwerk.Lang) { v.Lang, v.W = l, texts[l] }
-
-// ruleOf is the block that stops the name, or whether an exemption lets it pass.
-func (e *Edge) ruleOf(name bolwerk.Domain) (r Rule, blocked, passed bool) {
-	if name.IsZero() {
-		return r, false, false
+// in sets the language and all that follows from it.
+func (v *view) in(p *page, l bolwerk.Lang, cfg Config) {
+	v.Lang, v.look = l, p.look
+	v.Legal = cfg.Brand.Legal[string(l)]
+	if v.Kind != "stopped" {
+		return
 	}
-	wire := nameset.AppendWire(nil, name)
-	f := e.find(wire)
-	if !f.ok || f.pass {
-		return r, false, f.ok
+	v.Asked, v.Else = v.look.entered(l, v.rule.AskedFor)
+	v.Why = v.look.why(l, v.rule.Class)
+	if !v.rule.Since.IsZero() {
+		v.Since = v.look.date(l, v.rule.Since.In(p.zone))
 	}
-	return e.terms.rule(nameAt(wire, f.suffix), f.payload), true, false
+	if !v.Order {
+		v.OptOut = cfg.OptOut[string(l)]
+	}
 }
 
-func (e *Edge) show(w http.ResponseWriter, r *http.Request, status int, v *view) {
-	v.Title = v.W.Title
+// t is a text in the view's language.
+func (v *view) t(key string, args ...any) string { return v.look.texts.T(v.Lang, key, args...) }
+
+// fill puts in what every page has; langs is the switch between languages.
+func (e *Edge) fill(v *view, langs bool) {
 	switch v.Kind {
 	case "open":
-		v.Title = v.W.OpenTitle
+		v.Title = v.t("warning.open.title")
 	case "thanks":
-		v.Title = v.W.ThanksTitle
+		v.Title = v.t("warning.thanks.title")
+	case "released":
+		v.Title = v.t("warning.choice.done_title")
+	default:
+		v.Title = v.t("warning.title")
 	}
-	v.Who = fmt.Sprintf(v.W.Who, e.cfg.Operator)
-	if to := e.cfg.Partners.Of(v.Lang, aid.CardStop); len(to) > 0 {
-		v.CardPhone = to[0].Phone
-	}
-	for _, c := range []reach{{v.W.Phone, e.cfg.Phone}, {v.W.Mail, e.cfg.Mail}, {v.W.Site, e.cfg.Site}} {
+	v.Who = v.t("warning.who_text", v.Operator)
+	for _, c := range []reach{{v.t("warning.phone"), e.cfg.Phone}, {v.t("warning.mail"), e.cfg.Mail}, {v.t("warning.site"), e.cfg.Site}} {
 		if c.Text != "" {
 			v.Reach = append(v.Reach, c)
 		}
 	}
+	if !langs {
+		return
+	}
 	for _, l := range bolwerk.Langs() {
 		v.Langs = append(v.Langs, langLink{string(l), languageNames[l], "/?lang=" + string(l), l == v.Lang})
 	}
-	h := w.Header()
+}
+
+// render makes the page.
+func (e *Edge) render(v *view, langs bool) []byte {
+	e.fill(v, langs)
+	var b bytes.Buffer
+	if err := e.page.pages[v.Lang].Execute(&b, v); err != nil {
+		// New has rendered one, so that only a bug can lead here: better half a page
+		// than none.
+		e.log.Error("warning page", "err", err)
+	}
+	return b.Bytes()
+}
+
+func (p *page) headers(h http.Header, l bolwerk.Lang) {
 	h.Set("Content-Type", "text/html; charset=utf-8")
-	h.Set("Content-Language", string(v.Lang))
+	h.Set("Content-Language", string(l))
 	h.Set("Cache-Control", "no-store")
 	h.Set("Vary", "Accept-Language")
 	h.Set("X-Robots-Tag", "noindex")
 	h.Set("Referrer-Policy", "no-referrer")
 	h.Set("X-Content-Type-Options", "nosniff")
-	h.Set("Content-Security-Policy", e.page.csp)
+	h.Set("Content-Security-Policy", p.csp)
+}
+
+// show answers a form. There is no switch between languages: what a form got
+// cannot be had again.
+func (e *Edge) show(w http.ResponseWriter, status int, v *view) {
+	e.page.headers(w.Header(), v.Lang)
 	w.WriteHeader(status)
-	if r.Method == http.MethodHead {
-		return
-	}
-	e.page.tmpl.Execute(w, v) // the visitor may be gone: nobody to tell
+	w.Write(e.render(v, false)) // the visitor may be gone: nobody to tell
 }
 
-// appeal takes the form.
-func (e *Edge) appeal(w http.ResponseWriter, r *http.Request, name bolwerk.Domain, v *view) {
-	r.Body = http.MaxBytesReader(w, r.Body, maxForm)
-	fail := func(status int, field, text string) {
-		v.Field, v.Error = field, text
-		e.show(w, r, status, v)
-	}
-	if err := r.ParseForm(); err != nil {
-		w.Header().Set("Connection", "close")
-		fail(http.StatusRequestEntityTooLarge, "text", v.W.ErrLong)
-		return
-	}
-	f := r.PostForm
-	v.in(choose(f.Get("lang"), r.Header.Get("Accept-Language")))
-	if rule, ok, _ := e.ruleOf(name); ok {
-		v.Why = v.W.why(rule.Class)
-		if !rule.Since.IsZero() {
-			v.Since = v.W.date(rule.Since.In(e.page.zone))
+// choose picks a language: the one asked for, else the first of Accept-Language
+// (RFC 9110 section 12.5.4) by weight, else Dutch. It reads 200 octets at most.
+func choose(asked, accept string) bolwerk.Lang {
+	for _, l := range bolwerk.Langs() {
+		if asked == string(l) {
+			return l
 		}
 	}
-	if v.Kind != "stopped" || v.Preview {
-		e.show(w, r, http.StatusOK, v) // nothing to appeal against any more
-		return
-	}
-	v.Role = "visitor"
-	if f.Get("role") == "owner" {
-		v.Role = "owner"
-	}
-	// A browser sends the line breaks of a text as two octets and counts them as one.
-	v.Text = strings.TrimSpace(strings.ToValidUTF8(strings.ReplaceAll(f.Get("text"), "\r\n", "\n"), "\uFFFD"))
-	v.Contact = strings.TrimSpace(strings.ToValidUTF8(f.Get("contact"), "\uFFFD"))
-	switch {
-	case v.Text == "":
-		fail(http.StatusUnprocessableEntity, "text", v.W.ErrEmpty)
-		return
-	case utf8.RuneCountInString(v.Text) > MaxAppealText:
-		fail(http.StatusUnprocessableEntity, "text", v.W.ErrLong)
-		return
-	case len(v.Contact) > MaxAppealContact:
-		fail(http.StatusUnprocessableEntity, "contact", v.W.ErrContact)
-		return
-	}
-	token, now := bolwerk.NewToken(), e.clock.Now()
-	a := Appeal{Receipt: token.Hash(), Name: name, Block: v.Block, Role: v.Role, Text: v.Text, Contact: v.Contact, At: now}
-	body, err := json.Marshal(a)
-	if err == nil {
-		err = bolwerk.ErrFull
-		if e.handIn != nil && e.page.take(now, e.cfg.AppealsPerMinute) {
-			err = e.handIn(r.Context(), KindAppeal, body)
+	best, weight := bolwerk.NL, -1
+	for part := range strings.SplitSeq(accept[:min(len(accept), 200)], ",") {
+		tag, q, _ := strings.Cut(strings.TrimSpace(part), ";")
+		w := 1000
+		if v, ok := strings.CutPrefix(strings.TrimSpace(q), "q="); ok {
+			w = 0
+			for i, c := range []byte(v) { // "0.8", "1", "0.125"
+				if c >= '0' && c <= '9' && i < 5 {
+					w += int(c-'0') * [5]int{1000, 0, 100, 10, 1}[i]
+				}
+			}
+		}
+		tag, _, _ = strings.Cut(strings.ToLower(tag), "-")
+		for _, l := range bolwerk.Langs() {
+			if tag == string(l) && w > 0 && w > weight {
+				best, weight = l, w
+			}
 		}
 	}
-	if err != nil {
-		e.page.appealsRefused.Add(1)
-		e.log.Error("an appeal cannot be kept", "block", v.Block, "err", err)
-		fail(http.StatusServiceUnavailable, "form", v.W.ErrBusy)
-		return
-	}
-	v.Kind, v.Code = "thanks", token.Grouped()
-	v.Due = v.W.hour(now.Add(answerWithin).In(e.page.zone))
-	e.show(w, r, http.StatusCreated, v)
-}
-
-// take takes room for one appeal.
-func (p *page) take(now time.Time, perMinute int) bool {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if !p.filled.IsZero() {
-		p.tokens = min(float64(perMinute), p.tokens+max(0, now.Sub(p.filled).Minutes())*float64(perMinute))
-	}
-	p.filled = now
-	if p.tokens < 1 {
-		return false
-	}
-	p.tokens--
-	return true
+	return best
 }

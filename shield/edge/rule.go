@@ -6,6 +6,7 @@ import (
 
 	"bolwerk"
 	"bolwerk/internal/copy"
+	"bolwerk/shield/aid"
 )
 
 // Rule is one entry of the copy "blocks": what the edge does with a name. The
@@ -35,6 +36,10 @@ type Rule struct {
 	Until time.Time `json:"until,omitzero"`
 	// Compromised lets MX, TXT and NS of a hacked site's name pass at our edge.
 	Compromised bool `json:"compromised,omitempty"`
+	// Suspicious is set where the rules were not sure and a person decided.
+	Suspicious bool `json:"suspicious,omitempty"`
+	// AskedFor is what the site is known to ask visitors for.
+	AskedFor aid.Set `json:"asked_for,omitempty"`
 	// FeedOnly is set on the passthru entries that undo a withdrawn block at
 	// resolvers that still hold an old zone. Our own edges skip such an entry.
 	FeedOnly bool `json:"feed_only,omitempty"`
