@@ -178,6 +178,10 @@ func (a *API) picture(api huma.API) {
 		t, err := s.Today(ctx)
 		return &answer[Today]{Body: t}, err
 	})
+	add(a, api, account.Look, "GET", "/now", "Look at the desk at this moment: queue, rates, hosts, resolvers, alarms", func(ctx context.Context, _ *struct{}) (*answer[Now], error) {
+		n, err := s.Now(ctx)
+		return &answer[Now]{Body: n}, err
+	})
 	type trail struct {
 		Window
 		Object string `query:"object" maxLength:"100" doc:"number of what it is about, such as B-2026-000001; absent: all"`

@@ -273,6 +273,7 @@ func TestAPIBlockFromAddToWithdraw(t *testing.T) {
 	}
 	d.ask(tok, "GET", "/audit?cursor="+fmt.Sprint(trail.body["next"]), "").want(t, 200, "shield.block.confirm")
 	d.ask(tok, "GET", "/today", "").want(t, 200, `"blocks_in_force":0`)
+	d.ask(tok, "GET", "/now", "").want(t, 200, `"cases_waiting":`)
 }
 
 func TestAPIRights(t *testing.T) {

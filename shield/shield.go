@@ -53,6 +53,7 @@ type Shield struct {
 	reader  *reading.Pool
 	guard   *guard
 	feed    *Feed
+	watch   Watch
 	count   *metrics
 	wake    chan struct{} // a report came in
 	decided chan struct{} // a case was decided

@@ -12,6 +12,7 @@ import (
 	"net/http"
 	"os"
 	"os/exec"
+	"runtime"
 	"strings"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -27,6 +28,7 @@ type Env struct {
 	Clock    clock.Clock
 	Log      *slog.Logger
 	Registry *prometheus.Registry
+	alarms   *keptAlarms
 	// Reader makes an unstarted reader process.
 	Reader func() *exec.Cmd
 }
@@ -35,12 +37,17 @@ type Env struct {
 func NewEnv(log *slog.Logger) Env {
 	r := prometheus.NewRegistry()
 	r.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
-	return Env{Clock: clock.New(), Log: log, Registry: r, Reader: func() *exec.Cmd {
+	keeps := newAlarms(log.Handler())
+	return Env{Clock: clock.New(), Log: slog.New(keeps), Registry: r, alarms: keeps.kept, Reader: func() *exec.Cmd {
 		exe, err := os.Executable()
 		if err != nil {
 			exe = os.Args[0]
 		}
-		return exec.Command(exe, "reader")
+		cmd := exec.Command(exe, "reader")
+		if runtime.GOOS == "linux" {
+			cmd.Path = "/proc/self/exe" // this program, be it replaced on disk by another version
+		}
+		return cmd
 	}}
 }
 

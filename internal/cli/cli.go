@@ -53,14 +53,17 @@ type grammar struct {
 	Appeal shield.AppealCmd `cmd:"" group:"Desk" help:"List, show and decide appeals."`
 	Report shield.ReportCmd `cmd:"" group:"Desk" help:"Report a mail, link or text message, and see what became of it."`
 
+	Top shield.TopCmd `cmd:"" group:"Desk" help:"Watch the desk: queue, reports, blocks, hits, hosts, resolvers, alarms."`
+
 	Log     shield.LogCmd `cmd:"" group:"Care" help:"Show and verify the transparency log, and erase names from it."`
 	Audit   auditCmd      `cmd:"" group:"Care" help:"Verify the audit trail."`
 	Backup  backupCmd     `cmd:"" group:"Care" help:"Write a copy of the store. The desk may run."`
 	Restore restoreCmd    `cmd:"" group:"Care" help:"Put a backup in the place of the store, and release it once looked at."`
 	Replay  replayCmd     `cmd:"" group:"Care" help:"Have every host hand in again what it still keeps."`
 
-	Read    readCmd    `cmd:"" group:"Tools" help:"Show what the desk would read in mails and texts. Needs no desk."`
-	Version versionCmd `cmd:"" group:"Tools" help:"Print the version."`
+	Read       readCmd       `cmd:"" group:"Tools" help:"Show what the desk would read in mails and texts. Needs no desk."`
+	Completion completionCmd `cmd:"" group:"Tools" help:"Print the completion of a shell, such as: source <(bolwerk completion bash)."`
+	Version    versionCmd    `cmd:"" group:"Tools" help:"Print the version."`
 }
 
 const description = "Bolwerk protects an operator's customers: reports come in, people decide, names are blocked, everybody is told."
@@ -96,7 +99,7 @@ type left int
 func Run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) (code int) {
 	t := &terminal.Terminal{In: stdin, Out: stdout, Err: stderr}
 	k, err := kong.New(&grammar{}, kong.Name("bolwerk"), kong.Description(description), kong.Writers(stdout, stderr),
-		kong.Exit(func(code int) { panic(left(code)) }), kong.Help(help),
+		kong.Exit(func(code int) { panic(left(code)) }), kong.Help(help), here(),
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true, NoExpandSubcommands: true}),
 		kong.Bind(t), kong.BindTo(ctx, (*context.Context)(nil)))
 	if err != nil {

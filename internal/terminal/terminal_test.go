@@ -59,3 +59,26 @@ func TestListIsOneObjectWhateverComes(t *testing.T) {
 		}
 	}
 }
+
+func TestClipCountsWhatIsSeen(t *testing.T) {
+	for in, want := range map[string]string{"abcdef": "abc", Red + "ab" + Plain + "cd": Red + "ab" + Plain + "c", "éèàü": "éèà", "ab": "ab", "ab\x1b[": "ab"} {
+		if got := Clip(in, 3); got != want {
+			t.Errorf("Clip(%q) = %q, want %q", in, got, want)
+		}
+	}
+	if got := Uncolour(Red + "a" + Plain + "b\x1b["); got != "ab" {
+		t.Errorf("got %q", got)
+	}
+	for n, want := range map[int64]string{0: "0", 999: "999", 1000: "1,000", 1234567: "1,234,567", -1000: "-1,000", -100: "-100"} {
+		if got := Count(n); got != want {
+			t.Errorf("Count(%d) = %s, want %s", n, got, want)
+		}
+	}
+}
+
+func TestNoScreenWithoutATerminal(t *testing.T) {
+	var out bytes.Buffer
+	if _, ok := (&Terminal{In: strings.NewReader(""), Out: &out}).Screen(); ok || out.Len() > 0 {
+		t.Errorf("a screen was drawn into a buffer: %q", out.String())
+	}
+}
