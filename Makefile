@@ -5,13 +5,16 @@
 export CGO_ENABLED ?= 0
 GO ?= go
 
-.PHONY: help build demo test check unit stories kill crash days corpus pg peers sim race fuzz browser pictures docs bench
+.PHONY: help build deb deb-test demo test check unit stories kill crash days corpus pg peers sim race fuzz browser pictures docs bench
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' Makefile
 
 build: ## bin/bolwerk
 	$(GO) build -o bin/bolwerk ./cmd/bolwerk
+
+deb: ## the Debian package, in bin/; VERSION=1.2.3, GOARCH=arm64
+	@packaging/build-deb.sh
 
 demo: build ## everything on loopback; ARGS="--keep --port-offset 100" and others go to it
 	./bin/bolwerk demo $(ARGS)
@@ -46,6 +49,9 @@ pg: ## the tests of what keeps rows, on PostgreSQL
 
 peers: ## BIND, Unbound and PowerDNS beside us
 	$(GO) test -count=1 -tags peers ./test/peers
+
+deb-test: ## builds the package and walks through the documents on a machine of its own; as root
+	BOLWERK_DEB=1 $(GO) test -count=1 -v -timeout 30m ./test/deb
 
 corpus: ## real mails from the SMTP door to a proposal; BOLWERK_DATA names their folder
 	$(GO) test -count=1 -v -timeout 20m ./test/corpus

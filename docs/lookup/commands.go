@@ -63,7 +63,7 @@ func command(b *strings.Builder, n *kong.Node) {
 			if f.Hidden || f.Name == "help" {
 				continue
 			}
-			rows = append(rows, fmt.Sprintf("| `%s` | %s |", cell(flag(f)), cell(about(f))))
+			rows = append(rows, fmt.Sprintf("| `%s` | %s |", cell(written(f)), cell(about(f))))
 		}
 	}
 	if len(rows) > 0 {
@@ -80,14 +80,14 @@ func usage(n *kong.Node) string {
 	for _, group := range n.AllFlags(true) {
 		for _, f := range group {
 			if f.Required && !f.Hidden {
-				words = append(words, flag(f))
+				words = append(words, written(f))
 			}
 		}
 	}
 	return strings.Join(words, " ")
 }
 
-func flag(f *kong.Flag) string {
+func written(f *kong.Flag) string {
 	s := "--" + f.Name
 	if f.Short != 0 {
 		s = fmt.Sprintf("-%c, %s", f.Short, s)

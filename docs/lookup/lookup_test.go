@@ -180,3 +180,34 @@ func rel(dir, path string) string {
 	r, _ := filepath.Rel(dir, path)
 	return filepath.ToSlash(r)
 }
+
+// groff takes every manual page without a warning.
+func TestManualPages(t *testing.T) {
+	dir := t.TempDir()
+	if err := man(root(t), dir, "1.2.3", "2026-11-25"); err != nil {
+		t.Fatal(err)
+	}
+	pages, err := filepath.Glob(filepath.Join(dir, "*.[15]"))
+	if err != nil || len(pages) < 20 {
+		t.Fatalf("%d pages, %v", len(pages), err)
+	}
+	read := func(name string) string {
+		b, err := os.ReadFile(filepath.Join(dir, name))
+		if err != nil {
+			t.Error(err)
+		}
+		return string(b)
+	}
+	for name, want := range map[string]string{"bolwerk.1": `.BR bolwerk\-case (1)`, "bolwerk-case.1": `\-\-reason`, "bolwerk.toml.5": ".BR listen_tls"} {
+		if !strings.Contains(read(name), want) {
+			t.Errorf("%s has no %q", name, want)
+		}
+	}
+	if _, err := exec.LookPath("groff"); err != nil {
+		t.Skip("groff is not installed: the pages are not read")
+	}
+	out, err := exec.Command("groff", append([]string{"-man", "-ww", "-z", "-Tutf8", "-Kutf8"}, pages...)...).CombinedOutput()
+	if err != nil || len(out) > 0 {
+		t.Errorf("groff: %v\n%s", err, out)
+	}
+}

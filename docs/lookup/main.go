@@ -2,10 +2,15 @@
 //
 //	go run ./docs/lookup
 //
+// and, into a folder, the manual pages of the package:
+//
+//	go run ./docs/lookup -man DIR
+//
 // A test of the same name fails where a list is out of date.
 package main
 
 import (
+	"flag"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -27,8 +32,16 @@ var pages = map[string]func(root string) (string, error){
 const made = "<!-- Made from the code by \"make docs\"; do not edit. -->\n"
 
 func main() {
+	dir := flag.String("man", "", "write the manual pages into this folder, and no list")
+	version := flag.String("version", "", "version that the manual pages name")
+	date := flag.String("date", "", "date that the manual pages name")
+	flag.Parse()
 	root, err := findRoot()
-	if err == nil {
+	switch {
+	case err != nil:
+	case *dir != "":
+		err = man(root, *dir, *version, *date)
+	default:
 		err = write(root)
 	}
 	if err != nil {

@@ -16,7 +16,7 @@ type Terminal = terminal.Terminal
 
 // desk says where the admin socket is and how to print.
 type desk struct {
-	Data string `help:"Folder of the desk; its admin socket is in it." default:"bolwerk-demo" type:"path"`
+	Data string `help:"Folder of the desk; its admin socket is in it." default:"${data}" type:"path" placeholder:"DIR"`
 	JSON bool   `help:"Print JSON."`
 }
 

@@ -241,7 +241,7 @@ func run(t *testing.T, line string) (string, error) {
 		Token TokenCmd `cmd:""`
 	}
 	var out strings.Builder
-	parser, err := kong.New(&cli, kong.Exit(func(int) { t.Fatal("the command line ended the program") }))
+	parser, err := kong.New(&cli, kong.Vars{"data": t.TempDir()}, kong.Exit(func(int) { t.Fatal("the command line ended the program") }))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -31,7 +31,11 @@ func Run(ctx context.Context, role, path string, env Env, out io.Writer) error {
 	if role != "edge" {
 		diskThreads()
 	}
-	ready := func(*Desk) { fmt.Fprintln(out, "ready") }
+	ready := func(*Desk) {
+		fmt.Fprintln(out, "ready")
+		tell(env.Log, "READY=1\nSTATUS=ready")
+	}
+	defer context.AfterFunc(ctx, func() { tell(env.Log, "STOPPING=1\nSTATUS=ends what is under way") })()
 	if role == "all" {
 		return All(ctx, cfg, env, ready)
 	}
@@ -61,6 +65,7 @@ func Run(ctx context.Context, role, path string, env Env, out io.Writer) error {
 			return err
 		}
 		main = part{role, e.Run}
+		tell(env.Log, "STATUS=answers; waits for its first copy from the desk")
 		go func() { // an edge is ready when it serves a copy, be it an old one
 			select {
 			case <-e.follower.Ready():

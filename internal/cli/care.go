@@ -22,7 +22,7 @@ import (
 
 // socket is what every command of the admin socket takes.
 type socket struct {
-	Data string `help:"Folder of the desk. File access to its admin socket is the right to do this." default:"bolwerk-demo" type:"path" placeholder:"DIR"`
+	Data string `help:"Folder of the desk. File access to its admin socket is the right to do this." default:"${data}" type:"path" placeholder:"DIR"`
 	JSON bool   `help:"Print JSON for programs."`
 }
 
@@ -111,7 +111,7 @@ type auditCmd struct {
 }
 
 type auditVerify struct {
-	Data    string `help:"Folder of the desk." default:"bolwerk-demo" type:"path" placeholder:"DIR"`
+	Data    string `help:"Folder of the desk." default:"${data}" type:"path" placeholder:"DIR"`
 	Against string `help:"Folder of an edge: its heads prove that the trail was not rewritten." type:"path" placeholder:"DIR"`
 }
 
@@ -122,11 +122,14 @@ func (c *auditVerify) Run(ctx context.Context, t *terminal.Terminal) error {
 
 // stored says where the store is.
 type stored struct {
-	Config string `help:"Configuration file of the desk." short:"c" type:"path" placeholder:"FILE" xor:"where"`
+	Config string `help:"Configuration file of the desk. Default: /etc/bolwerk/bolwerk.toml where no demo is." short:"c" type:"path" placeholder:"FILE" xor:"where"`
 	Data   string `help:"Folder of the desk, where it runs without a configuration file." type:"path" placeholder:"DIR" xor:"where"`
 }
 
 func (s stored) config() (app.Config, error) {
+	if s.Config == "" && s.Data == "" && !exists(shield.DemoFolder) && exists(installedConfig) {
+		s.Config = installedConfig
+	}
 	cfg, err := app.Read(s.Config)
 	if s.Config == "" {
 		cfg.Data = s.Data
