@@ -92,6 +92,8 @@ func (p *Pages) Routes(mux *http.ServeMux, door *account.Door) {
 	look("/case/{id}/live", p.live)
 	look("/case/{id}/next", p.next)
 	look("/case/{id}/beside/{other}", p.beside)
+	look("/case/{id}/confirm", p.backToCase)
+	look("/case/{id}/reject", p.backToCase)
 	decide("/case/{id}/confirm", p.confirm)
 	decide("/case/{id}/reject", p.reject)
 	look("/report/{id}/mail", p.reportMail)
@@ -144,8 +146,10 @@ type common struct {
 	May  bool   // decide
 	Done string // key of what has just been done
 	// Wrong says beside which form what was refused; Form is what was typed.
+	// Again is the form that is shown again after a session had ended over it.
 	Wrong wrong
 	Form  url.Values
+	Again string
 }
 
 // wrong is a refusal beside a form. Where guards refused, Guards are their
@@ -159,6 +163,9 @@ func commonOf(r *http.Request, who account.Person) common {
 	c := common{Me: who, May: who.May(account.Decide), Form: r.PostForm}
 	if h := account.Held(r); h.Path != "" { // a form that came when the session had ended
 		c.Form, c.Wrong.Form = h.Form, path.Base(h.Path)
+	}
+	if h := account.Held(r); h.Path != "" {
+		c.Form, c.Again = h.Form, path.Base(h.Path)
 	}
 	switch d := r.URL.Query().Get("done"); d {
 	case "blocked", "second", "rejected", "withdrawn", "exempted", "approved", "declined", "released", "upheld", "appeal_rejected":

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"maps"
 	"net/http"
+	"net/url"
 	"slices"
 	"strings"
 	"time"
@@ -314,6 +315,14 @@ func (p *Pages) decision(w http.ResponseWriter, r *http.Request, who account.Per
 		return err
 	}
 	return p.showCase(w, r, status, c)
+}
+
+// backToCase is where the address of a form leads that somebody opens as a page:
+// by the back button, or after a log-in.
+func (p *Pages) backToCase(w http.ResponseWriter, r *http.Request, _ account.Person) error {
+	to := url.URL{Path: "/case/" + r.PathValue("id"), RawQuery: r.URL.RawQuery}
+	http.Redirect(w, r, to.String(), http.StatusSeeOther)
+	return nil
 }
 
 type liveData struct {

@@ -51,6 +51,8 @@ func queueFrom(r *http.Request) inQueue {
 	from := r.URL.Query()
 	if r.PostForm != nil && r.PostForm.Has("from") {
 		from = r.PostForm
+	} else if h := account.Held(r); h.Form.Has("from") {
+		from = h.Form
 	}
 	if !from.Has("from") {
 		return inQueue{}

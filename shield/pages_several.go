@@ -253,8 +253,9 @@ func (p *Pages) quick(r *http.Request, like, do string, c common) reasons {
 	for _, k := range keys {
 		out.Quick = append(out.Quick, t(k))
 	}
-	if c.Wrong.Form == out.For || c.Wrong.Form == "several" {
-		out.Chosen, out.Typed, out.Wrong = c.Form.Get("quick"), c.Form.Get("reason"), true
+	out.Wrong = c.Wrong.Form == out.For || c.Wrong.Form == "several"
+	if out.Wrong || c.Again == out.For || c.Again == "decide" {
+		out.Chosen, out.Typed = c.Form.Get("quick"), c.Form.Get("reason")
 	}
 	return out
 }

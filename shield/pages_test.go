@@ -34,6 +34,7 @@ var update = flag.Bool("update", false, "rewrite the golden files")
 type console struct {
 	*testShield
 	handler http.Handler
+	pages   *Pages
 	anna    string // analyst
 	dora    string // duty officer
 	victor  string // viewer
@@ -68,6 +69,7 @@ func newConsole(t *testing.T) *console {
 	if err != nil {
 		t.Fatal(err)
 	}
+	c.pages = pages
 	mux := http.NewServeMux()
 	pages.Routes(mux, account.NewDoor(c.accounts, frame))
 	c.handler = frame.Handler(mux)

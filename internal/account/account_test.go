@@ -181,6 +181,22 @@ func TestEveryWrongLoginGetsTheSameAnswer(t *testing.T) {
 	}
 }
 
+// A page that keeps up by itself must not keep a session alive that nobody sits at.
+func TestWhatAPageAsksByItselfIsNoUse(t *testing.T) {
+	d, ctx := open(t), t.Context()
+	s := d.in(t, d.person(t, "anna", Analyst)).Session.Reveal()
+	for range 3 {
+		d.clock.Add(d.cfg.SessionIdle.D() / 4)
+		if _, err := d.session(ctx, s, false); err != nil {
+			t.Fatalf("while it lasts: %v", err)
+		}
+	}
+	d.clock.Add(d.cfg.SessionIdle.D() / 4)
+	if _, err := d.session(ctx, s, false); !errors.Is(err, bolwerk.ErrForbidden) {
+		t.Errorf("it is kept alive: got %v", err)
+	}
+}
+
 func TestSessionEnds(t *testing.T) {
 	d, ctx := open(t), t.Context()
 	p := d.person(t, "anna", Analyst)

@@ -94,7 +94,7 @@ func (d *Door) Identify(r *http.Request) (Person, error) {
 	if c == "" || len(c) > 100 {
 		return Person{}, errOut()
 	}
-	return d.accounts.Session(r.Context(), c)
+	return d.accounts.session(r.Context(), c, r.Header.Get("HX-Request") == "" || r.Method != http.MethodGet)
 }
 
 // Require lets a request through to h when its person may do this. Nobody is

@@ -19,6 +19,12 @@ func errOut() error {
 // Session is the person behind a session's cookie; bolwerk.ErrForbidden when it
 // has ended: session_life after the log-in, or session_idle after the last use.
 func (s *Accounts) Session(ctx context.Context, cookie string) (Person, error) {
+	return s.session(ctx, cookie, true)
+}
+
+// session is Session; without used it does not count as a use: what a page asks
+// for by itself must not keep a session alive that nobody sits at.
+func (s *Accounts) session(ctx context.Context, cookie string, used bool) (Person, error) {
 	token, err := bolwerk.ParseToken(cookie)
 	if err != nil {
 		return Person{}, errOut()
@@ -42,7 +48,7 @@ func (s *Accounts) Session(ctx context.Context, cookie string) (Person, error) {
 	if err != nil {
 		return Person{}, err
 	}
-	if now.Sub(store.Time(seen)) >= fresh {
+	if used && now.Sub(store.Time(seen)) >= fresh {
 		s.mark(ctx, `update account_session set seen_at=$1 where hash=$2 and seen_at<$1`, now, token.Hash())
 	}
 	p := r.person()
