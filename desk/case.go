@@ -38,9 +38,11 @@ const (
 // Open says that the case still waits for somebody.
 func (s CaseState) Open() bool { return s == Gathering || s == Waiting || s == Second }
 
-const caseColumns = `id,ref,capability,subject,state,outcome,priority,why_first,opened_at,touched_at,closed_at`
+// CaseColumns are the columns that ReadCase reads.
+const CaseColumns = `id,ref,capability,subject,state,outcome,priority,why_first,opened_at,touched_at,closed_at`
 
-func readCase(scan func(...any) error) (c Case, err error) {
+// ReadCase reads a row of CaseColumns.
+func ReadCase(scan func(...any) error) (c Case, err error) {
 	var opened, touched, closed int64
 	err = scan(&c.ID, &c.Ref, &c.Capability, &c.Subject, &c.State, &c.Outcome, &c.Priority, &c.WhyFirst, &opened, &touched, &closed)
 	c.OpenedAt, c.TouchedAt, c.ClosedAt = store.Time(opened), store.Time(touched), store.Time(closed)
@@ -50,7 +52,7 @@ func readCase(scan func(...any) error) (c Case, err error) {
 // OpenCase gives the open case about subject, or opens one in state Gathering.
 // fresh says that it was opened now.
 func OpenCase(tx *store.Tx, capability, subject string) (c Case, fresh bool, err error) {
-	c, err = readCase(tx.Row(`select `+caseColumns+` from desk_case where capability=$1 and subject=$2 and state in ('gathering','waiting','second')`, capability, subject).Scan)
+	c, err = ReadCase(tx.Row(`select `+CaseColumns+` from desk_case where capability=$1 and subject=$2 and state in ('gathering','waiting','second')`, capability, subject).Scan)
 	if err == nil || !store.None(err) {
 		return c, false, err
 	}
@@ -59,13 +61,13 @@ func OpenCase(tx *store.Tx, capability, subject string) (c Case, fresh bool, err
 		return c, false, err
 	}
 	c = Case{ID: bolwerk.NewID(tx.Now()), Ref: ref, Capability: capability, Subject: subject, State: Gathering, OpenedAt: tx.Now(), TouchedAt: tx.Now()}
-	_, err = tx.Exec(`insert into desk_case(`+caseColumns+`) values($1,$2,$3,$4,$5,'',0,'',$6,$7,0)`, c.ID, c.Ref, c.Capability, c.Subject, string(c.State), tx.NowMicros(), tx.NowMicros())
+	_, err = tx.Exec(`insert into desk_case(`+CaseColumns+`) values($1,$2,$3,$4,$5,'',0,'',$6,$7,0)`, c.ID, c.Ref, c.Capability, c.Subject, string(c.State), tx.NowMicros(), tx.NowMicros())
 	return c, true, err
 }
 
 // LastCase gives the newest case about subject, open or not.
 func LastCase(tx *store.Tx, capability, subject string) (Case, error) {
-	c, err := readCase(tx.Row(`select `+caseColumns+` from desk_case where capability=$1 and subject=$2 order by opened_at desc, id desc limit 1`, capability, subject).Scan)
+	c, err := ReadCase(tx.Row(`select `+CaseColumns+` from desk_case where capability=$1 and subject=$2 order by opened_at desc, id desc limit 1`, capability, subject).Scan)
 	if store.None(err) {
 		return c, bolwerk.NotFound("no case about %s", subject)
 	}
@@ -74,7 +76,7 @@ func LastCase(tx *store.Tx, capability, subject string) (Case, error) {
 
 // FindCase gives a case by its id or its number.
 func FindCase(tx *store.Tx, id string) (Case, error) {
-	c, err := readCase(tx.Row(`select `+caseColumns+` from desk_case where id=$1 or ref=$1`, id).Scan)
+	c, err := ReadCase(tx.Row(`select `+CaseColumns+` from desk_case where id=$1 or ref=$1`, id).Scan)
 	if store.None(err) {
 		return c, bolwerk.WithHint(bolwerk.NotFound("no case %q", id), "bolwerk case list shows the cases and their ids")
 	}
@@ -111,15 +113,16 @@ type CaseFilter struct {
 	Limit      int         // 1 to 500; 50 where 0
 }
 
-func (f CaseFilter) states() []CaseState {
+// Every gives the states that f lists.
+func (f CaseFilter) Every() []CaseState {
 	if len(f.States) == 0 {
 		return []CaseState{Gathering, Waiting, Second, Decided, Closed}
 	}
 	return f.States
 }
 
-// in is the condition of the cases in one state that f lists.
-func (f CaseFilter) in(state CaseState) (w Where) {
+// In is the condition of the cases in one state that f lists.
+func (f CaseFilter) In(state CaseState) (w Where) {
 	w.And("capability=? and state=?", f.Capability, string(state))
 	w.Like("subject", f.Query)
 	return w
@@ -135,31 +138,34 @@ func Cases(tx *store.Tx, f CaseFilter) ([]Case, error) {
 		}
 		prio, opened = c.Priority, store.Micros(c.OpenedAt)
 	}
-	return EachState(f.states(), pageSize(f.Limit), func(state CaseState, limit int) ([]Case, error) {
-		w := f.in(state)
+	return EachState(f.Every(), pageSize(f.Limit), func(state CaseState, limit int) ([]Case, error) {
+		w := f.In(state)
 		w.And("(priority,opened_at,id)<(?,?,?)", prio, opened, below(f.After))
-		query, args := w.Select(caseColumns+" from desk_case", "priority desc, opened_at desc, id desc", limit)
-		return store.List(tx, readCase, query, args...)
-	}, func(a, b Case) int {
-		return cmp.Or(cmp.Compare(b.Priority, a.Priority), b.OpenedAt.Compare(a.OpenedAt), cmp.Compare(b.ID, a.ID))
-	})
+		query, args := w.Select(CaseColumns+" from desk_case", "priority desc, opened_at desc, id desc", limit)
+		return store.List(tx, ReadCase, query, args...)
+	}, First)
+}
+
+// First is the order of Cases.
+func First(a, b Case) int {
+	return cmp.Or(cmp.Compare(b.Priority, a.Priority), b.OpenedAt.Compare(a.OpenedAt), cmp.Compare(b.ID, a.ID))
 }
 
 // CasesByAge lists cases newest first, for programs that follow every page: a
 // case's place does not move while they do, as it does with its priority.
 func CasesByAge(tx *store.Tx, f CaseFilter) ([]Case, error) {
-	return EachState(f.states(), pageSize(f.Limit), func(state CaseState, limit int) ([]Case, error) {
-		w := f.in(state)
+	return EachState(f.Every(), pageSize(f.Limit), func(state CaseState, limit int) ([]Case, error) {
+		w := f.In(state)
 		w.And("id<?", below(f.After))
-		query, args := w.Select(caseColumns+" from desk_case", "id desc", limit)
-		return store.List(tx, readCase, query, args...)
+		query, args := w.Select(CaseColumns+" from desk_case", "id desc", limit)
+		return store.List(tx, ReadCase, query, args...)
 	}, func(a, b Case) int { return cmp.Compare(b.ID, a.ID) })
 }
 
 // CountCases counts what Cases lists with f on all its pages.
 func CountCases(tx *store.Tx, f CaseFilter) (all Counted, err error) {
-	for _, state := range f.states() {
-		n, err := Count(tx, "desk_case", f.in(state))
+	for _, state := range f.Every() {
+		n, err := Count(tx, "desk_case", f.In(state))
 		if err != nil {
 			return all, err
 		}
@@ -179,4 +185,24 @@ func CountOpen(tx *store.Tx, capability string) (map[CaseState]int64, error) {
 		return err
 	})
 	return out, err
+}
+
+// CasesOf gives the cases whose ids a query gives, in its order.
+func CasesOf(tx *store.Tx, query string, args ...any) ([]Case, error) {
+	ids, err := store.List(tx, func(scan func(...any) error) (id string, err error) { err = scan(&id); return id, err }, query, args...)
+	if err != nil {
+		return nil, err
+	}
+	out := make([]Case, 0, len(ids))
+	for _, id := range ids {
+		c, err := ReadCase(tx.Row(`select `+CaseColumns+` from desk_case where id=$1`, id).Scan)
+		if store.None(err) {
+			continue
+		}
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, c)
+	}
+	return out, nil
 }

@@ -70,10 +70,18 @@ func (w Where) Select(what, order string, limit int) (query string, args []any) 
 }
 
 // Count counts the rows of a table, MaxCount of them at most.
-func Count(tx *store.Tx, table string, w Where) (c Counted, err error) {
-	args := append(slices.Clone(w.Args), MaxCount+1)
+func Count(tx *store.Tx, table string, w Where) (Counted, error) {
+	return CountTo(tx, table, w, MaxCount)
+}
+
+// CountTo counts the rows of a table, most of them at most.
+func CountTo(tx *store.Tx, table string, w Where, most int64) (c Counted, err error) {
+	args := append(slices.Clone(w.Args), most+1)
 	err = tx.Row(fmt.Sprintf(`select count(*) from (select 1 from %s where %s limit $%d) x`, table, w.SQL, len(args)), args...).Scan(&c.N)
-	return c.cap(), err
+	if c.N > most {
+		c = Counted{most, true}
+	}
+	return c, err
 }
 
 // EachState asks for the first limit rows of each state and puts them in one

@@ -2,12 +2,17 @@ package shield
 
 import (
 	"context"
+	"encoding/json"
+	"errors"
+	"html/template"
 	"slices"
+	"strings"
 	"time"
 
 	"bolwerk"
 	"bolwerk/desk"
 	"bolwerk/internal/store"
+	"bolwerk/shield/reading"
 )
 
 // A campaign's counts are kept, not counted: a large one has tens of thousands
@@ -27,6 +32,9 @@ type CampaignRow struct {
 	FirstSeen time.Time     `json:"first_seen"`
 	LastSeen  time.Time     `json:"last_seen"`
 }
+
+// VisibleTitle is the title for a page.
+func (c CampaignRow) VisibleTitle() template.HTML { return Visible(c.Title) }
 
 // CampaignState is how lively a campaign is.
 type CampaignState string
@@ -221,4 +229,151 @@ func sumHits(tx *store.Tx, bucket time.Time, all Hits, campaigns map[string]Hits
 		}
 	}
 	return nil
+}
+
+// CampaignView is a campaign with what a page shows of it.
+type CampaignView struct {
+	CampaignRow
+	Key     string         `json:"key"`     // shape of its names
+	Waiting desk.Counted   `json:"waiting"` // names that wait for a person
+	Hours   []CampaignHour `json:"hours"`   // the last sixty days in which something was, oldest first
+	Lures   []Lure         `json:"lures"`   // of its newest reports
+	Others  []CampaignRow  `json:"others"`  // of the same brand in the same days
+}
+
+// CampaignHour is what came to a campaign within an hour.
+type CampaignHour struct {
+	At      time.Time `json:"at"`
+	Cases   int64     `json:"cases"`
+	Reports int64     `json:"reports"`
+	Blocks  int64     `json:"blocks"`
+	Hits    Hits      `json:"hits"`
+}
+
+// Lure is a mail or text with which people were led on. It names no reporter.
+type Lure struct {
+	Report  string    `json:"report"`
+	Subject string    `json:"subject,omitempty"`
+	Text    string    `json:"text"` // how it begins
+	At      time.Time `json:"at"`   // when the report came in
+}
+
+const (
+	campaignHours = 60 * 24 * time.Hour
+	maxLures      = 6
+	lureText      = 200 // runes
+	sameDays      = 72 * time.Hour
+)
+
+// Campaign gives a campaign by its id or number.
+func (s *Shield) Campaign(ctx context.Context, id string) (v CampaignView, err error) {
+	err = s.db.Read(ctx, func(tx *store.Tx) error {
+		v.CampaignRow, err = readCampaign(tx.Now())(tx.Row(`select `+campaignColumns+` where id=$1 or ref=$1`, id).Scan)
+		if store.None(err) {
+			return bolwerk.NotFound("no campaign %q", id)
+		}
+		if err != nil {
+			return err
+		}
+		if err := tx.Row(`select key from shield_campaign where id=$1`, v.ID).Scan(&v.Key); err != nil {
+			return err
+		}
+		if v.Waiting, err = desk.Count(tx, `desk_case d join shield_case c on c.id=d.id`, desk.Where{SQL: `d.capability='shield' and d.state='waiting' and c.campaign=$1`, Args: []any{v.ID}}); err != nil {
+			return err
+		}
+		v.Hours, err = store.List(tx, func(scan func(...any) error) (h CampaignHour, err error) {
+			var at int64
+			err = scan(&at, &h.Cases, &h.Reports, &h.Blocks, &h.Hits.DNS, &h.Hits.Page, &h.Hits.TLS)
+			h.At = store.Time(at)
+			return h, err
+		}, `select hour,cases,reports,blocks,dns,page,tls from shield_campaign_hour where campaign=$1 and hour>=$2 order by hour`, v.ID, store.Micros(v.LastSeen.Add(-campaignHours)))
+		if err != nil {
+			return err
+		}
+		near := desk.Where{}
+		near.And("brand=? and last_seen>=? and first_seen<=? and id<>?", v.Brand, store.Micros(v.FirstSeen.Add(-sameDays)), store.Micros(v.LastSeen.Add(sameDays)), v.ID)
+		query, args := near.Select(campaignColumns, "last_seen desc, id desc", 5)
+		if v.Others, err = store.List(tx, readCampaign(tx.Now()), query, args...); err != nil {
+			return err
+		}
+		v.Lures, err = s.lures(tx, v.ID)
+		return err
+	})
+	return v, err
+}
+
+// lures reads how the newest reports about a campaign begin, each text once, as
+// far as they are still kept.
+func (s *Shield) lures(tx *store.Tx, campaign string) (out []Lure, err error) {
+	type one struct {
+		report, ref string
+		at          int64
+	}
+	found, err := store.List(tx, func(scan func(...any) error) (o one, err error) {
+		err = scan(&o.report, &o.ref, &o.at)
+		return o, err
+	}, `select r.id,r.reading_ref,r.received_at from (select observable from shield_case where campaign=$1 order by first_seen desc limit 12) c
+		join shield_link l on l.observable=c.observable and l.at>=(select max(x.at) from shield_link x where x.observable=c.observable)
+		join shield_report r on r.id=l.report where r.reading_ref<>'' order by r.received_at desc limit 12`, campaign)
+	if err != nil {
+		return nil, err
+	}
+	seen := map[string]bool{}
+	for _, o := range found {
+		b, err := s.blobs.Read(tx, o.ref)
+		if errors.Is(err, bolwerk.ErrNotFound) {
+			continue // no longer kept
+		}
+		if err != nil {
+			return nil, err
+		}
+		var r reading.Result
+		if err := json.Unmarshal(b, &r); err != nil {
+			return nil, err
+		}
+		l := Lure{Report: o.report, Text: begin(r.Excerpt, lureText), At: store.Time(o.at)}
+		if r.Inner != nil {
+			l.Subject = r.Inner.Subject
+		}
+		if key := l.Subject + "\x00" + l.Text; (l.Subject != "" || l.Text != "") && !seen[key] {
+			seen[key] = true
+			out = append(out, l)
+		}
+		if len(out) == maxLures {
+			break
+		}
+	}
+	return out, nil
+}
+
+// begin is the first n runes of a text, in one line.
+func begin(text string, n int) string {
+	text = strings.Join(strings.Fields(text), " ")
+	if r := []rune(text); len(r) > n {
+		return string(r[:n]) + "…"
+	}
+	return text
+}
+
+// members lists the cases of a campaign, newest first, from the one behind the
+// case of the id after.
+func (s *Shield) members(ctx context.Context, campaign, after string, limit int) (out []CaseRow, err error) {
+	err = s.db.Read(ctx, func(tx *store.Tx) error {
+		seen := int64(1) << 62
+		if after != "" {
+			if err := tx.Row(`select first_seen from shield_case where id=$1`, after).Scan(&seen); err != nil {
+				if store.None(err) {
+					return bolwerk.NotFound("no case %q", after)
+				}
+				return err
+			}
+		}
+		cases, err := desk.CasesOf(tx, `select id from shield_case where campaign=$1 and (first_seen,id)<($2,$3) order by first_seen desc, id desc limit $4`, campaign, seen, after, limit)
+		if err != nil {
+			return err
+		}
+		out, err = rowsOf(tx, cases)
+		return err
+	})
+	return out, err
 }

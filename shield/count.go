@@ -10,14 +10,37 @@ import (
 // CountCases counts what Cases lists with f on all its pages.
 func (s *Shield) CountCases(ctx context.Context, f desk.CaseFilter) (n desk.Counted, err error) {
 	f.Capability = Name
-	err = s.db.Read(ctx, func(tx *store.Tx) error { n, err = desk.CountCases(tx, f); return err })
+	err = s.db.Read(ctx, func(tx *store.Tx) error {
+		if f.Query == "" {
+			n, err = desk.CountCases(tx, f)
+			return err
+		}
+		few, ok, err := s.searchCases(tx, f)
+		if err == nil && !ok {
+			states := f.Every()
+			n, err = searched(tx, "desk_case", len(states), func(i int) desk.Where { return f.In(states[i]) })
+			return err
+		}
+		n.N = int64(len(few))
+		return err
+	})
 	return n, err
 }
 
 // CountBlocks counts what Blocks lists with f on all its pages.
 func (s *Shield) CountBlocks(ctx context.Context, f BlockFilter) (all desk.Counted, err error) {
+	states := f.states()
 	err = s.db.Read(ctx, func(tx *store.Tx) error {
-		for _, state := range f.states() {
+		if f.Query != "" {
+			few, ok, err := s.searchBlocks(tx, f)
+			if err == nil && !ok {
+				all, err = searched(tx, "shield_block", len(states), func(i int) desk.Where { return f.in(states[i]) })
+				return err
+			}
+			all.N = int64(len(few))
+			return err
+		}
+		for _, state := range states {
 			n, err := desk.Count(tx, "shield_block", f.in(state))
 			if err != nil {
 				return err
@@ -31,7 +54,20 @@ func (s *Shield) CountBlocks(ctx context.Context, f BlockFilter) (all desk.Count
 
 // CountOrders counts what Orders lists with f on all its pages.
 func (s *Shield) CountOrders(ctx context.Context, f desk.OrderFilter) (n desk.Counted, err error) {
-	err = s.db.Read(ctx, func(tx *store.Tx) error { n, err = desk.CountOrders(tx, f); return err })
+	err = s.db.Read(ctx, func(tx *store.Tx) error {
+		if f.Query == "" {
+			n, err = desk.CountOrders(tx, f)
+			return err
+		}
+		few, ok, err := s.searchOrders(tx, f)
+		if err == nil && !ok {
+			states := f.Every()
+			n, err = searched(tx, "desk_order", len(states), func(i int) desk.Where { return f.In(states[i]) })
+			return err
+		}
+		n.N = int64(len(few))
+		return err
+	})
 	return n, err
 }
 

@@ -145,5 +145,5 @@ func forgetCampaigns(tx *store.Tx, year int64) (int, error) {
 	if err != nil {
 		return 0, err
 	}
-	return len(ids), each(tx, ids, `delete from shield_campaign where id=$1`)
+	return len(ids), each(tx, ids, `delete from shield_campaign_hour where campaign=$1`, `delete from shield_campaign where id=$1`)
 }

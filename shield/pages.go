@@ -34,6 +34,7 @@ func Places() []web.Place {
 	return []web.Place{
 		{Path: "/", Text: "shield.today"},
 		{Path: "/queue", Text: "shield.queue", Also: []string{"/case"}},
+		{Path: "/campaigns", Text: "shield.campaigns", Also: []string{"/campaign"}},
 		{Path: "/proposals", Text: "shield.proposals", Also: []string{"/proposal"}},
 		{Path: "/appeals", Text: "shield.appeals", Also: []string{"/appeal"}},
 		{Path: "/blocks", Text: "shield.blocks", Also: []string{"/block", "/block-a-name", "/exempt"}},
@@ -97,6 +98,8 @@ func (p *Pages) Routes(mux *http.ServeMux, door *account.Door) {
 	decide("/case/{id}/confirm", p.confirm)
 	decide("/case/{id}/reject", p.reject)
 	look("/report/{id}/mail", p.reportMail)
+	look("/campaigns", p.campaigns)
+	look("/campaign/{id}", p.campaign)
 	look("/blocks", p.blocks)
 	look("/block/{id}", p.block)
 	decide("/block/{id}/withdraw", p.withdraw)
@@ -116,6 +119,7 @@ func (p *Pages) Routes(mux *http.ServeMux, door *account.Door) {
 	look("/approve/{id}", p.approvePage)
 	decide("/approve/{id}", p.approve)
 	decide("/proposal/{id}/decline", p.decline)
+	look("/search", p.search)
 	look("/audit", p.audit)
 	if p.outbox != nil {
 		look("/mail", p.mail)

@@ -10,6 +10,7 @@ import (
 )
 
 type orderRow struct {
+	eyes
 	desk.Order
 	Show Shown
 }
@@ -34,7 +35,7 @@ func (p *Pages) orderList(ctx context.Context, f desk.OrderFilter) listOf[orderR
 			f.After, f.Limit = after, limit
 			all, err := p.s.Orders(ctx, f)
 			for _, o := range all {
-				out = append(out, orderRow{o, p.s.show(o.Subject)})
+				out = append(out, orderRow{Order: o, Show: p.s.show(o.Subject)})
 			}
 			return out, err
 		},

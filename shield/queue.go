@@ -25,6 +25,8 @@ type QueueFilter struct {
 	Channel  string // by which a report came
 	Scope    string // proposed; "none" is no DNS measure
 	Age      string // of the first report: "hour", "day", "week", or "older" than that
+
+	few []string // ids of the cases that have Query in them, where they are few; see searchNames
 }
 
 // queueStates are what the filter offers.
@@ -84,7 +86,7 @@ func (f QueueFilter) where(now time.Time, args []any) (string, []any) {
 		args = append(args, arg)
 		b.WriteString(" and " + strings.ReplaceAll(sql, "?", fmt.Sprintf("$%d", len(args))))
 	}
-	if f.Query != "" {
+	if f.Query != "" && f.few == nil {
 		and(`(c.subject like ? escape '\'`, "%"+desk.EscapeLike(asStored(f.Query))+"%")
 		args = append(args, strings.ToUpper(f.Query))
 		fmt.Fprintf(&b, " or c.ref=$%d)", len(args))
@@ -148,6 +150,9 @@ func readCaseRow(scan func(...any) error) (r CaseRow, err error) {
 // and not a sort of all.
 func (f QueueFilter) list(tx *store.Tx, states []desk.CaseState, after *place, limit int) ([]CaseRow, error) {
 	var out []CaseRow
+	if f.few != nil {
+		return f.listFew(tx, states, after, limit)
+	}
 	for _, state := range states {
 		args := []any{Name, string(state)}
 		from := ""
@@ -168,6 +173,47 @@ func (f QueueFilter) list(tx *store.Tx, states []desk.CaseState, after *place, l
 	return out[:min(len(out), limit)], nil
 }
 
+// listFew is list where a search found few names: each is looked up.
+func (f QueueFilter) listFew(tx *store.Tx, states []desk.CaseState, after *place, limit int) (out []CaseRow, err error) {
+	for part := range slices.Chunk(f.few, rowsPerQuery) {
+		places, args := idsOf(part)
+		where, args := f.where(tx.Now(), args)
+		err := tx.Each(`select `+queueColumns+` from desk_case c join shield_case s on s.id=c.id where c.id in (`+places+`)`+where, args, func(scan func(...any) error) error {
+			r, err := readCaseRow(scan)
+			if err == nil && slices.Contains(states, r.State) && (after == nil || after.compare(placeOf(r.Case)) < 0) {
+				out = append(out, r)
+			}
+			return err
+		})
+		if err != nil {
+			return nil, err
+		}
+	}
+	slices.SortFunc(out, func(a, b CaseRow) int { return placeOf(a.Case).compare(placeOf(b.Case)) })
+	return out[:min(len(out), limit)], nil
+}
+
+// searchNames looks for the cases that have f's text in their name or as their
+// number; where they are many, the list itself is walked.
+func (s *Shield) searchNames(tx *store.Tx, f QueueFilter) (QueueFilter, error) {
+	if f.Query == "" || f.few != nil {
+		return f, nil
+	}
+	ids, few, err := s.names[caseNames].find(tx, caseNames, asStored(f.Query))
+	if err != nil || !few {
+		return f, err
+	}
+	var id string
+	err = tx.Row(`select id from desk_case where ref=$1`, strings.ToUpper(f.Query)).Scan(&id)
+	if err == nil {
+		ids = append(ids, id)
+	} else if !store.None(err) {
+		return f, err
+	}
+	f.few = append([]string{}, ids...)
+	return f, nil
+}
+
 // Queue lists cases by priority, those after the case with id or number after.
 func (s *Shield) Queue(ctx context.Context, f QueueFilter, after string, limit int) (out []CaseRow, err error) {
 	err = s.db.Read(ctx, func(tx *store.Tx) error {
@@ -180,6 +226,9 @@ func (s *Shield) Queue(ctx context.Context, f QueueFilter, after string, limit i
 			p := placeOf(c)
 			from = &p
 		}
+		if f, err = s.searchNames(tx, f); err != nil {
+			return err
+		}
 		out, err = f.list(tx, f.states(), from, limit)
 		return err
 	})
@@ -189,12 +238,31 @@ func (s *Shield) Queue(ctx context.Context, f QueueFilter, after string, limit i
 // CountQueue counts what Queue lists on all its pages.
 func (s *Shield) CountQueue(ctx context.Context, f QueueFilter) (all desk.Counted, err error) {
 	err = s.db.Read(ctx, func(tx *store.Tx) error {
+		if f, err = s.searchNames(tx, f); err != nil {
+			return err
+		}
+		if f.few != nil {
+			some, err := f.list(tx, f.states(), nil, fewNames+1)
+			all.N = int64(len(some))
+			return err
+		}
+		most := int64(desk.MaxCount)
+		if f.Query != "" {
+			most = fewNames
+		}
 		for _, state := range f.states() {
-			n, err := f.count(tx, state, time.Time{}, desk.MaxCount+1)
+			if all.N > most {
+				all = desk.Counted{N: most, More: true}
+				break
+			}
+			n, err := f.count(tx, state, time.Time{}, most+1)
 			if err != nil {
 				return err
 			}
 			all = all.Add(desk.Counted{N: n})
+		}
+		if all.N > most {
+			all = desk.Counted{N: most, More: true}
 		}
 		return nil
 	})
@@ -203,6 +271,11 @@ func (s *Shield) CountQueue(ctx context.Context, f QueueFilter) (all desk.Counte
 
 // count counts what matches in one state and was opened after since, up to most.
 func (f QueueFilter) count(tx *store.Tx, state desk.CaseState, since time.Time, most int64) (n int64, err error) {
+	if f.few != nil {
+		some, err := f.list(tx, []desk.CaseState{state}, nil, fewNames+1)
+		some = slices.DeleteFunc(some, func(r CaseRow) bool { return !r.OpenedAt.After(since) })
+		return min(int64(len(some)), most), err
+	}
 	where, args := f.where(tx.Now(), []any{Name, string(state), max(store.Micros(since), 0), most})
 	err = tx.Row(`select count(*) from (select 1 from desk_case c join shield_case s on s.id=c.id where c.capability=$1 and c.state=$2 and c.opened_at>$3`+where+` limit $4) x`, args...).Scan(&n)
 	return n, err
@@ -214,6 +287,9 @@ const maxFresh = 100
 // CountSince counts what came into the queue since a moment, up to maxFresh.
 func (s *Shield) CountSince(ctx context.Context, f QueueFilter, since time.Time) (all int64, err error) {
 	err = s.db.Read(ctx, func(tx *store.Tx) error {
+		if f, err = s.searchNames(tx, f); err != nil {
+			return err
+		}
 		for _, state := range f.states() {
 			n, err := f.count(tx, state, since, maxFresh)
 			if err != nil {
@@ -240,6 +316,9 @@ func (s *Shield) NextInQueue(ctx context.Context, f QueueFilter, id string) (ref
 			return err
 		}
 		p := placeOf(c)
+		if f, err = s.searchNames(tx, f); err != nil {
+			return err
+		}
 		for _, from := range []*place{&p, nil} {
 			rows, err := f.list(tx, states, from, 2)
 			if err != nil {

@@ -58,6 +58,7 @@ type Shield struct {
 	wake    chan struct{} // a report came in
 	decided chan struct{} // a case was decided
 	ask     map[string]netip.AddrPort
+	names   [nameKinds]names
 	room    *semaphore.Weighted // bytes of the reports that are worked on
 
 	releasing sync.Mutex // of held orders

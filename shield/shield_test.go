@@ -20,6 +20,7 @@ import (
 	"bolwerk/internal/blob"
 	"bolwerk/internal/clock"
 	"bolwerk/internal/factlog"
+	"bolwerk/internal/hosts"
 	"bolwerk/internal/idem"
 	"bolwerk/internal/job"
 	"bolwerk/internal/ledger"
@@ -62,7 +63,7 @@ type testShield struct {
 func newShield(t *testing.T) *testShield {
 	t.Helper()
 	s := &testShield{t: t, clock: clock.NewFake(start), dir: t.TempDir()}
-	db := storetest.Open(t, s.clock, audit.Schema(), factlog.Schema(), publish.Schema(), ledger.Schema(), job.Schema(), blob.Schema(), desk.Schema(), account.Schema(), idem.Schema(), Schema())
+	db := storetest.Open(t, s.clock, audit.Schema(), factlog.Schema(), publish.Schema(), ledger.Schema(), job.Schema(), blob.Schema(), desk.Schema(), account.Schema(), idem.Schema(), hosts.Schema(), Schema())
 	v, err := vault.Open(filepath.Join(s.dir, "keys"), s.clock)
 	if err != nil {
 		t.Fatal(err)

@@ -127,7 +127,13 @@ func (s *Shield) Cases(ctx context.Context, f desk.CaseFilter) (rows []CaseRow, 
 		f.States = []desk.CaseState{desk.Waiting, desk.Second, desk.Decided, desk.Closed}
 	}
 	err = s.db.Read(ctx, func(tx *store.Tx) error {
-		cases, err := desk.Cases(tx, f)
+		cases, few, err := s.searchCases(tx, f)
+		if err == nil && few {
+			slices.SortFunc(cases, desk.First)
+			cases = cut(cases, func(c desk.Case) string { return c.ID }, f.After, asked(f.Limit))
+		} else if err == nil {
+			cases, err = desk.Cases(tx, f)
+		}
 		if err != nil {
 			return err
 		}
@@ -135,6 +141,20 @@ func (s *Shield) Cases(ctx context.Context, f desk.CaseFilter) (rows []CaseRow, 
 		return err
 	})
 	return rows, err
+}
+
+// searchCases gives all cases that f searches for, where they are few.
+func (s *Shield) searchCases(tx *store.Tx, f desk.CaseFilter) ([]desk.Case, bool, error) {
+	if f.Query == "" {
+		return nil, false, nil
+	}
+	ids, few, err := s.names[caseNames].find(tx, caseNames, f.Query)
+	if err != nil || !few {
+		return nil, false, err
+	}
+	states := f.Every()
+	all, err := among(tx, ids, desk.ReadCase, `select `+desk.CaseColumns+` from desk_case`, func(c desk.Case) bool { return slices.Contains(states, c.State) })
+	return all, true, err
 }
 
 // Case gives a case by its id or number.
@@ -208,22 +228,11 @@ func (s *Shield) view(tx *store.Tx, c desk.Case) (v CaseView, err error) {
 
 // membersOf are the newest cases of a campaign, without one of them.
 func membersOf(tx *store.Tx, campaign, but string, limit int) ([]CaseRow, error) {
-	ids, err := store.List(tx, readID, `select id from shield_case where campaign=$1 and id<>$2 order by first_seen desc, id desc limit $3`, campaign, but, limit)
+	cases, err := desk.CasesOf(tx, `select id from shield_case where campaign=$1 and id<>$2 order by first_seen desc, id desc limit $3`, campaign, but, limit)
 	if err != nil {
 		return nil, err
 	}
-	cases := make([]desk.Case, len(ids))
-	for i, id := range ids {
-		if cases[i], err = desk.FindCase(tx, id); err != nil {
-			return nil, err
-		}
-	}
 	return rowsOf(tx, cases)
-}
-
-func readID(scan func(...any) error) (id string, err error) {
-	err = scan(&id)
-	return id, err
 }
 
 // Reading gives what was read of a report, while it is kept. It holds personal
@@ -271,12 +280,31 @@ func (s *Shield) Replay(ctx context.Context, id string) (was, is judge.Verdict, 
 // Blocks lists blocks or exemptions, newest first.
 func (s *Shield) Blocks(ctx context.Context, f BlockFilter) (out []Block, err error) {
 	err = s.db.Read(ctx, func(tx *store.Tx) error {
-		if out, err = listBlocks(tx, f); err != nil {
+		var few bool
+		if out, few, err = s.searchBlocks(tx, f); err == nil && few {
+			out = newest(out, func(b Block) string { return b.ID }, f.After, asked(f.Limit))
+		} else if err == nil {
+			out, err = listBlocks(tx, f)
+		}
+		if err != nil {
 			return err
 		}
 		return addHits(tx, out)
 	})
 	return out, err
+}
+
+// searchBlocks gives all blocks that f searches for, where they are few.
+func (s *Shield) searchBlocks(tx *store.Tx, f BlockFilter) ([]Block, bool, error) {
+	if f.Query == "" {
+		return nil, false, nil
+	}
+	ids, few, err := s.names[blockNames].find(tx, blockNames, f.Query)
+	if err != nil || !few {
+		return nil, false, err
+	}
+	all, err := among(tx, ids, readBlock, `select `+blockColumns+` from shield_block`, func(b Block) bool { return b.Pass == f.Pass && (f.State == "" || b.State == f.State) })
+	return all, true, err
 }
 
 // addHits fills in what was counted for blocks.
@@ -374,8 +402,32 @@ func firstReport(tx *store.Tx, caseID string) (received, read time.Time, err err
 
 // Orders lists orders, newest first.
 func (s *Shield) Orders(ctx context.Context, f desk.OrderFilter) (out []desk.Order, err error) {
-	err = s.db.Read(ctx, func(tx *store.Tx) error { out, err = desk.Orders(tx, f); return err })
+	err = s.db.Read(ctx, func(tx *store.Tx) error {
+		var few bool
+		if out, few, err = s.searchOrders(tx, f); err == nil && few {
+			out = newest(out, func(o desk.Order) string { return o.ID }, f.After, asked(f.Limit))
+		} else if err == nil {
+			out, err = desk.Orders(tx, f)
+		}
+		return err
+	})
 	return out, err
+}
+
+// searchOrders gives all orders that f searches for, where they are few.
+func (s *Shield) searchOrders(tx *store.Tx, f desk.OrderFilter) ([]desk.Order, bool, error) {
+	if f.Query == "" {
+		return nil, false, nil
+	}
+	ids, few, err := s.names[orderNames].find(tx, orderNames, f.Query)
+	if err != nil || !few {
+		return nil, false, err
+	}
+	states := f.Every()
+	all, err := among(tx, ids, desk.ReadOrder, `select `+desk.OrderColumns+` from desk_order`, func(o desk.Order) bool {
+		return slices.Contains(states, o.State) && (f.Issuer == "" || o.Issuer == f.Issuer)
+	})
+	return all, true, err
 }
 
 // Order gives an order by id or number.

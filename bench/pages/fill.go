@@ -324,7 +324,7 @@ func (f *filler) cases(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	return f.rowsOf(ctx, "shield_case", "id,observable,campaign,verdict,brand,class,target,scope,scope_why,reports,reporters,first_seen,block", f.z.cases, func(i int) []any {
+	return f.rowsOf(ctx, "shield_case", "id,observable,campaign,verdict,brand,class,target,scope,scope_why,reports,reporters,first_seen,block,channels", f.z.cases, func(i int) []any {
 		campaign, block := "", ""
 		if k := f.campaignOf(i); k >= 0 {
 			campaign = f.campaigns[k]
@@ -332,7 +332,7 @@ func (f *filler) cases(ctx context.Context) error {
 		if _, outcome := f.state(i); outcome == "blocked" {
 			block = f.blockID(i)
 		}
-		return []any{f.caseID(i), f.observable(i), campaign, "suspicious", brands[i%len(brands)], "phishing", f.names[i], "host", "[]", int64(1 + i%40), int64(1 + i%20), store.Micros(f.opened[i]), block}
+		return []any{f.caseID(i), f.observable(i), campaign, "suspicious", brands[i%len(brands)], "phishing", f.names[i], "host", "[]", int64(1 + i%40), int64(1 + i%20), store.Micros(f.opened[i]), block, " mail "}
 	})
 }
 

@@ -72,7 +72,7 @@ func newSite(ctx context.Context, db *store.DB, dir string, c clock.Clock) (*sit
 	}
 	wc := web.DefaultConfig()
 	wc.URL, wc.Brand.Name = "http://"+host, cfg.Operator
-	frame, err := web.New(web.Site{Name: "console", Config: wc, Console: true, Places: shield.Places(), Who: account.Who, Texts: []*web.Texts{people, own}, Clock: c, Log: log, Metrics: m})
+	frame, err := web.New(web.Site{Name: "console", Config: wc, Console: true, Search: "/search", Places: shield.Places(), Who: account.Who, Texts: []*web.Texts{people, own}, Clock: c, Log: log, Metrics: m})
 	if err != nil {
 		return nil, err
 	}

@@ -116,6 +116,19 @@ func ByID(tx *store.Tx, id string) (Person, error) {
 	return p, err
 }
 
+// Find gives the accounts whose log-in name has part in it, by log-in name.
+func Find(tx *store.Tx, part string, limit int) (found []Person, err error) {
+	part = strings.ToLower(part)
+	err = tx.Each(`select `+personColumns+` from account a order by a.login`, nil, func(scan func(...any) error) error {
+		p, err := readPerson(scan)
+		if err == nil && len(found) < limit && strings.Contains(p.Login, part) {
+			found = append(found, p)
+		}
+		return err
+	})
+	return found, err
+}
+
 // List gives all accounts by log-in name.
 func (s *Accounts) List(ctx context.Context) (all []Person, err error) {
 	err = s.db.Read(ctx, func(tx *store.Tx) error {

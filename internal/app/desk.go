@@ -238,7 +238,7 @@ func (d *Desk) buildConsole(reg prometheus.Registerer) error {
 	if d.cfg.Mail.Outbox != "" {
 		places = append(places, shield.OutboxPlace())
 	}
-	frame, err := web.New(web.Site{Name: "console", Config: d.cfg.Console.Config, Console: true, Places: places, Who: account.Who,
+	frame, err := web.New(web.Site{Name: "console", Config: d.cfg.Console.Config, Console: true, Search: "/search", Places: places, Who: account.Who,
 		Texts: []*web.Texts{words, shieldWords}, Clock: d.env.Clock, Log: d.env.Log, Metrics: metrics})
 	if err != nil {
 		return err

@@ -5,6 +5,8 @@ package hosts
 import (
 	"context"
 	_ "embed"
+	"slices"
+	"strings"
 	"time"
 
 	"bolwerk"
@@ -114,19 +116,28 @@ type Host struct {
 
 // All lists the hosts by name.
 func (l *List) All(ctx context.Context) (all []Host, err error) {
-	err = l.db.Read(ctx, func(tx *store.Tx) error {
-		all, err = store.List(tx, func(scan func(...any) error) (h Host, err error) {
-			var joined, revoked int64
-			err = scan(&h.Name, &h.Role, &joined, &revoked)
-			h.ID, h.State, h.JoinedAt = h.Name, "in", store.Time(joined)
-			if revoked > 0 {
-				h.State = "revoked"
-			}
-			return h, err
-		}, `select name,role,joined_at,revoked_at from host order by name`)
-		return err
-	})
+	err = l.db.Read(ctx, func(tx *store.Tx) error { all, err = Every(tx); return err })
 	return all, err
+}
+
+// Every lists the hosts by name.
+func Every(tx *store.Tx) ([]Host, error) {
+	return store.List(tx, func(scan func(...any) error) (h Host, err error) {
+		var joined, revoked int64
+		err = scan(&h.Name, &h.Role, &joined, &revoked)
+		h.ID, h.State, h.JoinedAt = h.Name, "in", store.Time(joined)
+		if revoked > 0 {
+			h.State = "revoked"
+		}
+		return h, err
+	}, `select name,role,joined_at,revoked_at from host order by name`)
+}
+
+// Find gives the hosts whose name has part in it, by name.
+func Find(tx *store.Tx, part string, limit int) ([]Host, error) {
+	all, err := Every(tx)
+	all = slices.DeleteFunc(all, func(h Host) bool { return !strings.Contains(h.Name, strings.ToLower(part)) })
+	return all[:min(len(all), limit)], err
 }
 
 // AskReplay asks every host to hand in again what it handed in since.

@@ -203,6 +203,8 @@ type view struct {
 	Console bool
 	Who     *Who
 	Places  []placeLink
+	Search  string // where a search leads
+	Sought  string // what was searched for
 	Path    string
 	Data    any
 }
@@ -269,7 +271,10 @@ func (p *Pages) Fragment(w http.ResponseWriter, r *http.Request, name, block str
 var langNames = map[bolwerk.Lang]string{bolwerk.NL: "Nederlands", bolwerk.FR: "Français", bolwerk.DE: "Deutsch", bolwerk.EN: "English"}
 
 func (f *Frame) view(r *http.Request, l *look, lang bolwerk.Lang, data any) view {
-	v := view{Lang: lang, Brand: l.brand.Name, Logo: l.paths["logo"], Legal: l.brand.Legal[string(lang)], Console: f.site.Console, Path: r.URL.Path, Data: data}
+	v := view{Lang: lang, Brand: l.brand.Name, Logo: l.paths["logo"], Legal: l.brand.Legal[string(lang)], Console: f.site.Console, Path: r.URL.Path, Search: f.site.Search, Data: data}
+	if v.Search != "" && v.Path == v.Search {
+		v.Sought = r.URL.Query().Get("q")
+	}
 	if f.site.Who != nil {
 		v.Who = f.site.Who(r)
 	}

@@ -29,6 +29,9 @@ type Site struct {
 	// NoCookies keeps a language chosen with ?lang= to that one address: the
 	// site's own links carry it on.
 	NoCookies bool
+	// Search is where the search field at the top of a console page leads, with
+	// what was typed as q; empty for none.
+	Search string
 	// Places stand on the left of a console page, in this order.
 	Places []Place
 	// Who is the person a request comes from; nil, or an answer of nil, is
