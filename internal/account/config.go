@@ -19,6 +19,8 @@ type Config struct {
 	// TellProposals mails the people who may approve when something waits for a
 	// second person. Each says on its own page where; no address, no mail.
 	TellProposals bool `toml:"tell_proposals"`
+	// OIDC are log-in providers, beside accounts of our own.
+	OIDC []Provider `toml:"oidc"`
 }
 
 // The values of Config.Passkeys.
@@ -44,6 +46,14 @@ func (c Config) Validate() error {
 	}
 	if c.Passkeys != PasskeysOffered && c.Passkeys != PasskeysRequired {
 		bad("passkeys = %q: want offered or required", c.Passkeys)
+	}
+	seen := map[string]bool{}
+	for _, p := range c.OIDC {
+		problems = append(problems, p.validate()...)
+		if seen[p.Name] || seen[p.Issuer] {
+			bad("oidc %s: its name or issuer is there twice", p.Name)
+		}
+		seen[p.Name], seen[p.Issuer] = true, true
 	}
 	return errors.Join(problems...)
 }

@@ -27,12 +27,16 @@ type Pages struct {
 	*Door
 	pages *web.Pages
 	keys  *keys
+
+	providers map[string]*remote
+	order     []string // of their buttons
 }
 
 // NewPages reads the templates.
 func NewPages(d *Door) (*Pages, error) {
 	p, err := d.frame.Pages(fs.FS(pageFiles), "pages")
-	s := &Pages{d, p, newKeys(d.accounts, d.frame.URL(""), "Bolwerk")}
+	s := &Pages{Door: d, pages: p, keys: newKeys(d.accounts, d.frame.URL(""), "Bolwerk")}
+	s.openProviders()
 	d.logIn = s.logInPage
 	return s, err
 }
@@ -59,6 +63,8 @@ func (s *Pages) Routes(mux *http.ServeMux) {
 	open("POST /logout", s.logout)
 	open("GET /login/passkey", s.askLogin)
 	open("POST /login/passkey", s.loginByKey)
+	open("POST /login/oidc/{name}", s.leave)
+	open("GET /login/oidc/{name}/callback", s.callback)
 	open("GET /login/recovery", s.recoveryPage)
 	open("POST /login/recovery", s.recover)
 	own("GET /proof/passkey", s.askProof)
@@ -159,11 +165,13 @@ type loginData struct {
 	Login, Next string
 	Held        string // a form that came without a session, sealed
 	Keys        bool   // passkeys can be used here
+	Providers   []providerLink
+	Out         leaveData // after a log-out: where the provider logs out too
 	Wrong       wrong
 }
 
 func (s *Pages) logInPage(w http.ResponseWriter, r *http.Request, status int, data loginData) error {
-	data.Keys = s.keys.rp != nil
+	data.Keys, data.Providers = s.keys.rp != nil, s.providerLinks()
 	return s.pages.Render(w, r, status, "login", data)
 }
 
@@ -173,7 +181,11 @@ func (s *Pages) loginPage(w http.ResponseWriter, r *http.Request) error {
 		http.Redirect(w, r, next, http.StatusSeeOther)
 		return nil
 	}
-	return s.logInPage(w, r, http.StatusOK, loginData{Next: next})
+	data := loginData{Next: next}
+	if p := s.providers[r.URL.Query().Get("out")]; p != nil {
+		data.Out = leaveData{p.Title, p.end(s.frame.URL("/login"))}
+	}
+	return s.logInPage(w, r, http.StatusOK, data)
 }
 
 func (s *Pages) login(w http.ResponseWriter, r *http.Request) error {
@@ -264,11 +276,17 @@ func (s *Pages) badPassword(r *http.Request, login, password string) wrong {
 }
 
 func (s *Pages) logout(w http.ResponseWriter, r *http.Request) error {
+	to := "/login"
+	if me, err := s.Identify(r); err == nil {
+		if p := s.providerOf(me); p != nil {
+			to += "?out=" + p.Name
+		}
+	}
 	if err := s.accounts.Logout(r.Context(), s.cookie(r, sessionCookie)); err != nil {
 		return err
 	}
 	s.setCookie(w, sessionCookie, "", -1)
-	http.Redirect(w, r, "/login", http.StatusSeeOther)
+	http.Redirect(w, r, to, http.StatusSeeOther)
 	return nil
 }
 

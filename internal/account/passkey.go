@@ -298,7 +298,7 @@ func (k *keys) login(ctx context.Context, question, answer string, e Entry) (pas
 		return pass, err
 	}
 	return pass, k.use(ctx, o.p, c, challenge, func(tx *store.Tx) error {
-		n, err := tx.Exec(`update account set seen_at=$1 where id=$2 and state='active' and glass_until=0`, tx.NowMicros(), o.p.ID)
+		n, err := tx.Exec(`update account set seen_at=$1 where id=$2 and state='active' and glass_until=0 and issuer=''`, tx.NowMicros(), o.p.ID) // a provider's people come through it, or leaving there would not end here
 		if err != nil {
 			return err
 		}

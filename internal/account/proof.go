@@ -62,11 +62,13 @@ func proved(tx *store.Tx, p Person) error {
 }
 
 type proofData struct {
-	Me    Person
-	Next  string
-	Has   ways
-	Keys  bool // passkeys can be used here
-	Wrong wrong
+	Me   Person
+	Next string
+	Has  ways
+	Keys bool // passkeys can be used here
+	// Provider answers for this person; empty names nobody.
+	Provider providerLink
+	Wrong    wrong
 }
 
 // ways are how somebody can show who it is.
@@ -93,6 +95,9 @@ func (s *Pages) proof(w http.ResponseWriter, r *http.Request, status int, data p
 		return err
 	}
 	data.Keys = s.keys.rp != nil
+	if p := s.providerOf(data.Me); p != nil {
+		data.Provider = providerLink{p.Name, p.Title}
+	}
 	return s.pages.Render(w, r, status, "proof", data)
 }
 
@@ -117,4 +122,22 @@ func (s *Pages) prove(w http.ResponseWriter, r *http.Request, me Person) error {
 		return err
 	}
 	return s.proof(w, r, p.Status, data)
+}
+
+// proveSubject notes a proof that a provider has given for the person of a session.
+func (s *Accounts) proveSubject(ctx context.Context, p Person, state string, c claims) error {
+	return s.db.Write(ctx, store.Decision, func(tx *store.Tx) error {
+		if err := answered(tx, "oidc "+state); err != nil {
+			return errProvider()
+		}
+		var id string
+		err := tx.Row(`select id from account where issuer=$1 and subject=$2`, c.Issuer, c.Subject).Scan(&id)
+		if store.None(err) || err == nil && id != p.ID {
+			return bolwerk.Forbidden("somebody else has logged in at the provider")
+		}
+		if err != nil {
+			return err
+		}
+		return proved(tx, p)
+	})
 }

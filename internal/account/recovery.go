@@ -122,6 +122,6 @@ func (s *Accounts) needsSetup(tx *store.Tx, id string) (bool, error) {
 		return false, nil
 	}
 	var without int64
-	err := tx.Row(`select count(*) from account where id=$1 and glass_until=0 and not exists (select 1 from account_passkey where account=$1)`, id).Scan(&without)
+	err := tx.Row(`select count(*) from account where id=$1 and glass_until=0 and issuer='' and not exists (select 1 from account_passkey where account=$1)`, id).Scan(&without)
 	return without == 1, err
 }

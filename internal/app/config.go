@@ -292,6 +292,9 @@ func (c Config) Validate() error {
 		add("smtp.addresses", bolwerk.Invalid("the report addresses are needed, such as suspicious@example.org"))
 	}
 	add("store.password_file", secretFile(c.Store.PasswordFile))
+	for _, p := range c.Account.OIDC {
+		add("account.oidc "+p.Name+": client_secret_file", secretFile(p.ClientSecretFile))
+	}
 	for _, i := range c.Shield.Issuers {
 		add("shield.issuer "+i.Name+": key_file", secretFile(i.KeyFile))
 	}
