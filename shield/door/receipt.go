@@ -93,7 +93,7 @@ func (d *Door) tell(lang bolwerk.Lang, p *receiptPage) {
 		}
 	}
 	if p.State == "blocked" && !p.Changed.IsZero() {
-		if after := p.Changed.Sub(p.At); after > 0 {
+		if after := p.Changed.Sub(p.At); after >= 0 { // both are kept to the second
 			say("door.receipt.after", d.span(lang, after))
 		} else {
 			say("door.receipt.before")

@@ -250,3 +250,21 @@ func TestLookUpUnderstandsWhatPeoplePaste(t *testing.T) {
 		t.Error("not blocked says too little")
 	}
 }
+
+// Times are kept to the second: a block in the second of the report came after it.
+func TestABlockInTheSameSecondCameAfterTheReport(t *testing.T) {
+	s := newSite(t, nil, nil)
+	for changed, want := range map[time.Time]string{
+		start:                       "We blocked the website less than a minute after your report.",
+		start.Add(-time.Second):     "already blocked when you reported it",
+		start.Add(61 * time.Second): "1 minute after your report",
+		start.Add(90 * time.Minute): "1 hour after your report",
+		start.Add(100 * time.Hour):  "4 days after your report",
+	} {
+		code := bolwerk.NewToken()
+		s.publish(t, listedEntry(t, 1, phish), receiptEntry(t, code, 1, Receipt{Kind: "report", State: "blocked", At: start, Changed: changed, Name: phish.Name, Block: phish.Ref}))
+		if body := s.get("/r/" + code.Reveal()).Body.String(); !strings.Contains(body, want) || !strings.Contains(body, "fewer than 5 visits") || !strings.Contains(body, "one of the first") {
+			t.Errorf("blocked at %s: no %q in\n%s", changed, want, body)
+		}
+	}
+}

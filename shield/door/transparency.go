@@ -36,6 +36,7 @@ func (l *listing) public() *figures.Public {
 type figuresPage struct {
 	page
 	Invented bool
+	Log      bool // the transparency log is on this site
 	Years    []yearView
 }
 
@@ -49,7 +50,7 @@ type yearView struct {
 type figureRow struct{ Name, Value, What string }
 
 func (d *Door) transparency(w http.ResponseWriter, r *http.Request) error {
-	p := figuresPage{page: d.page(r)}
+	p := figuresPage{page: d.page(r), Log: d.history != nil}
 	if f := d.list.public(); f != nil {
 		p.Invented = f.Invented
 		for _, y := range f.Years {
