@@ -255,7 +255,7 @@ func (d *Door) apiReceipt(w http.ResponseWriter, r *http.Request) error {
 	}
 	got, err := d.receiptOf(r.PathValue("code"))
 	if errors.Is(err, bolwerk.ErrInvalid) {
-		return bolwerk.NotFound("we know no such code") // the same for a program: there is no such thing
+		return errNoCode // the same for a program: there is no such thing
 	}
 	if err != nil {
 		return err

@@ -188,8 +188,11 @@ func (d *Door) Receipt(code bolwerk.Token) (Receipt, error) {
 	if !d.list.has() {
 		return Receipt{}, errNoCopy
 	}
-	return Receipt{}, bolwerk.WithHint(bolwerk.NotFound("we know no such code"), "check it for typing errors; receipts are not kept for ever")
+	return Receipt{}, errNoCode
 }
+
+// errNoCode is the answer for every code that shows nothing, whatever the reason.
+var errNoCode = bolwerk.WithHint(bolwerk.NotFound("we know no such code"), "check it for typing errors; receipts are not kept for ever")
 
 // Listed is the block that catches a name; false is none.
 func (d *Door) Listed(name bolwerk.Domain) (Listed, bool, error) {

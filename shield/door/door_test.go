@@ -421,7 +421,7 @@ func TestRates(t *testing.T) {
 	if !s.desk.report(t).OwnNetwork {
 		t.Error("a report from an own network does not say so")
 	}
-	if w := s.form("/report", "text", "x"); w.Code != 429 || !strings.Contains(w.Body.String(), "Please wait a moment") {
+	if w := s.form("/report", "text", "x"); w.Code != 429 || !strings.Contains(w.Body.String(), "Go back in your browser") {
 		t.Errorf("form: got %d %s, want 429 and a calm page", w.Code, w.Body)
 	}
 	s.clock.Add(time.Hour)

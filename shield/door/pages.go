@@ -4,7 +4,9 @@ import (
 	"errors"
 	"net/http"
 	"slices"
+	"strconv"
 	"strings"
+	"time"
 
 	"bolwerk"
 	"bolwerk/internal/idn"
@@ -54,6 +56,7 @@ func (p page) Upload() int64 { return p.MaxUpload >> 20 }
 type homePage struct {
 	page
 	Text     string
+	Slowed   string // how long to wait, where the network has used up its rate
 	Warnings []warningView
 }
 
@@ -86,11 +89,17 @@ func (d *Door) openForm(w http.ResponseWriter, r *http.Request, most int64) (f f
 }
 
 func (d *Door) report(w http.ResponseWriter, r *http.Request) error {
+	p := d.homePage(r)
 	f, err := d.openForm(w, r, d.cfg.MaxUpload)
+	var wait *web.Wait
+	if errors.As(err, &wait) { // people who share a network are told of another way
+		p.Slowed = d.span(web.Lang(r), wait.After.Round(time.Minute)+time.Minute)
+		w.Header().Set("Retry-After", strconv.Itoa(int(wait.After/time.Second)+1))
+		return d.pages.Render(w, r, http.StatusTooManyRequests, "home", p)
+	}
 	if err != nil {
 		return err
 	}
-	p := d.homePage(r)
 	p.Text = f.text["text"]
 	rep, wrong := reportOf(f, d.cfg.MaxUpload)
 	if wrong != nil {
