@@ -104,6 +104,15 @@ func TestMoreRightsTakeTwoAdministrators(t *testing.T) {
 		t.Fatalf("by one: done %v, %v, role %s", done, err, p.role("anna"))
 	}
 	x := p.open()[0]
+	if err := p.db.Read(ctx, func(tx *store.Tx) error {
+		all, err := desk.OpenProposals(tx, "", 10)
+		if n, bad := desk.CountProposals(tx); len(all) != 0 || n.N != 0 || bad != nil {
+			t.Errorf("it waits among the decisions: %d, counted %+v %v", len(all), n, bad)
+		}
+		return err
+	}); err != nil {
+		t.Fatal(err)
+	}
 	refused := func(what string, me account.Person, digest string, kind error) {
 		t.Helper()
 		if _, _, err := p.ApproveChange(ctx, me, x.ID, digest); !errors.Is(err, kind) || p.role("anna") != account.Analyst {

@@ -87,8 +87,12 @@ func FindProposal(tx *store.Tx, id string) (Proposal, error) {
 	return p, err
 }
 
-// OpenProposals lists what waits for a second person, oldest first, from the one
-// behind the proposal of the id after.
+// decisions are the proposals of capabilities: what waits for a second
+// administrator is on the page of people.
+const decisions = `state='open' and action not like 'account.%'`
+
+// OpenProposals lists the decisions that wait for a second person, oldest first,
+// from the one behind the proposal of the id after.
 func OpenProposals(tx *store.Tx, after string, limit int) ([]Proposal, error) {
 	var at int64
 	if after != "" {
@@ -98,12 +102,12 @@ func OpenProposals(tx *store.Tx, after string, limit int) ([]Proposal, error) {
 		}
 		at = store.Micros(p.At)
 	}
-	return store.List(tx, readProposal, `select `+proposalColumns+` from desk_proposal where state='open' and (at,id)>($1,$2) order by at, id limit $3`, at, after, limit)
+	return store.List(tx, readProposal, `select `+proposalColumns+` from desk_proposal where `+decisions+` and (at,id)>($1,$2) order by at, id limit $3`, at, after, limit)
 }
 
-// CountProposals counts what waits for a second person.
+// CountProposals counts the decisions that wait for a second person.
 func CountProposals(tx *store.Tx) (Counted, error) {
-	return Count(tx, "desk_proposal", Where{SQL: "state='open'"})
+	return Count(tx, "desk_proposal", Where{SQL: decisions})
 }
 
 // Approve records that actor approves exactly the proposal with digest, and

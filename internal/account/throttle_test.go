@@ -144,3 +144,55 @@ func TestThrottleIsForbiddenAnd429(t *testing.T) {
 		t.Errorf("got %+v %v", p, err)
 	}
 }
+
+// TestGuessersLockNobodyOut is a flood of guesses from anna's own office: it
+// slows down who comes from there with a browser that nobody knows, and nobody
+// else. A passkey cannot be guessed, so it is not held back at all.
+func TestGuessersLockNobodyOut(t *testing.T) {
+	d, ctx := open(t), t.Context()
+	anna, err := d.Seed(ctx, "anna", DutyOfficer, bolwerk.NewSecret(password), start.Add(-48*time.Hour))
+	if err != nil {
+		t.Fatal(err)
+	}
+	office := Entry{Source: nextDoor, Agent: "Firefox/140.0"}
+	known, err := d.Login(ctx, "anna", bolwerk.NewSecret(password), office)
+	if err != nil {
+		t.Fatal(err)
+	}
+	phone := d.keyed(t, anna)
+	for i := range 3 * freeNetworkTries {
+		d.throttle.begin(buckets("anna", "", guesser))
+		d.throttle.begin(buckets(fmt.Sprint("name", i), "", guesser))
+	}
+	if _, err := d.Login(ctx, "anna", bolwerk.NewSecret(password), office); waits(t, err) == 0 {
+		t.Error("the guesser may go on")
+	}
+	if _, err := d.Recover(ctx, "anna", "aaaa bbbb cccc dddd", office); waits(t, err) == 0 {
+		t.Error("the guesser may go on with recovery codes")
+	}
+	at := office
+	at.Device = known.Device.Reveal()
+	if _, err := d.Login(ctx, "anna", bolwerk.NewSecret(password), at); err != nil {
+		t.Errorf("anna at her own browser, next to the guesser: %v", err)
+	}
+	if _, err := d.Login(ctx, "anna", bolwerk.NewSecret(password), Entry{Source: other}); err != nil {
+		t.Errorf("anna from elsewhere: %v", err)
+	}
+	k := d.keys()
+	q, err := k.askLogin()
+	if err != nil {
+		t.Fatal(err)
+	}
+	phone.count++
+	if _, err := k.login(ctx, q.Asked, phone.get(q), office); err != nil {
+		t.Errorf("anna by passkey, next to the guesser: %v", err)
+	}
+	// A known browser of anna's does not free the guesser at ben's account.
+	if _, err := d.Login(ctx, "ben", bolwerk.NewSecret(password), at); waits(t, err) == 0 {
+		t.Error("a known browser guesses at other accounts")
+	}
+	// Somebody who is logged in cannot be kept from approving.
+	if err := d.Prove(ctx, d.me(t, known), bolwerk.NewSecret(password)); err != nil {
+		t.Errorf("a proof next to the guesser: %v", err)
+	}
+}

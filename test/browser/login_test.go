@@ -132,3 +132,53 @@ func TestPasskeys(t *testing.T) {
 	onPage(t, ctx, "/block/")
 	wants(t, ctx, "block", "boevenbende.example", "approved by amira")
 }
+
+// TestPeople is two administrators, a change that takes both, and an envelope
+// that is opened.
+func TestPeople(t *testing.T) {
+	chromium(t)
+	dir, _ := demo(t)
+	b, err := os.ReadFile(filepath.Join(dir, "demo", "demo.password"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	password := strings.TrimSpace(string(b))
+	ctx := open(t)
+	login := func(name, password, next string) {
+		t.Helper()
+		do(t, ctx, "log in "+name, chromedp.EmulateViewport(1440, 900), chromedp.Navigate(at(8080)+"/login?next="+next), chromedp.WaitVisible(chromedp.CSS("#password")),
+			chromedp.SendKeys(chromedp.CSS("#login"), name), chromedp.SendKeys(chromedp.CSS("#password"), password+"\r"))
+		onPage(t, ctx, next)
+	}
+	logout := func() {
+		t.Helper()
+		do(t, ctx, "log out", chromedp.EmulateViewport(1440, 900), chromedp.Click(chromedp.CSS(`form[action="/logout"] button`)))
+		onPage(t, ctx, "/login")
+	}
+	login("ilse", password, "/people/tom")
+	do(t, ctx, "propose", chromedp.SetValue(chromedp.CSS("#role"), "analyst"), chromedp.SendKeys(chromedp.CSS("#role-reason"), "joins the night shift\r"))
+	onPage(t, ctx, "/people/tom?done=proposed")
+	shots(t, ctx, "/people/tom", "person")
+	shots(t, ctx, "/people", "people")
+	do(t, ctx, "the proposal", chromedp.Navigate(at(8080)+"/people"), chromedp.Click(chromedp.CSS(`a[href^="/approve/people/"]`)))
+	onPage(t, ctx, "/approve/people/")
+	wants(t, ctx, "own proposal", "tom", "Analyst", "You proposed this, or it is about you")
+	path, err := chromedp.Run(ctx, chromedp.Location())
+	if err != nil {
+		t.Fatal(err)
+	}
+	path = strings.TrimPrefix(path, at(8080))
+	logout()
+
+	// With one administrator in the demo, the second is in the envelope.
+	out, err := exec.Command(filepath.Join(dir, "bolwerk"), "user", "glass", "glass-1", "--role", "admin", "--reason", "the safe", "--json", "--data", filepath.Join(dir, "demo")).Output()
+	var envelope struct{ Password string }
+	if err != nil || json.Unmarshal(out, &envelope) != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	login("glass-1", envelope.Password, "/account")
+	wants(t, ctx, "every page", "The break-glass account glass-1 is in use until")
+	do(t, ctx, "young", chromedp.Navigate(at(8080)+path), chromedp.Click(chromedp.CSS("form.big button")), chromedp.WaitVisible(chromedp.CSS(".notice.harm[role=alert]")))
+	wants(t, ctx, "an envelope of today", "younger than 24 hours")
+	shots(t, ctx, path, "change")
+}
