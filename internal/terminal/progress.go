@@ -1,0 +1,80 @@
+package terminal
+
+import (
+	"fmt"
+	"io"
+	"time"
+)
+
+// Progress tells on standard error how far a long piece of work is: a line that
+// is written over where people look, else a line now and then. Work of less than
+// a second or two says nothing.
+type Progress struct {
+	w           io.Writer
+	over        bool // the line is written over
+	what        string
+	total, done int64
+	now         func() time.Time
+	began, said time.Time
+	shown       bool
+}
+
+// How often it is said.
+const (
+	overEvery  = 200 * time.Millisecond
+	linesEvery = 10 * time.Second
+	quietFor   = time.Second
+)
+
+// Progress begins. total 0 is not known.
+func (t *Terminal) Progress(what string, total int64) *Progress {
+	p := &Progress{w: t.Err, over: IsTerminal(t.Err), what: what, total: total, now: time.Now}
+	p.began = p.now()
+	p.said = p.began
+	return p
+}
+
+// Add notes that n more is done.
+func (p *Progress) Add(n int64) {
+	p.done += n
+	now := p.now()
+	every := linesEvery
+	if p.over {
+		every = overEvery
+	}
+	if now.Sub(p.said) < every || now.Sub(p.began) < quietFor {
+		return
+	}
+	p.said = now
+	p.say(now)
+}
+
+// Done ends it; what was said stays.
+func (p *Progress) Done() {
+	if !p.shown {
+		return
+	}
+	p.say(p.now())
+	if p.over {
+		fmt.Fprintln(p.w)
+	}
+}
+
+func (p *Progress) say(now time.Time) {
+	p.shown = true
+	line := fmt.Sprintf("%s: %s", Escape(p.what), Count(p.done))
+	took := now.Sub(p.began)
+	rate := float64(p.done) / max(took.Seconds(), 0.001)
+	if p.total > 0 {
+		line += fmt.Sprintf(" of %s (%d %%)", Count(p.total), p.done*100/p.total)
+	}
+	line += fmt.Sprintf(" · %s/s", Count(int64(rate)))
+	if left := p.total - p.done; left > 0 && rate > 0 {
+		line += " · " + (time.Duration(float64(left)/rate) * time.Second).Round(time.Second).String() + " left"
+	}
+	if p.over {
+		fmt.Fprint(p.w, "\r"+line+"\x1b[K")
+		return
+	}
+	fmt.Fprintln(p.w, line)
+}
