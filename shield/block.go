@@ -79,8 +79,12 @@ type Block struct {
 	EndedReason string         `json:"ended_reason,omitempty"`
 	EndedSerial int64          `json:"ended_serial,omitempty"`
 	MadeAt      time.Time      `json:"made_at"`
+	ReportedAt  time.Time      `json:"reported_at,omitzero"` // first report about it
+	ReadAt      time.Time      `json:"read_at,omitzero"`     // when that was read
 	// Hits are what was counted so far, where a list or a view asked for it.
 	Hits Hits `json:"hits"`
+	// firstHit is when the first was, where a list asked for hits.
+	firstHit time.Time
 }
 
 // Rule is the block as the copy carries it.
@@ -89,16 +93,17 @@ func (b Block) Rule() edge.Rule {
 		Class: b.Class, Brand: b.Brand, By: b.By, Since: b.From, Until: b.Until, Compromised: b.Compromised}
 }
 
-const blockColumns = `id,ref,pass,case_id,order_id,name,scope,www,action,class,brand,ground,legal,by_public,reason,actor,second,compromised,lists,valid_from,valid_until,state,version,epoch,serial,ended_at,ended_by,ended_why,ended_reason,ended_serial,made_at`
+const blockColumns = `id,ref,pass,case_id,order_id,name,scope,www,action,class,brand,ground,legal,by_public,reason,actor,second,compromised,lists,valid_from,valid_until,state,version,epoch,serial,ended_at,ended_by,ended_why,ended_reason,ended_serial,made_at,reported_at,read_at`
 
 func readBlock(scan func(...any) error) (b Block, err error) {
 	var name, actor, second string
-	var from, until, ended, made int64
+	var from, until, ended, made, reported, seen int64
 	if err := scan(&b.ID, &b.Ref, &b.Pass, &b.CaseID, &b.OrderID, &name, &b.Scope, &b.WWW, &b.Action, &b.Class, &b.Brand, &b.Ground, &b.Legal, &b.By, &b.Reason,
-		&actor, &second, &b.Compromised, &b.Lists, &from, &until, &b.State, &b.Version, &b.Epoch, &b.Serial, &ended, &b.EndedBy, &b.EndedWhy, &b.EndedReason, &b.EndedSerial, &made); err != nil {
+		&actor, &second, &b.Compromised, &b.Lists, &from, &until, &b.State, &b.Version, &b.Epoch, &b.Serial, &ended, &b.EndedBy, &b.EndedWhy, &b.EndedReason, &b.EndedSerial, &made, &reported, &seen); err != nil {
 		return b, err
 	}
 	b.From, b.Until, b.EndedAt, b.MadeAt = store.Time(from), store.Time(until), store.Time(ended), store.Time(made)
+	b.ReportedAt, b.ReadAt = store.Time(reported), store.Time(seen)
 	if b.Name, err = bolwerk.ParseDomain(name); err != nil {
 		return b, err
 	}
@@ -168,9 +173,9 @@ func (s *Shield) place(tx *store.Tx, b Block) (Block, error) {
 	} else if b.Action == "" {
 		b.Action = edge.Redirect
 	}
-	if _, err := tx.Exec(`insert into shield_block(`+blockColumns+`) values($1,$2,$3,$4,$5,$6,$7,$8,$9,$10,$11,$12,$13,$14,$15,$16,$17,$18,$19,$20,$21,'in_force',1,0,0,0,'','','',0,$22)`,
+	if _, err := tx.Exec(`insert into shield_block(`+blockColumns+`) values($1,$2,$3,$4,$5,$6,$7,$8,$9,$10,$11,$12,$13,$14,$15,$16,$17,$18,$19,$20,$21,'in_force',1,0,0,0,'','','',0,$22,$23,$24)`,
 		b.ID, b.Ref, b.Pass, b.CaseID, b.OrderID, b.Name.String(), string(b.Scope), b.WWW, string(b.Action), b.Class, b.Brand, string(b.Ground), b.Legal, b.By, b.Reason,
-		b.Actor.String(), b.Second.String(), b.Compromised, b.Lists, store.Micros(b.From), store.Micros(b.Until), tx.NowMicros()); err != nil {
+		b.Actor.String(), b.Second.String(), b.Compromised, b.Lists, store.Micros(b.From), store.Micros(b.Until), tx.NowMicros(), store.Micros(b.ReportedAt), store.Micros(b.ReadAt)); err != nil {
 		return b, err
 	}
 	if !b.Pass {

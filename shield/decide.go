@@ -314,7 +314,11 @@ func (s *Shield) block(tx *store.Tx, c desk.Case, p plan, first, second bolwerk.
 	if err != nil {
 		return Block{}, err
 	}
-	b, err := s.place(tx, Block{CaseID: c.ID, Name: p.Name, Scope: p.Scope, WWW: www, Action: p.Action, Class: p.Class, Brand: p.Brand, Ground: edge.OwnPolicy,
+	reported, seen, err := firstReport(tx, c.ID)
+	if err != nil {
+		return Block{}, err
+	}
+	b, err := s.place(tx, Block{CaseID: c.ID, ReportedAt: reported, ReadAt: seen, Name: p.Name, Scope: p.Scope, WWW: www, Action: p.Action, Class: p.Class, Brand: p.Brand, Ground: edge.OwnPolicy,
 		Legal: p.Legal, By: s.cfg.Operator, Reason: p.Reason, Actor: first, Second: second, Compromised: p.Compromised, Lists: string(versions), Until: p.Until})
 	if err != nil {
 		return b, err

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"net/netip"
 	"slices"
+	"sync/atomic"
 	"time"
 
 	"bolwerk"
@@ -36,6 +37,7 @@ type Feed struct {
 	rules map[string]edge.Rule
 	at    map[owner][]string // ids of rules, by owner
 	stand copy.Head
+	now   atomic.Int64              // epoch of stand, for others to read
 	onSet func(epoch, serial int64) // after each publication; may be nil
 }
 
@@ -52,6 +54,9 @@ func NewFeed(p *publish.Desk, db *store.DB, primary *rpz.Primary, landing []neti
 	}
 	return f
 }
+
+// epoch is that of what the zones hold.
+func (f *Feed) epoch() int64 { return f.now.Load() }
 
 // Deliveries is where each secondary stands.
 func (f *Feed) Deliveries() []rpz.Delivery { return f.primary.Secondaries() }
@@ -96,7 +101,7 @@ func (f *Feed) Run(ctx context.Context) error {
 // load takes everything in force and the changes of the last days.
 func (f *Feed) load(ctx context.Context) error {
 	f.rules, f.at = map[string]edge.Rule{}, map[owner][]string{}
-	err := f.publish.Snapshot(ctx, CopyBlocks, func(h copy.Head) error { f.stand = h; return nil }, func(e copy.Entry) error {
+	err := f.publish.Snapshot(ctx, CopyBlocks, func(h copy.Head) error { f.stand = h; f.now.Store(h.Epoch); return nil }, func(e copy.Entry) error {
 		r, err := edge.ParseRule(e)
 		if err != nil {
 			return err

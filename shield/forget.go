@@ -30,6 +30,7 @@ func (s *Shield) forget(ctx context.Context) error {
 		func(tx *store.Tx) (int, error) { return forgetReports(tx, year, &after) },
 		func(tx *store.Tx) (int, error) { return forgetObservables(tx, year) },
 		func(tx *store.Tx) (int, error) { return forgetCampaigns(tx, year) },
+		func(tx *store.Tx) (int, error) { return forgetReached(tx, year) },
 		func(tx *store.Tx) (int, error) { return desk.Forget(tx, before, forgetSome) },
 	} {
 		for n := 1; n > 0; {
@@ -138,6 +139,13 @@ func forgetObservables(tx *store.Tx, year int64) (int, error) {
 		`delete from shield_evidence where observable=$1`,
 		`delete from shield_verdict where observable=$1`,
 		`delete from shield_observable where id=$1`)
+}
+
+// forgetReached drops when machines had the publications of more than a year ago:
+// what is in force for longer no longer says so on its page.
+func forgetReached(tx *store.Tx, year int64) (int, error) {
+	n, err := tx.Exec(`delete from shield_reached where at in (select at from shield_reached where at<$1 order by at limit $2)`, year, forgetSome)
+	return int(n), err
 }
 
 func forgetCampaigns(tx *store.Tx, year int64) (int, error) {

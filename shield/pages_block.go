@@ -3,29 +3,64 @@ package shield
 import (
 	"context"
 	"encoding/json"
+	"html/template"
 	"net/http"
+	"strconv"
 	"strings"
 	"time"
 
 	"bolwerk"
 	"bolwerk/desk"
 	"bolwerk/internal/account"
+	"bolwerk/internal/chart"
 	"bolwerk/internal/idn"
 	"bolwerk/internal/rpz"
+	"bolwerk/internal/web"
 	"bolwerk/shield/judge"
 )
 
 type blockRow struct {
 	Block
 	Show Shown
+	Life template.HTML // the block's life as a small line
+	Took string        // from the first report to the block
 }
 
-func (p *Pages) blockRows(all []Block) []blockRow {
+func (p *Pages) blockRows(lang bolwerk.Lang, all []Block) []blockRow {
 	out := make([]blockRow, 0, len(all))
 	for _, b := range all {
-		out = append(out, blockRow{b, p.s.showName(b.Name)})
+		row := blockRow{Block: b, Show: p.s.showName(b.Name)}
+		line := steps(BlockView{Block: b, Clock: b.clock(time.Time{})}, false)
+		row.Life = p.life(lang, line, true)
+		if !b.ReportedAt.IsZero() {
+			row.Took = web.Span(max(b.MadeAt.Sub(b.ReportedAt), 0))
+		}
+		out = append(out, row)
 	}
 	return out
+}
+
+// life draws a block's stages as a line.
+func (p *Pages) life(lang bolwerk.Lang, line []step, small bool) template.HTML {
+	texts := p.frame.Texts()
+	c := chart.Stages{Small: small, Width: 96}
+	var told []string
+	for _, st := range line {
+		stage := chart.Stage{Label: texts.T(lang, "shield.step."+st.Key)}
+		if !st.Wait {
+			stage.At = web.Stamp(st.At, p.frame.Zone())
+			switch st.Key {
+			case "ended":
+				stage.Class = "done"
+			case "published":
+				stage.Class = "harm"
+			}
+			told = append(told, stage.Label+" "+stage.At)
+		}
+		c.Steps = append(c.Steps, stage)
+	}
+	c.About = chart.About{Title: texts.T(lang, "shield.life"), Desc: strings.Join(told, ", ")}
+	return c.SVG()
 }
 
 type blocksData struct {
@@ -38,7 +73,7 @@ type blocksData struct {
 	States []State
 }
 
-func (p *Pages) blockList(ctx context.Context, f BlockFilter) listOf[blockRow] {
+func (p *Pages) blockList(ctx context.Context, lang bolwerk.Lang, f BlockFilter) listOf[blockRow] {
 	name := "blocks"
 	if f.Pass {
 		name = "exemptions"
@@ -48,7 +83,7 @@ func (p *Pages) blockList(ctx context.Context, f BlockFilter) listOf[blockRow] {
 		rows: func(after string, limit int) ([]blockRow, error) {
 			f.After, f.Limit = after, limit
 			all, err := p.s.Blocks(ctx, f)
-			return p.blockRows(all), err
+			return p.blockRows(lang, all), err
 		},
 		count: func() (desk.Counted, error) { return p.s.CountBlocks(ctx, f) },
 		id:    func(b blockRow) string { return b.ID },
@@ -69,7 +104,7 @@ func (p *Pages) blocks(w http.ResponseWriter, r *http.Request, who account.Perso
 	if q.Get("kind") == "exemptions" {
 		data.Kind = "exemptions"
 	}
-	l := p.blockList(r.Context(), BlockFilter{State: State(data.State), Pass: data.Kind == "exemptions", Query: asStored(data.Query)})
+	l := p.blockList(r.Context(), web.Lang(r), BlockFilter{State: State(data.State), Pass: data.Kind == "exemptions", Query: asStored(data.Query)})
 	if asFile(r) {
 		return l.file(w, r, p.frame.Clock())
 	}
@@ -82,15 +117,31 @@ func (p *Pages) blocks(w http.ResponseWriter, r *http.Request, who account.Perso
 // step is one stage of a block's life, with the time since the one before.
 type step struct {
 	Key  string
+	Who  string // the edge or resolver that had it
 	At   time.Time
 	Gap  time.Duration
 	Wait bool // not reached
 }
 
-// steps is the stage clock as a line. A stage that cannot come is left out.
-func steps(v BlockView) []step {
+// manySteps is up to how many edges and resolvers each has its own stage; of
+// more, the first and the last have.
+const manySteps = 4
+
+// steps is the stage clock as a line. A stage that cannot come is left out; with
+// places each edge and resolver that had it is one.
+func steps(v BlockView, places bool) []step {
 	c := v.Clock
-	line := []step{{Key: "reported", At: c.Received}, {Key: "read", At: c.Read}, {Key: "decided", At: c.Decided}, {Key: "published", At: c.Published}, {Key: "first_hit", At: c.FirstHit}, {Key: "ended", At: c.Ended}}
+	line := []step{{Key: "reported", At: c.Received}, {Key: "read", At: c.Read}, {Key: "decided", At: c.Decided}}
+	if places { // elsewhere it goes without saying: one transaction decides and publishes
+		line = append(line, step{Key: "published", At: c.Published})
+		line = append(line, reachedSteps("in_force", v.InForceAt)...)
+	} else {
+		line[len(line)-1].Key = "published"
+	}
+	line = append(line, step{Key: "first_hit", At: c.FirstHit}, step{Key: "ended", At: c.Ended})
+	if places {
+		line = append(line, reachedSteps("gone", v.GoneAt)...)
+	}
 	var out []step
 	var last time.Time
 	for _, s := range line {
@@ -112,6 +163,16 @@ func steps(v BlockView) []step {
 	return out
 }
 
+func reachedSteps(key string, all []Reached) (out []step) {
+	if len(all) > manySteps {
+		return []step{{Key: key, Who: all[0].Name, At: all[0].At}, {Key: key + "_all", Who: strconv.Itoa(len(all)), At: all[len(all)-1].At}}
+	}
+	for _, r := range all {
+		out = append(out, step{Key: key, Who: r.Name, At: r.At})
+	}
+	return out
+}
+
 type blockData struct {
 	common
 	BlockView
@@ -127,6 +188,13 @@ type blockData struct {
 	Trail   []auditRow
 	Causes  []Cause
 	Waiting []appealRow
+	Charts  []series
+	PerHour bool
+}
+
+var blockMeasures = []measure{
+	{"shield.hits.chart.dns", func(h CampaignHour) int64 { return h.Hits.DNS }},
+	{"shield.hits.chart.page", func(h CampaignHour) int64 { return h.Hits.Page }},
 }
 
 // HitColumns are the counts of the block.
@@ -144,7 +212,8 @@ func (p *Pages) showBlock(w http.ResponseWriter, r *http.Request, status int, c 
 		return err
 	}
 	b := data.BlockView
-	data.Show, data.Taken, data.Steps = p.s.showName(b.Name), p.s.taken(b.Name, b.Scope), steps(b)
+	data.Show, data.Taken, data.Steps = p.s.showName(b.Name), p.s.taken(b.Name, b.Scope), steps(b, true)
+	data.Charts, data.PerHour = p.timeline(web.Lang(r), b.Hours, blockMeasures)
 	data.Waiting = p.appealRows(b.Appeals)
 	if b.Block.Lists != "" {
 		var m map[string]string
@@ -341,9 +410,9 @@ func (p *Pages) name(w http.ResponseWriter, r *http.Request, who account.Person)
 	}
 	data.E, data.Show = &e, p.s.showName(d)
 	if e.By != nil {
-		data.By = &p.blockRows([]Block{*e.By})[0]
+		data.By = &p.blockRows(web.Lang(r), []Block{*e.By})[0]
 	}
-	data.Others, data.Past = p.blockRows(e.Others), p.blockRows(e.Past)
+	data.Others, data.Past = p.blockRows(web.Lang(r), e.Others), p.blockRows(web.Lang(r), e.Past)
 	data.Refuse, data.Second = split(e.Guards)
 	for _, v := range e.Resolvers {
 		row := resolverRow{ResolverView: v, Zone: v.Zone}

@@ -98,7 +98,7 @@ func (p *Pages) campaign(w http.ResponseWriter, r *http.Request, who account.Per
 		return err
 	}
 	data.Wait = around{Count: data.K.Waiting}.Counting("shield.campaign.confirm")
-	data.Charts, data.PerHour = p.timeline(web.Lang(r), data.K)
+	data.Charts, data.PerHour = p.timeline(web.Lang(r), data.K.Hours, campaignMeasures)
 	return p.pages.Render(w, r, http.StatusOK, "campaign", data)
 }
 
@@ -106,14 +106,26 @@ func (p *Pages) campaign(w http.ResponseWriter, r *http.Request, who account.Per
 // has one for each day.
 const perHour = 48 * time.Hour
 
-// timeline draws what came to a campaign: reports, blocks and hits over the same
-// steps of time.
-func (p *Pages) timeline(lang bolwerk.Lang, k CampaignView) (all []series, hours bool) {
-	if len(k.Hours) == 0 {
+// measure is what a series counts.
+type measure struct {
+	key string // text of its title
+	n   func(CampaignHour) int64
+}
+
+var campaignMeasures = []measure{
+	{"shield.reports", func(h CampaignHour) int64 { return h.Reports }},
+	{"shield.campaign.blocked", func(h CampaignHour) int64 { return h.Blocks }},
+	{"shield.campaign.dns", func(h CampaignHour) int64 { return h.Hits.DNS }},
+}
+
+// timeline draws what happened over the same steps of time, one picture for each
+// measure: by hours where it is short, else by days.
+func (p *Pages) timeline(lang bolwerk.Lang, all []CampaignHour, measures []measure) (out []series, hours bool) {
+	if len(all) == 0 {
 		return nil, false
 	}
 	zone := p.frame.Zone()
-	from, to := k.Hours[0].At.In(zone), k.Hours[len(k.Hours)-1].At.In(zone)
+	from, to := all[0].At.In(zone), all[len(all)-1].At.In(zone)
 	hours = to.Sub(from) <= perHour
 	begin := func(at time.Time) time.Time {
 		at = at.In(zone)
@@ -134,15 +146,8 @@ func (p *Pages) timeline(lang bolwerk.Lang, k CampaignView) (all []series, hours
 		at[t.Unix()] = len(steps)
 		steps = append(steps, t)
 	}
-	for _, one := range []struct {
-		key string
-		n   func(CampaignHour) int64
-	}{
-		{"shield.reports", func(h CampaignHour) int64 { return h.Reports }},
-		{"shield.campaign.blocked", func(h CampaignHour) int64 { return h.Blocks }},
-		{"shield.campaign.dns", func(h CampaignHour) int64 { return h.Hits.DNS }},
-	} {
-		s := series{Key: one.key}
+	for _, m := range measures {
+		s := series{Key: m.key}
 		for _, t := range steps {
 			label := t.Format("15:04")
 			if !hours {
@@ -150,16 +155,16 @@ func (p *Pages) timeline(lang bolwerk.Lang, k CampaignView) (all []series, hours
 			}
 			s.Steps = append(s.Steps, seriesStep{At: t, Label: label})
 		}
-		for _, h := range k.Hours {
+		for _, h := range all {
 			if i, ok := at[begin(h.At).Unix()]; ok {
-				s.Steps[i].N += one.n(h)
-				s.Sum += one.n(h)
+				s.Steps[i].N += m.n(h)
+				s.Sum += m.n(h)
 			}
 		}
-		s.SVG = p.columns(lang, one.key, s)
-		all = append(all, s)
+		s.SVG = p.columns(lang, m.key, s)
+		out = append(out, s)
 	}
-	return all, hours
+	return out, hours
 }
 
 // columns draws a series as standing bars.

@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"bolwerk/internal/account"
+	"bolwerk/internal/web"
 )
 
 type searchData struct {
@@ -38,7 +39,7 @@ func (p *Pages) search(w http.ResponseWriter, r *http.Request, who account.Perso
 	if !data.Found.Name.IsZero() {
 		data.Name = p.s.showName(data.Found.Name)
 	}
-	data.Cases, data.Blocks, data.Passes = p.queueRows(data.Found.Cases), p.blockRows(data.Found.Blocks), p.blockRows(data.Found.Exemptions)
+	data.Cases, data.Blocks, data.Passes = p.queueRows(data.Found.Cases), p.blockRows(web.Lang(r), data.Found.Blocks), p.blockRows(web.Lang(r), data.Found.Exemptions)
 	data.Appeals = p.appealRows(data.Found.Appeals)
 	for _, o := range data.Found.Orders {
 		data.Orders = append(data.Orders, orderRow{Order: o, Show: p.s.show(o.Subject)})

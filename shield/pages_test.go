@@ -228,10 +228,10 @@ func TestPagesSpeakEveryLanguage(t *testing.T) {
 
 func TestTodaySaysWhatNeedsSomebody(t *testing.T) {
 	c := newConsole(t)
-	wantText(t, c.get(c.anna, "/"), "No appeal waits.", "Nothing waits.", "No campaign yet.")
+	wantText(t, c.get(c.anna, "/"), "Appeals that wait 0", "Nothing waits.", "No campaign yet.", "No edge or resolver has asked yet.")
 	c.fill()
 	page := c.get(c.anna, "/")
-	wantText(t, page, "Cases that wait 4", "Appeals that wait 1", "Blocks in force 1", "Reports, 24 hours 7", "2 orders of cert are held back. the first list of an issuer is released by a person",
+	wantText(t, page, "Cases that wait 4", "Appeals that wait 1", "Blocks in force 1", "Reports, 24 hours 7", "2 orders of cert are held back. (the first list of an issuer is released by a person)",
 		"dns_hits 1,204 1,204", "page_views 31 31", "tls_attempts 7 7", "partner loaded", "gone failed", "Cases that come first")
 	golden(t, "today", page)
 }

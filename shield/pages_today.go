@@ -2,25 +2,33 @@ package shield
 
 import (
 	"context"
+	"html/template"
 	"net/http"
 	"strconv"
 	"strings"
+	"time"
 
 	"bolwerk"
 	"bolwerk/desk"
 	"bolwerk/internal/account"
 	"bolwerk/internal/audit"
+	"bolwerk/internal/chart"
 	"bolwerk/internal/mail"
 	"bolwerk/internal/store"
+	"bolwerk/internal/web"
 )
 
 type todayData struct {
 	common
 	Today
-	Waiting []appealRow   // appeals due first
-	Second  []proposalRow // what waits for a second person
-	Held    []HeldOrders
-	First   []queueRow // the cases that come first
+	Picture
+	Alarms []Alarm
+	Due    []appealRow   // appeals due first
+	Second []proposalRow // what waits for a second person
+	First  []queueRow    // the cases that come first
+	Speed  template.HTML // time from report to block, hour by hour
+	Hours  template.HTML // hits, hour by hour
+	At     time.Time
 }
 
 // hitColumn is a column of the table of counts.
@@ -42,16 +50,19 @@ const top = 5
 
 func (p *Pages) today(w http.ResponseWriter, r *http.Request, who account.Person) error {
 	ctx := r.Context()
-	data := todayData{common: commonOf(r, who)}
+	data := todayData{common: commonOf(r, who), At: p.frame.Clock().Now()}
 	var err error
 	if data.Today, err = p.s.Today(ctx); err != nil {
+		return err
+	}
+	if data.Picture, err = p.s.Picture(ctx); err != nil {
 		return err
 	}
 	appeals, err := p.s.Appeals(ctx, desk.AppealFilter{State: "received", Limit: top})
 	if err != nil {
 		return err
 	}
-	data.Waiting = p.appealRows(appeals)
+	data.Due = p.appealRows(appeals)
 	all, err := p.s.Proposals(ctx, "", top)
 	if err != nil {
 		return err
@@ -59,14 +70,26 @@ func (p *Pages) today(w http.ResponseWriter, r *http.Request, who account.Person
 	if data.Second, err = p.proposalRows(ctx, all); err != nil {
 		return err
 	}
-	if data.Held, err = p.s.HeldBack(ctx); err != nil {
+	held, err := p.s.HeldBack(ctx)
+	if err != nil {
 		return err
 	}
-	first, err := p.s.Cases(ctx, desk.CaseFilter{States: []desk.CaseState{desk.Waiting}, Limit: top})
+	data.Alarms = data.Picture.alarms(data.At, data.Today, held)
+	first, err := p.s.waiting(ctx, top)
 	if err != nil {
 		return err
 	}
 	data.First = p.queueRows(first)
+	texts, lang := p.frame.Texts(), web.Lang(r)
+	speed := chart.Spark{Width: 120, About: chart.About{Title: texts.T(lang, "shield.today.speed"), Desc: texts.T(lang, "shield.today.hourly")}}
+	for _, d := range data.PerHour {
+		speed.Points = append(speed.Points, d.Seconds())
+	}
+	hits := chart.Spark{Width: 120, About: chart.About{Title: texts.T(lang, "shield.today.stopped"), Desc: texts.T(lang, "shield.today.hourly")}}
+	for _, n := range data.HitHours {
+		hits.Points = append(hits.Points, float64(n))
+	}
+	data.Speed, data.Hours = speed.SVG(), hits.SVG()
 	return p.pages.Render(w, r, http.StatusOK, "today", data)
 }
 

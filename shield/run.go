@@ -23,6 +23,7 @@ func (s *Shield) Run(ctx context.Context) error {
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return s.Work(ctx) })
 	g.Go(func() error { return s.warm(ctx) })
+	g.Go(func() error { return s.listen(ctx) })
 	g.Go(func() error { return s.Sweep(ctx) })
 	g.Go(func() error { return s.guard.run(ctx, s.db) })
 	g.Go(func() error { return s.settleAll(ctx) })

@@ -159,16 +159,34 @@ create table shield_block (
   ended_why  text not null,        -- keep case: false_positive, appeal, cleaned, error, expired, order
   ended_reason text not null,      -- keep case: in words
   ended_serial bigint not null,    -- keep case: publication without it
-  made_at    bigint not null       -- keep case: when it was decided
+  made_at    bigint not null,      -- keep case: when it was decided
+  reported_at bigint not null,     -- keep case: when the first report about it came in; 0 is nobody reported it
+  read_at    bigint not null       -- keep case: when the first report was read
 );
 create unique index shield_block_in_force on shield_block(name, scope, pass) where state='in_force' and order_id='';
 create index shield_block_name on shield_block(name, state);
 create index shield_block_until on shield_block(valid_until) where state='in_force';
 create index shield_block_case on shield_block(case_id);
-create index shield_block_made on shield_block(made_at);
+create index shield_block_made on shield_block(made_at, reported_at);
 create index shield_block_gone on shield_block(ended_at) where state<>'in_force';
 create index shield_block_list on shield_block(pass, state, id, name);
 create index shield_block_ended on shield_block(ended_by, ended_at) where state<>'in_force';
+create table shield_stand (
+  name   text primary key, -- keep tech: which edge or resolver
+  kind   text not null,    -- keep tech: edge or resolver
+  epoch  bigint not null,  -- keep tech: of the last publication that it has
+  serial bigint not null,  -- keep tech: the last publication that it has
+  at     bigint not null,  -- keep tech: when it was last heard of
+  behind bigint not null   -- keep tech: since when there is something newer; 0 is not
+);
+create table shield_reached (
+  epoch  bigint not null, -- keep case: of the publication
+  name   text not null,   -- keep case: which edge or resolver
+  serial bigint not null, -- keep case: the publication
+  at     bigint not null, -- keep case: when it was first known to have it
+  primary key (epoch, name, serial)
+);
+create index shield_reached_at on shield_reached(at);
 create table shield_undo (
   id     text primary key, -- keep case: entry of the feed that passes a withdrawn name
   block  text not null,    -- keep case: which block

@@ -59,7 +59,11 @@ type Shield struct {
 	decided chan struct{} // a case was decided
 	ask     map[string]netip.AddrPort
 	names   [nameKinds]names
-	room    *semaphore.Weighted // bytes of the reports that are worked on
+	heard   struct {
+		sync.Mutex
+		of map[string]*heard // by name
+	}
+	room *semaphore.Weighted // bytes of the reports that are worked on
 
 	releasing sync.Mutex // of held orders
 	touched   touched    // blocks of which the public is to be told anew
@@ -83,11 +87,13 @@ type Parts struct {
 
 // New keeps what it is given and loads nothing.
 func New(cfg Config, p Parts) *Shield {
-	return &Shield{
+	s := &Shield{
 		cfg: cfg, db: p.DB, clock: p.Clock, log: p.Log, facts: p.Facts, vault: p.Vault, blobs: p.Blobs,
 		publish: p.Publish, ledger: p.Ledger, reader: p.Reader, guard: newGuard(cfg, p.Log), count: newMetrics(p.Metrics, p.DB),
 		wake: make(chan struct{}, 1), decided: make(chan struct{}, 1), ask: p.Resolvers, room: semaphore.NewWeighted(atOnceSize),
 	}
+	s.heard.of = map[string]*heard{}
+	return s
 }
 
 // Handle gives the runner of jobs the kinds that the shield does.

@@ -317,12 +317,13 @@ func addHits(tx *store.Tx, blocks []Block) error {
 	}
 	for part := range slices.Chunk(refs, rowsPerQuery) {
 		places, args := idsOf(part)
-		err := tx.Each(`select block,dns,page,tls from shield_hit_total where block in (`+places+`)`, args, func(scan func(...any) error) error {
+		err := tx.Each(`select block,dns,page,tls,first from shield_hit_total where block in (`+places+`)`, args, func(scan func(...any) error) error {
 			var ref string
 			var h Hits
-			err := scan(&ref, &h.DNS, &h.Page, &h.TLS)
+			var first int64
+			err := scan(&ref, &h.DNS, &h.Page, &h.TLS, &first)
 			if err == nil {
-				blocks[at[ref]].Hits = h
+				blocks[at[ref]].Hits, blocks[at[ref]].firstHit = h, store.Time(first)
 			}
 			return err
 		})
@@ -346,8 +347,14 @@ func countHits(tx *store.Tx, b *Block) (first time.Time, err error) {
 // BlockView is a block with its whole life.
 type BlockView struct {
 	Block
-	Clock   StageClock    `json:"clock"`
-	Appeals []desk.Appeal `json:"appeals"`
+	// InForceAt is when each edge and resolver had it, GoneAt when it had that it
+	// was over.
+	InForceAt []Reached `json:"in_force_at"`
+	GoneAt    []Reached `json:"gone_at,omitempty"`
+	// Hours are its hits by the hour, oldest first.
+	Hours   []CampaignHour `json:"-"`
+	Clock   StageClock     `json:"clock"`
+	Appeals []desk.Appeal  `json:"appeals"`
 }
 
 // Hits are counts of one block or of all. None of them are persons.
@@ -369,6 +376,24 @@ type StageClock struct {
 	Ended     time.Time `json:"ended,omitzero"`
 }
 
+// clock is the stage clock of a block, with what was counted first.
+func (b Block) clock(first time.Time) StageClock {
+	if first.IsZero() {
+		first = b.firstHit
+	}
+	return StageClock{Received: b.ReportedAt, Read: b.ReadAt, Decided: b.MadeAt, Published: b.MadeAt, FirstHit: first, Ended: b.EndedAt}
+}
+
+// hitHours sums the hits of a block by the hour.
+func hitHours(tx *store.Tx, ref string) ([]CampaignHour, error) {
+	return store.List(tx, func(scan func(...any) error) (h CampaignHour, err error) {
+		var hour int64
+		err = scan(&hour, &h.Hits.DNS, &h.Hits.Page, &h.Hits.TLS)
+		h.At = store.Time(hour * time.Hour.Microseconds())
+		return h, err
+	}, `select bucket/3600000000,sum(dns),sum(page),sum(tls) from shield_hits where block=$1 group by bucket/3600000000 order by bucket/3600000000`, ref)
+}
+
 // Block gives a block or exemption by id, reference or name.
 func (s *Shield) Block(ctx context.Context, id string) (v BlockView, err error) {
 	err = s.db.Read(ctx, func(tx *store.Tx) error {
@@ -379,11 +404,15 @@ func (s *Shield) Block(ctx context.Context, id string) (v BlockView, err error) 
 		if err != nil {
 			return err
 		}
-		v.Clock = StageClock{Decided: v.MadeAt, Published: v.MadeAt, FirstHit: first, Ended: v.EndedAt}
-		if v.CaseID != "" {
-			if v.Clock.Received, v.Clock.Read, err = firstReport(tx, v.CaseID); err != nil {
-				return err
-			}
+		v.Clock = v.clock(first)
+		if v.InForceAt, err = reachedBy(tx, v.Epoch, v.Serial); err != nil {
+			return err
+		}
+		if v.GoneAt, err = reachedBy(tx, v.Epoch, v.EndedSerial); err != nil {
+			return err
+		}
+		if v.Hours, err = hitHours(tx, v.Ref); err != nil {
+			return err
 		}
 		v.Appeals, err = desk.AppealsAbout(tx, v.Ref)
 		return err

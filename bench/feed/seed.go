@@ -69,8 +69,8 @@ func seedOne(tx *store.Tx, i int) error {
 		return err
 	}
 	rule := edge.Rule{Block: ref, Name: d, Scope: bolwerk.ScopeSubtree, Action: edge.Redirect, Ground: edge.ByOrder, Class: "phishing", By: "CERT", Since: tx.Now()}
-	if _, err := tx.Exec(`insert into shield_block(id,ref,pass,case_id,order_id,name,scope,www,action,class,brand,ground,legal,by_public,reason,actor,second,compromised,lists,valid_from,valid_until,state,version,epoch,serial,ended_at,ended_by,ended_why,ended_reason,ended_serial,made_at)
-		values($1,$2,$3,'',$1,$4,$5,$3,$6,'phishing','',$7,'law of the benchmark','CERT','order','task:seed','',$3,'',$8,0,'in_force',1,1,2,0,'','','',0,$8)`,
+	if _, err := tx.Exec(`insert into shield_block(id,ref,pass,case_id,order_id,name,scope,www,action,class,brand,ground,legal,by_public,reason,actor,second,compromised,lists,valid_from,valid_until,state,version,epoch,serial,ended_at,ended_by,ended_why,ended_reason,ended_serial,made_at,reported_at,read_at)
+		values($1,$2,$3,'',$1,$4,$5,$3,$6,'phishing','',$7,'law of the benchmark','CERT','order','task:seed','',$3,'',$8,0,'in_force',1,1,2,0,'','','',0,$8,0,0)`,
 		id, ref, false, d.String(), string(rule.Scope), string(rule.Action), string(rule.Ground), tx.NowMicros()); err != nil {
 		return err
 	}

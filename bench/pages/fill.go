@@ -346,7 +346,7 @@ func (f *filler) blockID(i int) string {
 
 func (f *filler) inForce(b int) bool { return b >= f.z.blocks/2 }
 
-const blockColumns = "id,ref,pass,case_id,order_id,name,scope,www,action,class,brand,ground,legal,by_public,reason,actor,second,compromised,lists,valid_from,valid_until,state,version,epoch,serial,ended_at,ended_by,ended_why,ended_reason,ended_serial,made_at"
+const blockColumns = "id,ref,pass,case_id,order_id,name,scope,www,action,class,brand,ground,legal,by_public,reason,actor,second,compromised,lists,valid_from,valid_until,state,version,epoch,serial,ended_at,ended_by,ended_why,ended_reason,ended_serial,made_at,reported_at,read_at"
 
 func (f *filler) blocks(ctx context.Context) error {
 	z := f.z
@@ -362,7 +362,7 @@ func (f *filler) blocks(ctx context.Context) error {
 			}
 		}
 		return []any{id("b", b, made), ref("B", b), false, f.caseID(c), "", f.names[c], "host", false, "redirect", "phishing", brands[c%len(brands)], "operator", "Regulation (EU) 2015/2120 art. 3(3)(b)", "Harbour Telecom", "a copy of the page of " + brands[c%len(brands)],
-			"person:" + id("p", 0, f.now.Add(-span)), "", false, `{"partner":"2026-11-01"}`, us, us + 14*86_400_000_000, state, 1, 1, int64(b + 2), ended, by, why, "", int64(b+3) * min(ended, 1), us}
+			"person:" + id("p", 0, f.now.Add(-span)), "", false, `{"partner":"2026-11-01"}`, us, us + 14*86_400_000_000, state, 1, 1, int64(b + 2), ended, by, why, "", int64(b+3) * min(ended, 1), us, us - 900_000_000, us - 898_000_000}
 	})
 	if err != nil {
 		return err
@@ -370,7 +370,7 @@ func (f *filler) blocks(ctx context.Context) error {
 	return f.rowsOf(ctx, "shield_block", blockColumns, z.blocks/100, func(i int) []any {
 		made := f.at(i, z.blocks/100)
 		us := store.Micros(made)
-		return []any{id("e", i, made), ref("E", i), true, "", "", fmt.Sprintf("partner%d.example", i), "host", false, "", "", "", "operator", "", "Harbour Telecom", "a partner's site", "person:" + id("p", 0, f.now.Add(-span)), "", false, "", us, 0, "in_force", 1, 1, int64(i + 2), 0, "", "", "", 0, us}
+		return []any{id("e", i, made), ref("E", i), true, "", "", fmt.Sprintf("partner%d.example", i), "host", false, "", "", "", "operator", "", "Harbour Telecom", "a partner's site", "person:" + id("p", 0, f.now.Add(-span)), "", false, "", us, 0, "in_force", 1, 1, int64(i + 2), 0, "", "", "", 0, us, 0, 0}
 	})
 }
 

@@ -199,7 +199,10 @@ func (d *Desk) buildHosts(reg prometheus.Registerer) error {
 	copies := copy.NewHandler(d.publish, signer, roles, d.env.Clock, d.env.Log)
 	copies.Gather = map[string]time.Duration{shield.CopyPublic: 250 * time.Millisecond} // it changes with every report
 	w := newWatch(d.env.Clock, d.publish)
-	copies.Seen = w.seen
+	copies.Seen = func(ctx context.Context, p copy.Poll) {
+		w.seen(ctx, p)
+		d.shield.Saw(ctx, p)
+	}
 	d.shield.Watching(shield.Watch{Hosts: w.now, Alarms: func() []string { return d.env.alarms.recent(d.env.Clock.Now()) }})
 	d.askHeld(copies, d.cfg.Operator, signer.Public())
 	mux := http.NewServeMux()

@@ -47,6 +47,9 @@ func full(err error) error {
 	return fmt.Errorf("%w: %w", bolwerk.ErrFull, err)
 }
 
+// OnlyWithdrawals says that the disk is full: nothing but the way back is written.
+func (db *DB) OnlyWithdrawals() bool { return db.tight.Load() }
+
 func (db *DB) ballast() string { return filepath.Join(filepath.Dir(db.path), ballastName) }
 
 // freeBallast gives the ballast's room to the way back. False: there was none.

@@ -1,0 +1,231 @@
+package shield
+
+import (
+	"context"
+	"slices"
+	"time"
+
+	"bolwerk/internal/copy"
+	"bolwerk/internal/hosts"
+	"bolwerk/internal/join"
+	"bolwerk/internal/store"
+)
+
+// What is in force where is known by who asks for what comes next: an edge says
+// with each question which serial it has, a resolver's secondary which one it
+// was given to the end. Both are written down, for the life of a block and for
+// the picture of the day.
+
+// reachEvery is how often what was heard is written down.
+const reachEvery = time.Second
+
+const (
+	// stillEvery is how often it is written that a host still has the same.
+	stillEvery = 20 * time.Second
+)
+
+// heard is what was last heard of a machine.
+type heard struct {
+	kind          string
+	epoch, serial int64
+	at            time.Time
+	behind        time.Time // since when there is something newer
+	wrote         time.Time
+	fresh         bool // the serial is not written down
+}
+
+// Saw is told of every question of a host for a copy; see copy.Handler. It
+// returns at once.
+func (s *Shield) Saw(_ context.Context, p copy.Poll) {
+	if p.Nothing || p.Copy != CopyBlocks || p.Role != join.Edge {
+		return
+	}
+	s.hear(p.Host, "edge", p.Mark.Epoch, p.Mark.Serial, s.clock.Now(), time.Time{})
+}
+
+func (s *Shield) hear(name, kind string, epoch, serial int64, at, behind time.Time) {
+	s.heard.Lock()
+	defer s.heard.Unlock()
+	h := s.heard.of[name]
+	if h == nil {
+		h = &heard{kind: kind}
+		s.heard.of[name] = h
+	}
+	if h.kind != kind { // a resolver that bears the name of an edge
+		name = kind + " " + name
+		if h = s.heard.of[name]; h == nil {
+			h = &heard{kind: kind}
+			s.heard.of[name] = h
+		}
+	}
+	if epoch > h.epoch || epoch == h.epoch && serial > h.serial {
+		h.epoch, h.serial, h.fresh = epoch, serial, true
+	}
+	h.at, h.behind = at, behind
+}
+
+// listen writes down what was heard until ctx ends.
+func (s *Shield) listen(ctx context.Context) error {
+	tick := time.NewTicker(reachEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+		}
+		if err := s.reached(ctx); err != nil && ctx.Err() == nil {
+			s.log.Error("what hosts have in force is not written down", "err", err)
+		}
+	}
+}
+
+func (s *Shield) reached(ctx context.Context) error {
+	now := s.clock.Now()
+	if s.feed != nil {
+		for _, d := range s.feed.Deliveries() {
+			if d.Zone != BlockZone || d.Holds == 0 {
+				continue
+			}
+			var behind time.Time
+			if d.Lag > 0 {
+				behind = now.Add(-d.Lag)
+			}
+			s.hear(d.Secondary, "resolver", s.feed.epoch(), int64(d.Holds), d.HoldsAt, behind)
+		}
+	}
+	type row struct {
+		name string
+		heard
+	}
+	var news []row
+	s.heard.Lock()
+	for name, h := range s.heard.of {
+		if h.fresh || now.Sub(h.wrote) > stillEvery {
+			news = append(news, row{name, *h})
+			h.fresh, h.wrote = false, now
+		}
+	}
+	s.heard.Unlock()
+	if len(news) == 0 {
+		return nil
+	}
+	return s.db.Write(ctx, store.Intake, func(tx *store.Tx) error {
+		for _, r := range news {
+			if _, err := tx.Exec(`insert into shield_stand(name,kind,epoch,serial,at,behind) values($1,$2,$3,$4,$5,$6)
+				on conflict(name) do update set kind=excluded.kind, epoch=excluded.epoch, serial=excluded.serial, at=excluded.at, behind=excluded.behind`,
+				r.name, r.kind, r.epoch, r.serial, store.Micros(r.at), store.Micros(r.behind)); err != nil {
+				return err
+			}
+			if r.fresh {
+				if _, err := tx.Exec(`insert into shield_reached(epoch,name,serial,at) values($1,$2,$3,$4) on conflict(epoch,name,serial) do nothing`,
+					r.epoch, r.name, r.serial, store.Micros(r.at)); err != nil {
+					return err
+				}
+			}
+		}
+		return nil
+	})
+}
+
+// Stand is where a machine that blocks stands with what was published.
+type Stand struct {
+	Name   string    `json:"name"`
+	Kind   string    `json:"kind"`  // edge or resolver
+	State  string    `json:"state"` // current, behind, silent
+	Serial int64     `json:"serial"`
+	Epoch  int64     `json:"epoch"`
+	At     time.Time `json:"at"`              // last heard of
+	Behind time.Time `json:"behind,omitzero"` // since when there is something newer
+	Late   bool      `json:"late,omitempty"`  // for longer than a minute
+}
+
+// Stands lists the edges and resolvers with the last serial that each has.
+func (s *Shield) Stands(ctx context.Context) (out []Stand, err error) {
+	err = s.db.Read(ctx, func(tx *store.Tx) error { out, err = stands(tx); return err })
+	return out, err
+}
+
+func stands(tx *store.Tx) ([]Stand, error) {
+	var epoch, serial, made int64
+	if err := tx.Row(`select epoch,serial,made_at from copy_head where copy=$1`, CopyBlocks).Scan(&epoch, &serial, &made); err != nil && !store.None(err) {
+		return nil, err
+	}
+	known, err := hosts.Every(tx)
+	if err != nil {
+		return nil, err
+	}
+	all, err := store.List(tx, func(scan func(...any) error) (x Stand, err error) {
+		var at, behind int64
+		err = scan(&x.Name, &x.Kind, &x.Epoch, &x.Serial, &at, &behind)
+		x.At, x.Behind = store.Time(at), store.Time(behind)
+		return x, err
+	}, `select name,kind,epoch,serial,at,behind from shield_stand order by kind, name`)
+	if err != nil {
+		return nil, err
+	}
+	for _, h := range known { // an edge that has joined and never asked
+		if h.Role == string(join.Edge) && h.State == "in" && !slices.ContainsFunc(all, func(x Stand) bool { return x.Name == h.Name }) {
+			all = append(all, Stand{Name: h.Name, Kind: "edge", At: h.JoinedAt})
+		}
+	}
+	out := all[:0]
+	for _, x := range all {
+		i := slices.IndexFunc(known, func(h hosts.Host) bool { return h.Name == x.Name })
+		if x.Kind == "edge" && (i < 0 || known[i].State != "in") {
+			continue // put out
+		}
+		if x.Kind == "edge" && (x.Epoch < epoch || x.Serial < serial) {
+			x.Behind = store.Time(made)
+		}
+		switch {
+		case x.Kind == "edge" && tx.Now().Sub(x.At) > silentAfter:
+			x.State = "silent"
+		case !x.Behind.IsZero():
+			x.State, x.Late = "behind", tx.Now().Sub(x.Behind) > lateAfter
+		default:
+			x.State = "current"
+		}
+		out = append(out, x)
+	}
+	return out, nil
+}
+
+// Reached is when a machine had a publication.
+type Reached struct {
+	Name string    `json:"name"`
+	Kind string    `json:"kind"`
+	At   time.Time `json:"at"`
+}
+
+// reachedBy gives when each machine first had a serial or a later one.
+func reachedBy(tx *store.Tx, epoch, serial int64) (out []Reached, err error) {
+	if serial == 0 {
+		return nil, nil
+	}
+	who, err := store.List(tx, func(scan func(...any) error) (r Reached, err error) {
+		err = scan(&r.Name, &r.Kind)
+		return r, err
+	}, `select name,kind from shield_stand order by kind, name`)
+	if err != nil {
+		return nil, err
+	}
+	for _, r := range who {
+		var at int64
+		err := tx.Row(`select at from shield_reached where epoch=$1 and name=$2 and serial>=$3 order by serial limit 1`, epoch, r.Name, serial).Scan(&at)
+		if store.None(err) {
+			// An epoch begins with all that was in force.
+			err = tx.Row(`select at from shield_reached where epoch>$1 and name=$2 order by epoch, serial limit 1`, epoch, r.Name).Scan(&at)
+		}
+		if store.None(err) {
+			continue
+		}
+		if err != nil {
+			return nil, err
+		}
+		r.At = store.Time(at)
+		out = append(out, r)
+	}
+	slices.SortStableFunc(out, func(a, b Reached) int { return a.At.Compare(b.At) })
+	return out, nil
+}

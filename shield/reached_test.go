@@ -1,0 +1,86 @@
+package shield
+
+import (
+	"net/url"
+	"strings"
+	"testing"
+	"time"
+
+	"bolwerk/internal/copy"
+	"bolwerk/internal/join"
+	"bolwerk/internal/store"
+)
+
+// An edge is known by its questions: where it stands, since when a block is in
+// force there and since when it is gone, and that it has fallen silent.
+func TestWhereABlockIsInForce(t *testing.T) {
+	c := newConsole(t)
+	c.fill()
+	err := c.db.Write(t.Context(), store.Decision, func(tx *store.Tx) error {
+		_, err := tx.Exec(`insert into host(name,role,join_id,key_hash,joined_at,revoked_at,seen_at,seen_head) values('edge-1','edge','j','k',$1,0,0,''),('edge-2','edge','j','k',$1,0,0,''),('edge-out','edge','j','k',$1,1,0,'')`, tx.NowMicros())
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	asks := func(name string) {
+		t.Helper()
+		var epoch, serial int64
+		err := c.db.Read(t.Context(), func(tx *store.Tx) error {
+			return tx.Row(`select epoch,serial from copy_head where copy=$1`, CopyBlocks).Scan(&epoch, &serial)
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		c.Saw(t.Context(), copy.Poll{Host: name, Role: join.Edge, Copy: CopyBlocks, Mark: copy.Mark{Epoch: epoch, Serial: serial}})
+		if err := c.reached(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	stands := func() map[string]string {
+		t.Helper()
+		all, err := c.Stands(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		out := map[string]string{}
+		for _, s := range all {
+			out[s.Name] = s.State
+		}
+		return out
+	}
+	c.clock.Add(2 * time.Second)
+	asks("edge-1")
+	asks("edge-out")
+	if got := stands(); len(got) != 2 || got["edge-1"] != "current" || got["edge-2"] == "current" {
+		t.Errorf("got %v, want edge-1 current, edge-2 not, and nobody else", got)
+	}
+	page := c.get(c.anna, "/block/B-2026-000001")
+	wantText(t, page, "after 2 s in force at edge-1 2026-11-23 14:12 CET")
+	if strings.Contains(text(page), "gone at") {
+		t.Error("a block in force is gone somewhere")
+	}
+	c.clock.Add(time.Minute)
+	c.post(c.anna, "/block/B-2026-000001/withdraw", url.Values{"cause": {"error"}, "reason": {"x"}})
+	if got := stands(); got["edge-1"] != "behind" {
+		t.Errorf("got %v, want edge-1 behind", got)
+	}
+	c.clock.Add(3 * time.Second)
+	asks("edge-1")
+	wantText(t, c.get(c.anna, "/block/B-2026-000001"), "after 3 s gone at edge-1")
+	wantText(t, c.get(c.anna, "/"), "current edge-1 edge")
+	c.clock.Add(10 * time.Minute)
+	wantText(t, c.get(c.anna, "/"), "edge-1 has not asked for 10 min.", "silent edge-1")
+}
+
+func TestNowKnowsTheDay(t *testing.T) {
+	c := newConsole(t)
+	c.fill()
+	n, err := c.Picture(t.Context())
+	if err != nil || n.Blocked != 1 || n.Half != 12*time.Minute+9*time.Second || n.Most != n.Half || n.Suspicious != 4 || n.Malicious+n.Rest != 0 || n.Proposals.N != 1 {
+		t.Errorf("got %+v %v, want one block after 12 min 9 s, four suspicious names that wait, one proposal", n, err)
+	}
+	if n.Restore != "" || n.Full {
+		t.Errorf("got %+v, want nothing wrong", n)
+	}
+}

@@ -1,0 +1,179 @@
+package shield
+
+import (
+	"context"
+	"slices"
+	"time"
+
+	"bolwerk/desk"
+	"bolwerk/internal/store"
+)
+
+// Picture is what the first page shows besides the counts of Today: how long people
+// wait, where what was published is in force, and what is wrong.
+type Picture struct {
+	Malicious  int64     `json:"waiting_malicious"` // cases that wait, by verdict
+	Suspicious int64     `json:"waiting_suspicious"`
+	Rest       int64     `json:"waiting_rest"`
+	Oldest     time.Time `json:"oldest_waiting,omitzero"` // opened first of those that wait
+	Unread     time.Time `json:"oldest_unread,omitzero"`  // received first of those not read
+
+	// Blocked are the blocks of the last 24 hours that came of reports; the times
+	// are from the first report to the block.
+	Blocked  int             `json:"blocked_24h"`
+	Half     time.Duration   `json:"report_to_block_p50"`
+	Most     time.Duration   `json:"report_to_block_p95"`
+	PerHour  []time.Duration `json:"-"` // the middle one of each of the last 24 hours; 0 is none
+	HitHours []int64         `json:"-"` // dns_hits of each of the last 24 hours
+
+	Proposals  desk.Counted `json:"proposals"` // for a second person
+	Stands     []Stand      `json:"stands"`
+	Late       int64        `json:"appeals_late"`
+	Withdrawn  int64        `json:"withdrawn_1h"` // by people
+	Unreadable int64        `json:"unreadable_24h"`
+	Unsent     int64        `json:"answers_failed"`
+	Full       bool         `json:"disk_full"`
+	Restore    string       `json:"restore,omitempty"` // asking or held
+}
+
+// manyBlocks bounds the blocks of a day whose times are looked at: the newest.
+const manyBlocks = 5000
+
+// Picture looks at what waits, and at what is wrong.
+func (s *Shield) Picture(ctx context.Context) (n Picture, err error) {
+	if n.Restore, _, err = s.publish.Restoring(ctx); err != nil {
+		return n, err
+	}
+	n.Full = s.db.OnlyWithdrawals()
+	err = s.db.Read(ctx, func(tx *store.Tx) error {
+		now := tx.Now()
+		day := store.Micros(now.Add(-24 * time.Hour))
+		var oldest, unread int64
+		for _, q := range []struct {
+			sql  string
+			args []any
+			to   []any
+		}{
+			{`select count(*),coalesce(sum(case when priority>=300 then 1 else 0 end),0),coalesce(sum(case when priority>=200 and priority<300 then 1 else 0 end),0),coalesce(min(opened_at),0)
+				from desk_case where capability='shield' and state='waiting'`, nil, []any{&n.Rest, &n.Malicious, &n.Suspicious, &oldest}},
+			{`select coalesce(min(received_at),0) from shield_report where state='received'`, nil, []any{&unread}},
+			{`select count(*) from desk_appeal where state='received' and due_at<$1`, []any{store.Micros(now)}, []any{&n.Late}},
+			{`select count(*) from shield_block where state<>'in_force' and ended_at>$1 and state='withdrawn' and ended_by like 'person:%'`, []any{store.Micros(now.Add(-time.Hour))}, []any{&n.Withdrawn}},
+			{`select count(*) from shield_report where state='unreadable' and received_at>$1`, []any{day}, []any{&n.Unreadable}},
+			{`select count(*) from desk_notice where state='failed' and made_at>$1`, []any{day}, []any{&n.Unsent}},
+		} {
+			if err := tx.Row(q.sql, q.args...).Scan(q.to...); err != nil {
+				return err
+			}
+		}
+		n.Rest -= n.Malicious + n.Suspicious
+		n.Oldest, n.Unread = store.Time(oldest), store.Time(unread)
+		if err := n.times(tx, day); err != nil {
+			return err
+		}
+		if n.Proposals, err = desk.CountProposals(tx); err != nil {
+			return err
+		}
+		n.Stands, err = stands(tx)
+		return err
+	})
+	return n, err
+}
+
+// times reads how long it took from report to block, and the hits of each hour.
+func (n *Picture) times(tx *store.Tx, day int64) error {
+	var took []time.Duration
+	hours := make([][]time.Duration, 24)
+	err := tx.Each(`select made_at,reported_at from shield_block where made_at>$1 and reported_at>0 order by made_at desc limit $2`, []any{day, manyBlocks}, func(scan func(...any) error) error {
+		var made, reported int64
+		if err := scan(&made, &reported); err != nil {
+			return err
+		}
+		d := max(time.Duration(made-reported)*time.Microsecond, 0)
+		took = append(took, d)
+		h := min(int((made-day)/time.Hour.Microseconds()), 23)
+		hours[h] = append(hours[h], d)
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	n.Blocked, n.Half, n.Most = len(took), quantile(took, 50), quantile(took, 95)
+	for _, h := range hours {
+		n.PerHour = append(n.PerHour, quantile(h, 50))
+	}
+	n.HitHours = make([]int64, 24)
+	first := store.Micros(tx.Now().Truncate(time.Hour).Add(-23 * time.Hour))
+	return tx.Each(`select hour,dns from shield_hit_hour where hour>=$1`, []any{first}, func(scan func(...any) error) error {
+		var hour, dns int64
+		err := scan(&hour, &dns)
+		if at := (hour - first) / time.Hour.Microseconds(); err == nil && at >= 0 && at < 24 {
+			n.HitHours[at] = dns
+		}
+		return err
+	})
+}
+
+// quantile is the nearest rank of a hundred; 0 without any.
+func quantile(all []time.Duration, of int) time.Duration {
+	if len(all) == 0 {
+		return 0
+	}
+	slices.Sort(all)
+	return all[(len(all)*of+99)/100-1]
+}
+
+// Alarm is something that is wrong, with the page on which to do something.
+type Alarm struct {
+	Why  string // as whoever noticed it says, where that is more
+	Key  string // text of what is wrong
+	Args []any
+	Help string // text of what to do
+	Link string // where; empty where it is done elsewhere
+	Harm bool   // customers are not protected as wanted
+}
+
+// alarms are what is wrong, the worst first.
+func (n Picture) alarms(now time.Time, t Today, held []HeldOrders) (out []Alarm) {
+	add := func(when, harm bool, key, link string, args ...any) {
+		if when {
+			out = append(out, Alarm{Key: "shield.alarm." + key, Args: args, Help: "shield.alarm." + key + ".do", Link: link, Harm: harm})
+		}
+	}
+	add(n.Full, true, "disk", "")
+	add(n.Restore == "asking" || n.Restore == "held", true, "restore", "")
+	for _, x := range n.Stands {
+		add(x.State == "silent", true, "silent", "/search?q="+x.Name, x.Name, now.Sub(x.At))
+		add(x.State == "behind" && x.Late, true, "behind", "/name", x.Name, now.Sub(x.Behind))
+	}
+	add(!n.Unread.IsZero() && now.Sub(n.Unread) > 5*time.Minute, true, "unread", "", now.Sub(n.Unread))
+	add(n.Late > 0, false, "appeals", "/appeals", n.Late)
+	for _, h := range held {
+		add(true, false, "held", "/orders?state=held&issuer="+h.Issuer, h.Count, h.Issuer)
+		out[len(out)-1].Why = h.Why
+	}
+	for _, l := range t.Lists {
+		if !slices.Contains([]string{"failed", "held"}, l.State) {
+			continue
+		}
+		add(l.State == "failed", false, "list.failed", "#lists", l.Name)
+		add(l.State == "held", false, "list.held", "#lists", l.Name)
+	}
+	add(n.Withdrawn > busyWithdrawals, false, "withdrawn", "/blocks?state=withdrawn", n.Withdrawn)
+	add(n.Unreadable > 0, false, "unreadable", "", n.Unreadable)
+	add(n.Unsent > 0, false, "unsent", "", n.Unsent)
+	slices.SortStableFunc(out, func(a, b Alarm) int { return order(a.Harm) - order(b.Harm) })
+	return out
+}
+
+func order(harm bool) int {
+	if harm {
+		return 0
+	}
+	return 1
+}
+
+// waiting are the cases that come first.
+func (s *Shield) waiting(ctx context.Context, n int) ([]CaseRow, error) {
+	return s.Cases(ctx, desk.CaseFilter{States: []desk.CaseState{desk.Waiting}, Limit: n})
+}
