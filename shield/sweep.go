@@ -220,6 +220,9 @@ func (s *Shield) retain(ctx context.Context) error {
 	if err != nil || s.clock.Suspect() {
 		return err // a key cannot be brought back
 	}
+	if err := s.forgetPublic(ctx); err != nil {
+		return err
+	}
 	_, err = s.vault.Destroy(before)
 	return err
 }

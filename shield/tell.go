@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"bolwerk"
+	"bolwerk/internal/copy"
 	"bolwerk/internal/publish"
 	"bolwerk/internal/store"
 	"bolwerk/shield/door"
@@ -160,3 +161,29 @@ func tallyOf(tx *store.Tx, ref string) (t door.Tally, err error) {
 // to the warning page, and connections by TLS that it ended. A question to the
 // DNS alone is no visit: programs ask too, and ahead of time.
 func (h Hits) visits() int64 { return h.Page + h.TLS }
+
+// forgetPublic takes what is over out of the public copy: receipts at the end of
+// their days, and what they referred to. Who looks has not seen them since.
+func (s *Shield) forgetPublic(ctx context.Context) error {
+	const some, rounds = 500, 40
+	for range rounds {
+		var over []copy.Entry
+		err := s.db.Read(ctx, func(tx *store.Tx) (err error) {
+			over, err = publish.Over(tx, CopyPublic, tx.Now().Add(-time.Hour), some)
+			return err
+		})
+		if err != nil || len(over) == 0 {
+			return err
+		}
+		err = s.db.Write(ctx, store.Intake, func(tx *store.Tx) error {
+			for _, e := range over {
+				s.publish.Append(tx, CopyPublic, copy.Entry{ID: e.ID, Version: e.Version + 1, Removed: true}, nil)
+			}
+			return nil
+		})
+		if err != nil || len(over) < some {
+			return err
+		}
+	}
+	return nil
+}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"strings"
 	"testing"
+	"time"
 
 	"bolwerk"
 	"bolwerk/internal/publish"
@@ -209,5 +210,31 @@ func TestAbout(t *testing.T) {
 		if got := about(n); got != want {
 			t.Errorf("about(%d) = %d, want %d", n, got, want)
 		}
+	}
+}
+
+func TestAReceiptThatIsOverLeavesThePublicCopy(t *testing.T) {
+	c := newShield(t)
+	id := c.report(lure("Package", "https://pay-parcel.example/x"))
+	if r := c.receiptOf(id); r.State == "" {
+		t.Fatal("no receipt")
+	}
+	c.clock.Add(c.cfg.ReceiptDays.Days())
+	if err := c.forgetPublic(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if r := c.receiptOf(id); r.State == "" {
+		t.Error("it went before an hour had passed: a clock may be wrong by that")
+	}
+	c.clock.Add(2 * time.Hour)
+	if err := c.forgetPublic(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if r := c.receiptOf(id); r.State != "" {
+		t.Errorf("it is still there: %+v", r)
+	}
+	h, err := c.publish.Head(t.Context(), CopyPublic)
+	if err != nil || h.Count != 0 {
+		t.Errorf("%d entries in the copy, %v; want none", h.Count, err)
 	}
 }

@@ -6,7 +6,6 @@ import (
 	"net"
 	"path/filepath"
 
-	"bolwerk"
 	"bolwerk/internal/copy"
 	"bolwerk/internal/disk"
 	"bolwerk/internal/handin"
@@ -14,7 +13,6 @@ import (
 	"bolwerk/internal/mail"
 	"bolwerk/internal/openlog"
 	"bolwerk/internal/web"
-	"bolwerk/shield/aid"
 	"bolwerk/shield/door"
 )
 
@@ -107,9 +105,6 @@ func (c Config) door() door.Config {
 	out := door.DefaultConfig()
 	out.Operator, out.OwnNetworks = c.Operator, c.SMTP.OwnNetworks
 	out.Phone, out.Mail, out.Site, out.Partners = c.Warning.Phone, c.Warning.Mail, c.Warning.Site, c.Warning.Partners
-	if to := out.Partners.Of(bolwerk.NL, aid.CardStop); len(to) > 0 {
-		out.CardPhone = to[0].Phone
-	}
 	if len(c.SMTP.Addresses) > 0 {
 		out.ReportAddress = c.SMTP.Addresses[0]
 	}

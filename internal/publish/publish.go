@@ -224,6 +224,14 @@ func (d *Desk) Expire(tx *store.Tx) (int64, error) {
 	return tx.Exec(`delete from copy_batch where at<$1`, store.Micros(tx.Now().Add(-Keep)))
 }
 
+// Over are entries whose time ended before at, the first to end in front.
+func Over(tx *store.Tx, name string, at time.Time, limit int) ([]copy.Entry, error) {
+	return store.List(tx, func(scan func(...any) error) (e copy.Entry, err error) {
+		err = scan(&e.ID, &e.Version)
+		return e, err
+	}, `select id,version from copy_entry where copy=$1 and vuntil>0 and vuntil<$2 order by vuntil limit $3`, name, store.Micros(at), limit)
+}
+
 // NewEpoch begins an epoch above floor for a copy, after a restore: hosts then
 // take the copy anew, and nothing from before counts. The serial goes on from
 // at least serialFloor, because serials of zones made from it never go back.

@@ -16,6 +16,7 @@ create table copy_entry (
   body    text not null,    -- keep case: what is published, as JSON
   primary key (copy, id)
 );
+create index copy_entry_until on copy_entry(copy, vuntil) where vuntil>0;
 create table copy_batch (
   copy   text not null,    -- keep tech: which copy
   epoch  bigint not null,  -- keep tech: of which epoch

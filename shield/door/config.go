@@ -22,9 +22,6 @@ type Config struct {
 	Site  string `toml:"site"`
 	// ReportAddress is where people forward suspicious mails to.
 	ReportAddress mail.Address `toml:"report_address"`
-	// CardPhone is where people block a payment card; empty: the page says to
-	// call the bank.
-	CardPhone string `toml:"card_phone"`
 	// Partners are whom people can call who gave something away.
 	Partners aid.Partners `toml:"-"`
 	// OwnNetworks are not held to the rates below, and their reports say so.
@@ -60,7 +57,7 @@ func (c Config) Validate() error {
 	if c.Operator == "" || len(c.Operator) > 100 {
 		bad("operator: want a name of 1 to 100 octets")
 	}
-	for _, v := range []struct{ key, value string }{{"phone", c.Phone}, {"mail", c.Mail}, {"site", c.Site}, {"card_phone", c.CardPhone}} {
+	for _, v := range []struct{ key, value string }{{"phone", c.Phone}, {"mail", c.Mail}, {"site", c.Site}} {
 		if len(v.value) > 100 || strings.ContainsAny(v.value, "\r\n\x00") {
 			bad("%s: want one line of at most 100 octets", v.key)
 		}

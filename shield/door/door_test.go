@@ -87,7 +87,6 @@ func newSite(t testing.TB, put Put, change func(*Config)) *site {
 	cfg := DefaultConfig()
 	cfg.Operator, cfg.Phone, cfg.Mail = "Polder Net", "+32 2 000 00 00", "help@polder.example"
 	cfg.ReportAddress = mail.MustAddress("suspicious@polder.example")
-	cfg.CardPhone = "078 000 000"
 	if change != nil {
 		change(&cfg)
 	}
