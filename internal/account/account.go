@@ -281,6 +281,22 @@ func (s *Accounts) Disable(ctx context.Context, by bolwerk.Actor, login, reason 
 	})
 }
 
+// Enable lets somebody of a log-in provider come back after Disable: as a
+// viewer, until the groups give a role at the next log-in. An account of our own
+// comes back by Reset.
+func (s *Accounts) Enable(ctx context.Context, by bolwerk.Actor, login, reason string) error {
+	return s.change(ctx, by, login, func(tx *store.Tx, p Person) error {
+		if p.State != Disabled || p.Issuer == "" {
+			return bolwerk.Conflict("%s is not a disabled account of a log-in provider", p.Login)
+		}
+		if _, err := tx.Exec(`update account set state='active', role='viewer', role_since=$1 where id=$2`, tx.NowMicros(), p.ID); err != nil {
+			return err
+		}
+		audit.Append(tx, by, "account.person.enable", p.ID, reason, nil)
+		return nil
+	})
+}
+
 // Reset takes a person's password, passkeys and recovery codes away, ends its sessions and gives the code
 // with which it sets a new one: for who forgot it, and for who comes back after
 // Disable. Because whoever holds the code becomes that person, it may not

@@ -109,6 +109,7 @@ type remote struct {
 	mu     sync.Mutex
 	known  *oidc.Provider // nil until it has answered
 	secret string
+	failed time.Time // when it last did not answer
 }
 
 const (
@@ -145,11 +146,15 @@ func (b bounded) RoundTrip(r *http.Request) (*http.Response, error) {
 func (p *remote) discover(ctx context.Context) (*oidc.Provider, oauth2.Config, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	if p.known == nil && p.now().Sub(p.failed) < awayPause { // a flood of log-ins must not wait for it one by one
+		return nil, oauth2.Config{}, errAway(p.Name, nil)
+	}
 	if p.known == nil {
 		// The provider keeps the context for its keys, so it must outlive the request.
 		known, err := oidc.NewProvider(oidc.ClientContext(context.WithoutCancel(ctx), p.client), p.Issuer)
 		if err != nil {
-			return nil, oauth2.Config{}, bolwerk.WithHint(fmt.Errorf("log-in provider %s: %w: %w", p.Name, err, bolwerk.ErrFull), "try again, or log in with a password")
+			p.failed = p.now()
+			return nil, oauth2.Config{}, errAway(p.Name, err)
 		}
 		if p.ClientSecretFile != "" {
 			b, err := os.ReadFile(p.ClientSecretFile)
@@ -162,6 +167,16 @@ func (p *remote) discover(ctx context.Context) (*oidc.Provider, oauth2.Config, e
 	}
 	return p.known, oauth2.Config{ClientID: p.ClientID, ClientSecret: p.secret, Endpoint: p.known.Endpoint(), RedirectURL: p.redirect,
 		Scopes: append([]string{oidc.ScopeOpenID, "profile", "email"}, p.Scopes...)}, nil
+}
+
+// awayPause is how long a provider that did not answer is not asked again.
+const awayPause = 5 * time.Second
+
+func errAway(name string, err error) error {
+	if err == nil {
+		err = errors.New("it did not answer a moment ago")
+	}
+	return bolwerk.WithHint(fmt.Errorf("log-in provider %s: %w: %w", name, err, bolwerk.ErrFull), "try again, or log in with a password")
 }
 
 // away is what we must know of somebody who is at a provider. It travels sealed

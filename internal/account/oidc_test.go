@@ -7,6 +7,7 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/json"
+	"errors"
 	"html"
 	"math/big"
 	"net/http"
@@ -313,6 +314,22 @@ func TestAProviderTakesNoAccountOver(t *testing.T) {
 	}
 	if w, session := p.come(t, nil); w.Code != 403 || session != "" {
 		t.Errorf("disabled: got %d", w.Code)
+	}
+	login := ""
+	all, err := p.List(t.Context())
+	for _, x := range all {
+		if x.State == Disabled {
+			login = x.Login
+		}
+	}
+	if err := errors.Join(err, p.Enable(t.Context(), boss.Actor(), login, "came back")); err != nil {
+		t.Fatal(err)
+	}
+	if w, session := p.come(t, nil); w.Code != 303 || p.who(t, session).Login != login {
+		t.Errorf("enabled again: got %d", w.Code)
+	}
+	if err := p.Enable(t.Context(), bolwerk.Socket(), "boss", "x"); !errors.Is(err, bolwerk.ErrConflict) {
+		t.Errorf("an account of our own: %v", err)
 	}
 	if _, err := p.accounts.Login(t.Context(), "boss-", bolwerk.NewSecret(""), here); err == nil {
 		t.Error("an account of a provider has an empty password")

@@ -93,6 +93,7 @@ func (s *Pages) Routes(mux *http.ServeMux) {
 	admin("POST /people/{login}/role", s.setRole)
 	admin("POST /people/{login}/reset", s.reset)
 	admin("POST /people/{login}/disable", s.disable)
+	admin("POST /people/{login}/enable", s.enable)
 	admin("POST /people/{login}/tokens/{id}/revoke", s.revokeOthersToken)
 }
 
@@ -315,7 +316,7 @@ func (s *Pages) accountPage(w http.ResponseWriter, r *http.Request, me Person) e
 // done is what the page before says has happened.
 func done(r *http.Request) string {
 	d := r.URL.Query().Get("done")
-	if slices.Contains([]string{"password", "token", "session", "role", "disabled", "passkey", "unkeyed", "mail", "proposed", "dropped"}, d) {
+	if slices.Contains([]string{"password", "token", "session", "role", "disabled", "passkey", "unkeyed", "mail", "proposed", "dropped", "enabled"}, d) {
 		return "account.done." + d
 	}
 	return ""

@@ -417,3 +417,40 @@ func TestRecoveryIsGuessedAsSlowlyAsAPassword(t *testing.T) {
 		t.Errorf("got %d", w.Code)
 	}
 }
+
+// FuzzPasskeyAnswer holds that no answer but the passkey's own lets in, whatever
+// a browser sends.
+func FuzzPasskeyAnswer(f *testing.F) {
+	for _, s := range []string{"", "{}", `{"id":"AA","rawId":"AA","type":"public-key","response":{}}`,
+		`{"id":"AA","rawId":"AA","type":"public-key","response":{"clientDataJSON":"e30","authenticatorData":"AA","signature":"AA","userHandle":"AA"}}`,
+		`{"id":"AA","rawId":"AA","type":"public-key","response":{"clientDataJSON":"e30","attestationObject":"o2NmbXRkbm9uZWdhdHRTdG10oGhhdXRoRGF0YUA"}}`} {
+		f.Add(s, s)
+	}
+	f.Fuzz(func(t *testing.T, question, answer string) {
+		d := open(t)
+		anna := d.person(t, "anna", Analyst)
+		k, me := d.keys(), d.me(t, d.in(t, anna))
+		q, err := k.askLogin()
+		if err != nil {
+			t.Fatal(err)
+		}
+		n, err := k.askNew(t.Context(), me)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, asked := range []string{question, q.Asked} {
+			if _, err := k.login(t.Context(), asked, answer, here); err == nil {
+				t.Errorf("%q lets in", answer)
+			}
+		}
+		if err := k.add(t.Context(), me, "x", n.Asked, answer); err == nil {
+			t.Errorf("%q is a passkey", answer)
+		}
+		if to := d.keepHeld(t.Context(), anna.ID, question); to != "" {
+			t.Errorf("%q leads to %q", question, to)
+		}
+		if a, err := d.openAway(question); err == nil {
+			t.Errorf("%q is %+v", question, a)
+		}
+	})
+}

@@ -151,6 +151,14 @@ func (s *Pages) disable(w http.ResponseWriter, r *http.Request, me Person) error
 	return s.changed(w, r, me, "disable", "disabled", err)
 }
 
+func (s *Pages) enable(w http.ResponseWriter, r *http.Request, me Person) error {
+	reason, err := s.reason(r)
+	if err == nil {
+		err = s.accounts.Enable(r.Context(), me.Actor(), r.PathValue("login"), reason)
+	}
+	return s.changed(w, r, me, "enable", "enabled", err)
+}
+
 func (s *Pages) reset(w http.ResponseWriter, r *http.Request, me Person) error {
 	reason, err := s.reason(r)
 	var code bolwerk.Token

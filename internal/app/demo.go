@@ -168,8 +168,14 @@ func demoLife(ctx context.Context, o DemoOptions, cfg Config, env Env, w demo.Wo
 	}
 	links := map[string]string{}
 	for _, a := range w.Accounts {
-		if _, err := d.accounts.Seed(ctx, a.Login, account.Role(a.Role), password, a.MadeAt); err != nil {
+		p, err := d.accounts.Seed(ctx, a.Login, account.Role(a.Role), password, a.MadeAt)
+		if err != nil {
 			return err
+		}
+		if a.Login == demo.Approver && p.Mail == "" { // is told what waits: see Sent mail
+			if err := d.accounts.SetMail(ctx, p, a.Login+"@bolwerk.example"); err != nil {
+				return err
+			}
 		}
 		code, err := d.accounts.LoginLink(ctx, bolwerk.Task("demo"), a.Login)
 		if err != nil {
