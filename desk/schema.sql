@@ -84,6 +84,7 @@ create table desk_notice (
 );
 create index desk_notice_sealed on desk_notice(made_at) where to_sealed is not null;
 create unique index desk_notice_once on desk_notice(kind, ref);
+create index desk_notice_failed on desk_notice(made_at) where state='failed';
 create index desk_notice_sent on desk_notice(kind, sent_at);
 create table desk_notice_day (
   mark text not null,    -- keep reply: keyed hash of the address

@@ -86,10 +86,8 @@ func (f QueueFilter) where(now time.Time, args []any) (string, []any) {
 		args = append(args, arg)
 		b.WriteString(" and " + strings.ReplaceAll(sql, "?", fmt.Sprintf("$%d", len(args))))
 	}
-	if f.Query != "" && f.few == nil {
-		and(`(c.subject like ? escape '\'`, "%"+desk.EscapeLike(asStored(f.Query))+"%")
-		args = append(args, strings.ToUpper(f.Query))
-		fmt.Fprintf(&b, " or c.ref=$%d)", len(args))
+	if f.Query != "" && f.few == nil { // a number is no part of many names: searchNames has found it
+		and(`c.subject like ? escape '\'`, "%"+desk.EscapeLike(asStored(f.Query))+"%")
 	}
 	if f.Verdict != "" {
 		and("s.verdict=?", f.Verdict)
@@ -118,6 +116,11 @@ func (f QueueFilter) where(now time.Time, args []any) (string, []any) {
 		and("s.first_seen>?", store.Micros(now.Add(-ages[f.Age])))
 	}
 	return b.String(), args
+}
+
+// ofShield says that f asks for what only shield_case has.
+func (f QueueFilter) ofShield() bool {
+	return f.Verdict != "" || f.Brand != "" || f.Campaign != "" || f.Channel != "" || f.Scope != "" || f.Age != ""
 }
 
 func (f QueueFilter) states() []desk.CaseState { return queueStates[cmp.Or(f.State, "open")] }
@@ -277,7 +280,11 @@ func (f QueueFilter) count(tx *store.Tx, state desk.CaseState, since time.Time, 
 		return min(int64(len(some)), most), err
 	}
 	where, args := f.where(tx.Now(), []any{Name, string(state), max(store.Micros(since), 0), most})
-	err = tx.Row(`select count(*) from (select 1 from desk_case c join shield_case s on s.id=c.id where c.capability=$1 and c.state=$2 and c.opened_at>$3`+where+` limit $4) x`, args...).Scan(&n)
+	join := ""
+	if f.ofShield() {
+		join = " join shield_case s on s.id=c.id"
+	}
+	err = tx.Row(`select count(*) from (select 1 from desk_case c`+join+` where c.capability=$1 and c.state=$2 and c.opened_at>$3`+where+` limit $4) x`, args...).Scan(&n)
 	return n, err
 }
 

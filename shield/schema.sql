@@ -169,7 +169,7 @@ create index shield_block_until on shield_block(valid_until) where state='in_for
 create index shield_block_case on shield_block(case_id);
 create index shield_block_made on shield_block(made_at, reported_at);
 create index shield_block_gone on shield_block(ended_at) where state<>'in_force';
-create index shield_block_list on shield_block(pass, state, id, name);
+create index shield_block_list on shield_block(pass, state, id, name, order_id);
 create index shield_block_ended on shield_block(ended_by, ended_at) where state<>'in_force';
 create table shield_stand (
   name   text primary key, -- keep tech: which edge or resolver
