@@ -32,6 +32,7 @@ func (s *Shield) CountBlocks(ctx context.Context, f BlockFilter) (all desk.Count
 	states := f.states()
 	err = s.db.Read(ctx, func(tx *store.Tx) error {
 		if f.Query != "" {
+			f.After, f.Limit = "", 0
 			few, ok, err := s.searchBlocks(tx, f)
 			if err == nil && !ok {
 				all, err = searched(tx, "shield_block", len(states), func(i int) desk.Where { return f.in(states[i]) })
@@ -59,6 +60,7 @@ func (s *Shield) CountOrders(ctx context.Context, f desk.OrderFilter) (n desk.Co
 			n, err = desk.CountOrders(tx, f)
 			return err
 		}
+		f.After, f.Limit = "", 0
 		few, ok, err := s.searchOrders(tx, f)
 		if err == nil && !ok {
 			states := f.Every()

@@ -172,9 +172,13 @@ func (s *Shield) warm(ctx context.Context) error {
 	return nil
 }
 
-// among reads rows whose ids a search found, and keeps those that are wanted.
-func among[T any](tx *store.Tx, ids []string, read func(scan func(...any) error) (T, error), query string, keep func(T) bool) (out []T, err error) {
+// among reads rows whose ids a search found, newest first, and keeps those that
+// are wanted, until there are enough of them; 0 is all.
+func among[T any](tx *store.Tx, ids []string, enough int, read func(scan func(...any) error) (T, error), query string, keep func(T) bool) (out []T, err error) {
 	for part := range slices.Chunk(ids, rowsPerQuery) {
+		if enough > 0 && len(out) >= enough {
+			break
+		}
 		places, args := idsOf(part)
 		err := tx.Each(query+` where id in (`+places+`)`, args, func(scan func(...any) error) error {
 			row, err := read(scan)
@@ -197,6 +201,18 @@ func cut[T any](all []T, id func(T) string, after string, limit int) []T {
 		all = all[at+1:]
 	}
 	return all[:min(len(all), limit)]
+}
+
+// behind leaves of ids, newest first, those behind one of them; "" leaves all.
+func behind(ids []string, after string) []string {
+	if after == "" {
+		return ids
+	}
+	at, found := slices.BinarySearchFunc(ids, after, func(id, after string) int { return strings.Compare(after, id) })
+	if found {
+		at++
+	}
+	return ids[at:]
 }
 
 // newest puts rows in the order of their ids, newest first, and cuts out the page

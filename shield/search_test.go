@@ -185,3 +185,47 @@ func TestCampaignPage(t *testing.T) {
 		t.Errorf("its names as a file: %s", w.Body)
 	}
 }
+
+func TestBehind(t *testing.T) {
+	ids := []string{"e", "c", "b"}
+	for after, want := range map[string]string{"": "ecb", "e": "cb", "d": "cb", "b": "", "a": "", "f": "ecb"} {
+		if got := strings.Join(behind(ids, after), ""); got != want {
+			t.Errorf("behind %q: got %q, want %q", after, got, want)
+		}
+	}
+}
+
+// Blocks and orders are searched page by page as they are listed.
+func TestSearchedListsHaveTheirPages(t *testing.T) {
+	c := newConsole(t)
+	for i := range 120 {
+		if err := c.db.Write(t.Context(), store.Decision, func(tx *store.Tx) error {
+			_, err := tx.Exec(`insert into desk_order(id,ref,issuer,external,version,action,subject,scope,ground,valid_from,valid_until,state,reason,object,received_at,changed_at)
+				values($1,$2,'cert',$3,1,'block',$4,'host','',0,0,$5,'','',0,0)`, fmt.Sprintf("%08x-0000-7000-8000-000000000000", 16+i), fmt.Sprint("O-", i), fmt.Sprint(i), fmt.Sprintf("n%d.found.example", i), []string{"held", "in_force"}[i%2])
+			return err
+		}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for state, want := range map[string]int{"": 120, "held": 60} {
+		seen := map[string]bool{}
+		f := desk.OrderFilter{Query: "found", State: state, Limit: 25}
+		for {
+			rows, err := c.Orders(t.Context(), f)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, o := range rows {
+				seen[o.Ref] = true
+				f.After = o.ID
+			}
+			if len(rows) < f.Limit {
+				break
+			}
+		}
+		n, err := c.CountOrders(t.Context(), f)
+		if len(seen) != want || err != nil || n.N != int64(want) {
+			t.Errorf("state %q: got %d on all pages, counted %+v %v, want %d", state, len(seen), n, err, want)
+		}
+	}
+}

@@ -153,7 +153,7 @@ func (s *Shield) searchCases(tx *store.Tx, f desk.CaseFilter) ([]desk.Case, bool
 		return nil, false, err
 	}
 	states := f.Every()
-	all, err := among(tx, ids, desk.ReadCase, `select `+desk.CaseColumns+` from desk_case`, func(c desk.Case) bool { return slices.Contains(states, c.State) })
+	all, err := among(tx, ids, 0, desk.ReadCase, `select `+desk.CaseColumns+` from desk_case`, func(c desk.Case) bool { return slices.Contains(states, c.State) })
 	return all, true, err
 }
 
@@ -294,7 +294,8 @@ func (s *Shield) Blocks(ctx context.Context, f BlockFilter) (out []Block, err er
 	return out, err
 }
 
-// searchBlocks gives all blocks that f searches for, where they are few.
+// searchBlocks gives the newest blocks that f searches for, at least f.Limit of
+// them where that is set, where all of them are few.
 func (s *Shield) searchBlocks(tx *store.Tx, f BlockFilter) ([]Block, bool, error) {
 	if f.Query == "" {
 		return nil, false, nil
@@ -303,7 +304,7 @@ func (s *Shield) searchBlocks(tx *store.Tx, f BlockFilter) ([]Block, bool, error
 	if err != nil || !few {
 		return nil, false, err
 	}
-	all, err := among(tx, ids, readBlock, `select `+blockColumns+` from shield_block`, func(b Block) bool { return b.Pass == f.Pass && (f.State == "" || b.State == f.State) })
+	all, err := among(tx, behind(ids, f.After), f.Limit, readBlock, `select `+blockColumns+` from shield_block`, func(b Block) bool { return b.Pass == f.Pass && (f.State == "" || b.State == f.State) })
 	return all, true, err
 }
 
@@ -443,7 +444,8 @@ func (s *Shield) Orders(ctx context.Context, f desk.OrderFilter) (out []desk.Ord
 	return out, err
 }
 
-// searchOrders gives all orders that f searches for, where they are few.
+// searchOrders gives the newest orders that f searches for, at least f.Limit of
+// them where that is set, where all of them are few.
 func (s *Shield) searchOrders(tx *store.Tx, f desk.OrderFilter) ([]desk.Order, bool, error) {
 	if f.Query == "" {
 		return nil, false, nil
@@ -453,7 +455,7 @@ func (s *Shield) searchOrders(tx *store.Tx, f desk.OrderFilter) ([]desk.Order, b
 		return nil, false, err
 	}
 	states := f.Every()
-	all, err := among(tx, ids, desk.ReadOrder, `select `+desk.OrderColumns+` from desk_order`, func(o desk.Order) bool {
+	all, err := among(tx, behind(ids, f.After), f.Limit, desk.ReadOrder, `select `+desk.OrderColumns+` from desk_order`, func(o desk.Order) bool {
 		return slices.Contains(states, o.State) && (f.Issuer == "" || o.Issuer == f.Issuer)
 	})
 	return all, true, err
