@@ -176,15 +176,47 @@ func (f QueueFilter) list(tx *store.Tx, states []desk.CaseState, after *place, l
 	return out[:min(len(out), limit)], nil
 }
 
-// listFew is list where a search found few names: each is looked up.
+// listFew is list where a search found few names: each is looked up, and what
+// the page has is read.
 func (f QueueFilter) listFew(tx *store.Tx, states []desk.CaseState, after *place, limit int) (out []CaseRow, err error) {
+	all, err := f.placesOfFew(tx, states)
+	if err != nil {
+		return nil, err
+	}
+	if after != nil {
+		all = slices.DeleteFunc(all, func(p place) bool { return after.compare(p) >= 0 })
+	}
+	var ids []string
+	for _, p := range all[:min(len(all), limit)] {
+		ids = append(ids, p.id)
+	}
+	for part := range slices.Chunk(ids, rowsPerQuery) {
+		places, args := idsOf(part)
+		some, err := store.List(tx, readCaseRow, `select `+queueColumns+` from desk_case c join shield_case s on s.id=c.id where c.id in (`+places+`)`, args...)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, some...)
+	}
+	slices.SortFunc(out, func(a, b CaseRow) int { return placeOf(a.Case).compare(placeOf(b.Case)) })
+	return out, nil
+}
+
+// placesOfFew says where in the queue stands what matches of the few.
+func (f QueueFilter) placesOfFew(tx *store.Tx, states []desk.CaseState) (out []place, err error) {
+	join := ""
+	if f.ofShield() {
+		join = " join shield_case s on s.id=c.id"
+	}
 	for part := range slices.Chunk(f.few, rowsPerQuery) {
 		places, args := idsOf(part)
 		where, args := f.where(tx.Now(), args)
-		err := tx.Each(`select `+queueColumns+` from desk_case c join shield_case s on s.id=c.id where c.id in (`+places+`)`+where, args, func(scan func(...any) error) error {
-			r, err := readCaseRow(scan)
-			if err == nil && slices.Contains(states, r.State) && (after == nil || after.compare(placeOf(r.Case)) < 0) {
-				out = append(out, r)
+		err := tx.Each(`select c.id,c.state,c.priority,c.opened_at from desk_case c`+join+` where c.id in (`+places+`)`+where, args, func(scan func(...any) error) error {
+			var p place
+			var state desk.CaseState
+			err := scan(&p.id, &state, &p.priority, &p.opened)
+			if err == nil && slices.Contains(states, state) {
+				out = append(out, p)
 			}
 			return err
 		})
@@ -192,8 +224,8 @@ func (f QueueFilter) listFew(tx *store.Tx, states []desk.CaseState, after *place
 			return nil, err
 		}
 	}
-	slices.SortFunc(out, func(a, b CaseRow) int { return placeOf(a.Case).compare(placeOf(b.Case)) })
-	return out[:min(len(out), limit)], nil
+	slices.SortFunc(out, place.compare)
+	return out, nil
 }
 
 // searchNames looks for the cases that have f's text in their name or as their
@@ -245,7 +277,7 @@ func (s *Shield) CountQueue(ctx context.Context, f QueueFilter) (all desk.Counte
 			return err
 		}
 		if f.few != nil {
-			some, err := f.list(tx, f.states(), nil, fewNames+1)
+			some, err := f.placesOfFew(tx, f.states())
 			all.N = int64(len(some))
 			return err
 		}
@@ -275,8 +307,8 @@ func (s *Shield) CountQueue(ctx context.Context, f QueueFilter) (all desk.Counte
 // count counts what matches in one state and was opened after since, up to most.
 func (f QueueFilter) count(tx *store.Tx, state desk.CaseState, since time.Time, most int64) (n int64, err error) {
 	if f.few != nil {
-		some, err := f.list(tx, []desk.CaseState{state}, nil, fewNames+1)
-		some = slices.DeleteFunc(some, func(r CaseRow) bool { return !r.OpenedAt.After(since) })
+		some, err := f.placesOfFew(tx, []desk.CaseState{state})
+		some = slices.DeleteFunc(some, func(p place) bool { return p.opened <= max(store.Micros(since), 0) })
 		return min(int64(len(some)), most), err
 	}
 	where, args := f.where(tx.Now(), []any{Name, string(state), max(store.Micros(since), 0), most})
