@@ -31,7 +31,7 @@ const (
 )
 
 var nameQueries = [nameKinds]string{
-	caseNames:  `select id,subject from desk_case where capability='shield' and id>$1 order by id limit $2`,
+	caseNames:  `select id,case when capability='shield' then subject else '' end from desk_case where id>$1 order by id limit $2`, // by the primary key: by capability all would be read
 	blockNames: `select id,name from shield_block where id>$1 order by id limit $2`,
 	orderNames: `select id,subject from desk_order where id>$1 order by id limit $2`,
 }
