@@ -68,6 +68,7 @@ func (a *API) Routes(mux *http.ServeMux) {
 	a.appeals(api)
 	a.picture(api)
 	a.transparency(api)
+	a.figures(api)
 	delete(api.OpenAPI().Components.Schemas.Map(), "ErrorModel") // huma's own; ours is Problem
 	spec, err := json.Marshal(api.OpenAPI())
 	if err != nil {

@@ -97,7 +97,8 @@ func loopback(host string) bool {
 	return host == "localhost" || err == nil && a.IsLoopback()
 }
 
-// call does one request and decodes the answer into out, which may be nil.
+// call does one request and decodes the answer into out, which may be nil; a
+// *[]byte takes it as it is.
 // A refusal of the server is an error of one of our kinds, with its hint.
 func (c *Client) call(ctx context.Context, method, path string, query url.Values, in, out any) error {
 	var body io.Reader
@@ -138,10 +139,20 @@ func (c *Client) call(ctx context.Context, method, path string, query url.Values
 	if out == nil {
 		return nil
 	}
+	if raw, ok := out.(*[]byte); ok {
+		*raw = b
+		return nil
+	}
 	if err := json.Unmarshal(b, out); err != nil {
 		return bolwerk.WithHint(fmt.Errorf("%s gave an answer that is none of the API's", c.server), "is --server the address of a desk?")
 	}
 	return nil
+}
+
+// raw gets what is not JSON, such as a report.
+func (c *Client) raw(ctx context.Context, path string, query url.Values) (b []byte, err error) {
+	err = c.call(ctx, http.MethodGet, path, query, nil, &b)
+	return b, err
 }
 
 func (c *Client) unreached(ctx context.Context, err error) error {

@@ -60,6 +60,9 @@ type Config struct {
 	Canary bolwerk.Domain `toml:"canary"`
 	// Issuers are authorities whose orders are carried out.
 	Issuers []Issuer `toml:"issuer"`
+	// Chromium is the path of the browser that makes PDFs of reports; empty is
+	// the one that is found in PATH, where one is installed.
+	Chromium string `toml:"chromium"`
 }
 
 // DefaultConfig is good enough for a first run.

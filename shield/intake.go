@@ -128,6 +128,9 @@ func (s *Shield) receiveHits(ctx context.Context, host string, body []byte) erro
 			}
 		}
 		tx.After(func() { s.touch(h.Counts) })
+		if err := reopen(tx, h.Bucket); err != nil {
+			return err
+		}
 		return sumHits(tx, h.Bucket, all, of)
 	})
 }

@@ -14,6 +14,7 @@ import (
 
 	"bolwerk"
 	"bolwerk/internal/account"
+	"bolwerk/internal/chromium"
 	"bolwerk/internal/mail"
 	"bolwerk/internal/store"
 	"bolwerk/internal/web"
@@ -40,6 +41,7 @@ func Places() []web.Place {
 		{Path: "/blocks", Text: "shield.blocks", Also: []string{"/block", "/block-a-name", "/exempt"}},
 		{Path: "/orders", Text: "shield.orders"},
 		{Path: "/name", Text: "shield.name"},
+		{Path: "/figures", Text: "figures.title"},
 		{Path: "/audit", Text: "shield.audit"},
 	}
 }
@@ -61,9 +63,14 @@ type Pages struct {
 	open   presence // who has which case open
 }
 
-// NewPages reads the templates. outbox is nil where sent mails are not shown.
+// NewPages reads the templates, and gives s the look that its reports have.
+// outbox is nil where sent mails are not shown.
 func NewPages(s *Shield, frame *web.Frame, outbox Outbox) (*Pages, error) {
 	p, err := frame.Pages(fs.FS(pageFiles), "pages")
+	if err != nil {
+		return nil, err
+	}
+	s.reports, err = newReports(frame, chromium.Printer{Path: s.cfg.Chromium})
 	return &Pages{s: s, frame: frame, pages: p, outbox: outbox}, err
 }
 
@@ -121,6 +128,8 @@ func (p *Pages) Routes(mux *http.ServeMux, door *account.Door) {
 	decide("/proposal/{id}/decline", p.decline)
 	look("/search", p.search)
 	look("/audit", p.audit)
+	look("/figures", p.figuresPage)
+	look("/figures/report", p.figuresReport)
 	if p.outbox != nil {
 		look("/mail", p.mail)
 	}

@@ -25,6 +25,7 @@ import (
 	"bolwerk/internal/store"
 	"bolwerk/internal/web"
 	"bolwerk/shield/edge"
+	"bolwerk/shield/figures"
 )
 
 var update = flag.Bool("update", false, "rewrite the golden files")
@@ -57,8 +58,12 @@ func newConsole(t *testing.T) *console {
 	}
 	cfg := web.DefaultConfig()
 	cfg.URL, cfg.Languages, cfg.Brand.Name = "http://console.harbour.example", []bolwerk.Lang{bolwerk.EN, bolwerk.NL, bolwerk.FR, bolwerk.DE}, "Harbour Telecom"
+	told, err := figures.Texts()
+	if err != nil {
+		t.Fatal(err)
+	}
 	frame, err := web.New(web.Site{Name: "console", Config: cfg, Console: true, Search: "/search", Places: append(Places(), OutboxPlace()), Who: account.Who,
-		Texts: []*web.Texts{people, own}, Clock: c.clock, Log: slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelError})), Metrics: m})
+		Texts: []*web.Texts{people, own, told}, Clock: c.clock, Log: slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelError})), Metrics: m})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -21,6 +21,7 @@ import (
 	"bolwerk/internal/vault"
 	"bolwerk/internal/web"
 	"bolwerk/shield"
+	"bolwerk/shield/figures"
 )
 
 // host is the name under which the console answers.
@@ -72,7 +73,11 @@ func newSite(ctx context.Context, db *store.DB, dir string, c clock.Clock) (*sit
 	}
 	wc := web.DefaultConfig()
 	wc.URL, wc.Brand.Name = "http://"+host, cfg.Operator
-	frame, err := web.New(web.Site{Name: "console", Config: wc, Console: true, Search: "/search", Places: shield.Places(), Who: account.Who, Texts: []*web.Texts{people, own}, Clock: c, Log: log, Metrics: m})
+	told, err := figures.Texts()
+	if err != nil {
+		return nil, err
+	}
+	frame, err := web.New(web.Site{Name: "console", Config: wc, Console: true, Search: "/search", Places: shield.Places(), Who: account.Who, Texts: []*web.Texts{people, own, told}, Clock: c, Log: log, Metrics: m})
 	if err != nil {
 		return nil, err
 	}

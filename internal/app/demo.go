@@ -207,6 +207,11 @@ func demoLife(ctx context.Context, o DemoOptions, cfg Config, env Env, w demo.Wo
 	var wg sync.WaitGroup
 	wg.Go(func() { demoReports(ctx, env, w, d) })
 	wg.Go(func() {
+		if err := d.demoHistory(ctx, w); err != nil && ctx.Err() == nil {
+			env.Log.Error("invented history", "err", err)
+		}
+	})
+	wg.Go(func() {
 		v := demo.Visitors{DNS: f.DNS, Page: f.Warning, TLS: f.TLS, Names: d.demoBlocked, Log: env.Log}
 		if err := v.Run(ctx); err != nil && ctx.Err() == nil {
 			env.Log.Error("invented visitors", "err", err)
@@ -242,6 +247,23 @@ func demoReports(ctx context.Context, env Env, w demo.World, d *Desk) {
 			env.Log.Error("invented report not taken", "report", r.ID, "err", err)
 		}
 	}
+}
+
+// demoHistory gives the figures two invented years, the newest months first. It
+// is written a month at a time, so that nothing waits behind it.
+func (d *Desk) demoHistory(ctx context.Context, w demo.World) error {
+	var days []shield.InventedDay
+	for _, h := range w.History() {
+		days = append(days, shield.InventedDay(h))
+	}
+	for len(days) > 0 {
+		n := max(len(days)-30, 0)
+		if err := d.shield.Invent(ctx, days[n:]); err != nil {
+			return err
+		}
+		days = days[:n]
+	}
+	return nil
 }
 
 // demoBlocked are names of our own blocks in force, for the visitors.

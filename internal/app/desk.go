@@ -37,6 +37,7 @@ import (
 	"bolwerk/internal/vault"
 	"bolwerk/internal/web"
 	"bolwerk/shield"
+	"bolwerk/shield/figures"
 	"bolwerk/shield/reading"
 )
 
@@ -241,8 +242,12 @@ func (d *Desk) buildConsole(reg prometheus.Registerer) error {
 	if d.cfg.Mail.Outbox != "" {
 		places = append(places, shield.OutboxPlace())
 	}
+	figureWords, err := figures.Texts()
+	if err != nil {
+		return err
+	}
 	frame, err := web.New(web.Site{Name: "console", Config: d.cfg.Console.Config, Console: true, Search: "/search", Places: places, Who: account.Who,
-		Texts: []*web.Texts{words, shieldWords}, Clock: d.env.Clock, Log: d.env.Log, Metrics: metrics})
+		Texts: []*web.Texts{words, shieldWords, figureWords}, Clock: d.env.Clock, Log: d.env.Log, Metrics: metrics})
 	if err != nil {
 		return err
 	}

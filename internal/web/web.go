@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"bolwerk"
+	"bolwerk/internal/brand"
 	"bolwerk/internal/clock"
 )
 
@@ -155,6 +156,9 @@ func (f *Frame) Texts() *Texts { return f.texts }
 
 // Zone is where times are told.
 func (f *Frame) Zone() *time.Location { return f.zone }
+
+// OwnBrand is the operator's own name and look, whatever name a request came by.
+func (f *Frame) OwnBrand() brand.Brand { return f.site.Config.Brand }
 
 // Clock is the clock of the site.
 func (f *Frame) Clock() clock.Clock { return f.site.Clock }
