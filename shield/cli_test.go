@@ -22,12 +22,13 @@ import (
 
 // verbs is the shield's part of the grammar.
 type verbs struct {
-	Case   shield.CaseCmd   `cmd:""`
-	Block  shield.BlockCmd  `cmd:""`
-	Exempt shield.ExemptCmd `cmd:""`
-	Order  shield.OrderCmd  `cmd:""`
-	Appeal shield.AppealCmd `cmd:""`
-	Report shield.ReportCmd `cmd:""`
+	Case    shield.CaseCmd    `cmd:""`
+	Block   shield.BlockCmd   `cmd:""`
+	Exempt  shield.ExemptCmd  `cmd:""`
+	Order   shield.OrderCmd   `cmd:""`
+	Appeal  shield.AppealCmd  `cmd:""`
+	Report  shield.ReportCmd  `cmd:""`
+	Figures shield.FiguresCmd `cmd:""`
 }
 
 // command runs one command line.
@@ -75,6 +76,25 @@ func listed(v map[string]any) (all []map[string]any) {
 		all = append(all, i.(map[string]any))
 	}
 	return all
+}
+
+func TestFiguresByCommand(t *testing.T) {
+	d := newAPIDesk(t)
+	ann := d.tokenFile("ann", account.Read)
+	if v := d.ok(ann, "figures", "--year", "2025"); v["from"] != "2025-01-01" || len(v["figures"].([]any)) < 10 {
+		t.Errorf("the year is %v", v)
+	}
+	at := []string{"--server", d.server.URL, "--token-file", ann}
+	for _, c := range []struct{ args, want string }{{"figures", "0 prevented visits, 0 campaigns (0 before)"}, {"figures --month 2026-02 --csv", "reports,,,2026-02-01,2026-02-28,0,2025-02-01,2025-02-28,0"}} {
+		if out, _, err := command(t, "", append(strings.Fields(c.args), at...)...); err != nil || !strings.Contains(out, c.want) {
+			t.Errorf("%s: %v\n%s", c.args, err, out)
+		}
+	}
+	for _, args := range []string{"figures --from 2026-02-02 --to 2026-02-01", "figures --year 26", "figures report --out " + filepath.Join(d.dir, "report.doc"), "figures report --out " + ann + " --year 2025"} {
+		if out, _, err := command(t, "", append(strings.Fields(args), at...)...); err == nil {
+			t.Errorf("%s is done: %s", args, out)
+		}
+	}
 }
 
 func TestCommandsDriveTheDesk(t *testing.T) {

@@ -43,7 +43,7 @@ func (b Bars) SVG() template.HTML {
 	}
 	label = min(label, width*0.42)
 	left := label + 8
-	room := max(width-left-told-8, 40)
+	room := max(width-left-told*1.15-8, 40) // what is told is bold
 	most := 0.0
 	for _, v := range all {
 		if v.drawn() {

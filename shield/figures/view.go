@@ -35,6 +35,7 @@ type View struct {
 	Sections []Section
 	Clocks   ClockView
 
+	unit  string // of the steps of time
 	words func(key string) string
 }
 
@@ -87,7 +88,7 @@ const maxBars = 12
 // NewView tells a document in a language. t holds the texts
 // of Texts; now is the present, so that what is to come is not drawn.
 func NewView(t *web.Texts, lang bolwerk.Lang, d Document, now time.Time) View {
-	w := &viewer{t, lang, d, now, View{words: func(key string) string { return t.T(lang, key) }, Now: span(d.From, d.To), Before: span(d.BeforeFrom, d.BeforeTo)}}
+	w := &viewer{t, lang, d, now, View{unit: d.Unit, words: func(key string) string { return t.T(lang, key) }, Now: span(d.From, d.To), Before: span(d.BeforeFrom, d.BeforeTo)}}
 	w.v.Headline = w.t("headline", w.cell(d.Figure(Visits).Now), w.cell(d.Figure(Campaigns).Now), w.cell(d.Figure(Campaigns).Before), w.v.Before)
 	if d.Invented {
 		w.v.Invented = w.t("invented")
@@ -287,7 +288,7 @@ func (w *viewer) clocks() {
 		}
 		half := chart.Line{Name: "p50"}
 		most := chart.Line{Name: "p95"}
-		pic := chart.Lines{About: chart.About{ID: "c-clock", Title: w.t(k.Key)}, Axis: func(n float64) string { return w.took(int64(n)) }}
+		pic := chart.Lines{About: chart.About{ID: "c-clock", Title: w.t(k.Key)}, Axis: func(n float64) string { return w.took(int64(n * 60)) }} // in minutes: round marks
 		c.Chart.Title = w.t(k.Key)
 		for i, key := range w.d.Steps() {
 			if i >= len(k.Steps) || w.toCome(key) {
@@ -296,8 +297,8 @@ func (w *viewer) clocks() {
 			t := k.Steps[i]
 			p50, p95 := times(t)
 			pic.Steps = append(pic.Steps, w.step(key))
-			half.Points = append(half.Points, chart.Value{N: float64(t.P50), Text: p50, None: !t.Known})
-			most.Points = append(most.Points, chart.Value{N: float64(t.P95), Text: p95, None: !t.Known})
+			half.Points = append(half.Points, chart.Value{N: float64(t.P50) / 60, Text: p50, None: !t.Known})
+			most.Points = append(most.Points, chart.Value{N: float64(t.P95) / 60, Text: p95, None: !t.Known})
 			c.Chart.Rows = append(c.Chart.Rows, ChartRow{key, p50, p95})
 		}
 		pic.Series = []chart.Line{most, half}
@@ -336,6 +337,49 @@ func (v View) Body() (template.HTML, error) {
 type headed struct {
 	Chart Chart
 	A, B  string
+}
+
+// Annex are all pictures over time as one table: what was drawn, to be read.
+type Annex struct {
+	Title string
+	Steps []string
+	Rows  []AnnexRow
+}
+
+// Wide is how many columns the table has.
+func (a Annex) Wide() int { return len(a.Steps) + 1 }
+
+// AnnexRow is one figure: its steps, and those of the period before.
+type AnnexRow struct {
+	Title       string
+	Now, Before []string
+}
+
+// Annex makes the table of what the view draws over time.
+func (v View) Annex() Annex {
+	a := Annex{Title: v.words("figures.annex." + v.unit)}
+	for i, s := range v.Sections {
+		row := AnnexRow{Title: s.Title}
+		for _, r := range s.Charts[0].Rows {
+			if i == 0 {
+				a.Steps = append(a.Steps, r.Label)
+			}
+			row.Now, row.Before = append(row.Now, r.Now), append(row.Before, r.Before)
+		}
+		a.Rows = append(a.Rows, row)
+	}
+	for _, of := range []string{"p50", "p95"} {
+		row := AnnexRow{Title: v.Clocks.Chart.Title + ", " + of}
+		for _, r := range v.Clocks.Chart.Rows {
+			value := r.Now
+			if of == "p95" {
+				value = r.Before
+			}
+			row.Now = append(row.Now, value)
+		}
+		a.Rows = append(a.Rows, row)
+	}
+	return a
 }
 
 // With is for the template.
