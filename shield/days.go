@@ -110,6 +110,7 @@ func openDays(tx *store.Tx, end int64) ([]int64, error) {
 // closeDay counts a day and keeps the counts. The mark goes first: what comes
 // late meanwhile takes it away, and the day is counted again.
 func (s *Shield) closeDay(ctx context.Context, day int64) error {
+	defer s.live.forget()
 	err := s.db.Write(ctx, store.Intake, func(tx *store.Tx) error {
 		_, err := tx.Exec(`insert into shield_day_closed(day,at) values($1,0) on conflict(day) do update set at=0`, day)
 		return err

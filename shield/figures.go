@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"bolwerk"
@@ -187,7 +188,11 @@ func countsOf(tx *store.Tx, p Period, live map[int64][]tally) (counts, error) {
 		col, label = "day", func(n int64) string { return step(n) }
 	}
 	read := func(from, to int64) error {
-		return tx.Each(`select `+col+`,what,kind,sum(n) from shield_day where day>=$1 and day<=$2 group by `+col+`,what,kind`, []any{from, to}, func(scan func(...any) error) error {
+		args, months := []any{from, to}, ""
+		if col == "month" { // the index has the order of the groups
+			args, months = append(args, monthOf(from), monthOf(to)), ` and month>=$3 and month<=$4`
+		}
+		return tx.Each(`select `+col+`,what,kind,sum(n) from shield_day where day>=$1 and day<=$2`+months+` group by `+col+`,what,kind`, args, func(scan func(...any) error) error {
 			var at, n int64
 			var what, kind string
 			err := scan(&at, &what, &kind, &n)
@@ -239,7 +244,7 @@ func (s *Shield) figures(tx *store.Tx, p Period) (d figures.Document, err error)
 	b := p.before(now)
 	d = figures.Document{Operator: s.cfg.Operator, From: p.From.Format(dateForm), To: p.To.Format(dateForm), BeforeFrom: b.From.Format(dateForm), BeforeTo: b.To.Format(dateForm),
 		Unit: p.Unit, Open: dayOf(p.To) >= dayOf(now)}
-	live, missing, err := liveOf(tx, dayOf(now))
+	live, missing, err := s.live.of(tx)
 	if err != nil {
 		return d, err
 	}
@@ -322,6 +327,38 @@ func wrongBlocks(f figures.Figure, before bool) []figures.Cell {
 	return out
 }
 
+// liveFor is how long what was counted of days that are not over is told again:
+// a busy day is counted from many rows.
+const liveFor = 15 * time.Second
+
+// liveDay keeps what liveOf counted last.
+type liveDay struct {
+	mu      sync.Mutex
+	at      time.Time
+	live    map[int64][]tally
+	missing []int64
+}
+
+func (l *liveDay) of(tx *store.Tx) (map[int64][]tally, []int64, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock() // who asks meanwhile waits for the same answer
+	if age := tx.Now().Sub(l.at); !l.at.IsZero() && age >= 0 && age < liveFor && dayOf(l.at) == dayOf(tx.Now()) {
+		return l.live, l.missing, nil
+	}
+	live, missing, err := liveOf(tx, dayOf(tx.Now()))
+	if err == nil {
+		l.at, l.live, l.missing = tx.Now(), live, missing
+	}
+	return live, missing, err
+}
+
+// forget has the next reader count again.
+func (l *liveDay) forget() {
+	l.mu.Lock()
+	l.at = time.Time{}
+	l.mu.Unlock()
+}
+
 // liveOf counts the newest days that are not counted yet, and names the others.
 func liveOf(tx *store.Tx, today int64) (live map[int64][]tally, missing []int64, err error) {
 	open, err := openDays(tx, today+1)
@@ -393,6 +430,7 @@ const inventedDay = "invented"
 // Invent keeps invented counts of days, for a demonstration. What is told of
 // them says so.
 func (s *Shield) Invent(ctx context.Context, days []InventedDay) error {
+	defer s.live.forget()
 	return s.db.Write(ctx, store.Intake, func(tx *store.Tx) error {
 		var rows []any
 		var places strings.Builder

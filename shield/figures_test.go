@@ -6,6 +6,8 @@ import (
 
 	"bolwerk"
 	"bolwerk/internal/store"
+	"bolwerk/shield/door"
+	"bolwerk/shield/edge"
 	"bolwerk/shield/figures"
 )
 
@@ -111,27 +113,39 @@ func TestDaysAreCounted(t *testing.T) {
 	check("late, and the rest forgotten", 75)
 }
 
-// Hits that an edge kept while it was cut off are counted on their day.
-func TestLateHitsOpenTheirDay(t *testing.T) {
+// Hits that an edge kept while it was cut off are counted on their day, and so
+// are reports that an intake kept.
+func TestWhatComesLateOpensItsDay(t *testing.T) {
 	s := newShield(t)
 	day := s.clock.Now()
-	s.putBlock("B-1", "", day, time.Time{})
+	s.putBlock("B-2026-000001", "", day, time.Time{})
 	s.clock.Add(72 * time.Hour)
 	if err := s.closeDays(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	if err := s.db.Write(t.Context(), store.Intake, func(tx *store.Tx) error { return reopen(tx, day) }); err != nil {
+	hits := `{"boot":"b1","bucket":"` + day.UTC().Truncate(5*time.Minute).Format(time.RFC3339) + `","counts":[{"block":"B-2026-000001","dns_hits":7,"page_views":6,"tls_attempts":9}]}`
+	if err := s.Receive(t.Context(), "edge-1", edge.KindHits, "hits-1", []byte(hits)); err != nil {
 		t.Fatal(err)
 	}
-	s.putHits("B-1", day, 7, 6, 9)
 	if d := s.yearOf(day.Format("2006")); d.Missing != 1 {
 		t.Errorf("%d days are to be counted, want 1", d.Missing)
 	}
 	if err := s.closeDays(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	if got := s.yearOf(day.Format("2006")).Figure(figures.Visits).Now.N; got != 9 {
-		t.Errorf("%d visits, want 9", got)
+	d := s.yearOf(day.Format("2006"))
+	if got := d.Figure(figures.Visits).Now.N; got != 9 || d.Missing != 0 {
+		t.Errorf("%d visits, want 9; %d days missing", got, d.Missing)
+	}
+	report := door.Report{Channel: door.ByWeb, ReceivedAt: day, Token: bolwerk.NewToken().Reveal(), Lang: bolwerk.NL, Form: door.Text, Body: []byte("x")}
+	if err := s.Receive(t.Context(), "intake-1", door.KindReport, bolwerk.NewID(day), report.Encode()); err != nil {
+		t.Fatal(err)
+	}
+	var closed int
+	if err := s.db.Read(t.Context(), func(tx *store.Tx) error {
+		return tx.Row(`select count(*) from shield_day_closed where day=$1`, dayOf(day)).Scan(&closed)
+	}); err != nil || closed != 0 {
+		t.Errorf("a report that came late leaves its day closed: %v", err)
 	}
 }
 

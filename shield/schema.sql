@@ -214,6 +214,7 @@ create table shield_day (
   n     bigint not null, -- keep figure: how many
   primary key (day, what, kind)
 );
+create index shield_day_month on shield_day(month, what, kind, day, n);
 create table shield_day_closed (
   day bigint primary key, -- keep figure: a day that was counted
   at  bigint not null     -- keep figure: when; 0 while it is being counted

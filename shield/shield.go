@@ -54,6 +54,7 @@ type Shield struct {
 	guard   *guard
 	feed    *Feed
 	watch   Watch
+	live    liveDay
 	reports *reports // nil where there is no console
 	count   *metrics
 	wake    chan struct{} // a report came in

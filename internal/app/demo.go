@@ -249,15 +249,15 @@ func demoReports(ctx context.Context, env Env, w demo.World, d *Desk) {
 	}
 }
 
-// demoHistory gives the figures two invented years, the newest months first. It
-// is written a month at a time, so that nothing waits behind it.
+// demoHistory gives the figures invented years, the newest days first. It
+// is written ten days at a time, so that nothing waits behind it.
 func (d *Desk) demoHistory(ctx context.Context, w demo.World) error {
 	var days []shield.InventedDay
 	for _, h := range w.History() {
 		days = append(days, shield.InventedDay(h))
 	}
 	for len(days) > 0 {
-		n := max(len(days)-30, 0)
+		n := max(len(days)-10, 0)
 		if err := d.shield.Invent(ctx, days[n:]); err != nil {
 			return err
 		}
