@@ -14,6 +14,7 @@ import (
 	"bolwerk/desk"
 	"bolwerk/internal/account"
 	"bolwerk/internal/store"
+	"bolwerk/shield/aid"
 	"bolwerk/shield/edge"
 	"bolwerk/shield/judge"
 )
@@ -50,20 +51,28 @@ func decision(out Outcome, made int) *decided {
 
 // Wish is what a person says about a block; the body of a confirmation.
 type Wish struct {
-	Reason      string `json:"reason" maxLength:"2000" doc:"why, in a few words; kept in the audit trail"`
-	Scope       string `json:"scope,omitempty" enum:"host,subtree,registrable" doc:"absent: the proposed scope, or host"`
-	For         string `json:"for,omitempty" maxLength:"20" doc:"length of time such as 72h or 14d; absent: what the rules propose"`
-	Until       string `json:"until,omitempty" format:"date-time" doc:"end, instead of for"`
-	Class       string `json:"class,omitempty" enum:"phishing,fake_shop,malware,scam"`
-	Brand       string `json:"brand,omitempty" maxLength:"100" doc:"whom it imitates"`
-	Ground      string `json:"ground,omitempty" maxLength:"500" doc:"legal ground; absent: the configured one"`
-	Action      string `json:"action,omitempty" enum:"redirect,nxdomain,nodata"`
-	Compromised bool   `json:"compromised,omitempty" doc:"a hacked site of somebody else is behind it"`
+	Reason      string   `json:"reason" maxLength:"2000" doc:"why, in a few words; kept in the audit trail"`
+	Scope       string   `json:"scope,omitempty" enum:"host,subtree,registrable" doc:"absent: the proposed scope, or host"`
+	For         string   `json:"for,omitempty" maxLength:"20" doc:"length of time such as 72h or 14d; absent: what the rules propose"`
+	Until       string   `json:"until,omitempty" format:"date-time" doc:"end, instead of for"`
+	Class       string   `json:"class,omitempty" enum:"phishing,fake_shop,malware,scam"`
+	Brand       string   `json:"brand,omitempty" maxLength:"100" doc:"whom it imitates"`
+	Ground      string   `json:"ground,omitempty" maxLength:"500" doc:"legal ground; absent: the configured one"`
+	Action      string   `json:"action,omitempty" enum:"redirect,nxdomain,nodata"`
+	Compromised bool     `json:"compromised,omitempty" doc:"a hacked site of somebody else is behind it"`
+	AskedFor    []string `json:"asked_for,omitempty" enum:"card,otp,money,remote,password,iban,id" maxItems:"7" doc:"what the site asks visitors for; the warning page shows first what to do about these. Absent: what its campaign is known to ask for"`
 }
 
 func (w Wish) confirm() (Confirm, error) {
 	c := Confirm{Scope: bolwerk.Scope(w.Scope), Reason: w.Reason, Class: w.Class, Brand: w.Brand, Legal: w.Ground, Action: edge.Action(w.Action), Compromised: w.Compromised}
 	var err error
+	if w.AskedFor != nil {
+		asked, err := aid.ParseSet(w.AskedFor)
+		if err != nil {
+			return c, err
+		}
+		c.AskedFor = &asked
+	}
 	c.For, c.Until, err = span(w.For, w.Until)
 	return c, err
 }

@@ -10,6 +10,7 @@ import (
 	"bolwerk/internal/copy"
 	"bolwerk/internal/publish"
 	"bolwerk/internal/store"
+	"bolwerk/shield/aid"
 	"bolwerk/shield/door"
 	"bolwerk/shield/edge"
 	"bolwerk/shield/fact"
@@ -67,20 +68,24 @@ type Block struct {
 	Second      bolwerk.Actor  `json:"second,omitzero"`
 	Compromised bool           `json:"compromised,omitempty"`
 	Lists       string         `json:"lists,omitempty"`
-	From        time.Time      `json:"valid_from"`
-	Until       time.Time      `json:"valid_until,omitzero"`
-	State       State          `json:"state"`
-	Version     int64          `json:"version"`
-	Epoch       int64          `json:"epoch"`
-	Serial      int64          `json:"serial"`
-	EndedAt     time.Time      `json:"ended_at,omitzero"`
-	EndedBy     string         `json:"ended_by,omitempty"`
-	EndedWhy    string         `json:"ended_why,omitempty"`
-	EndedReason string         `json:"ended_reason,omitempty"`
-	EndedSerial int64          `json:"ended_serial,omitempty"`
-	MadeAt      time.Time      `json:"made_at"`
-	ReportedAt  time.Time      `json:"reported_at,omitzero"` // first report about it
-	ReadAt      time.Time      `json:"read_at,omitzero"`     // when that was read
+	// Suspicious is set where the rules were not sure and a person decided.
+	Suspicious bool `json:"suspicious,omitempty"`
+	// AskedFor is what the site asks visitors for.
+	AskedFor    aid.Set   `json:"asked_for,omitempty"`
+	From        time.Time `json:"valid_from"`
+	Until       time.Time `json:"valid_until,omitzero"`
+	State       State     `json:"state"`
+	Version     int64     `json:"version"`
+	Epoch       int64     `json:"epoch"`
+	Serial      int64     `json:"serial"`
+	EndedAt     time.Time `json:"ended_at,omitzero"`
+	EndedBy     string    `json:"ended_by,omitempty"`
+	EndedWhy    string    `json:"ended_why,omitempty"`
+	EndedReason string    `json:"ended_reason,omitempty"`
+	EndedSerial int64     `json:"ended_serial,omitempty"`
+	MadeAt      time.Time `json:"made_at"`
+	ReportedAt  time.Time `json:"reported_at,omitzero"` // first report about it
+	ReadAt      time.Time `json:"read_at,omitzero"`     // when that was read
 	// Hits are what was counted so far, where a list or a view asked for it.
 	Hits Hits `json:"hits"`
 	// firstHit is when the first was, where a list asked for hits.
@@ -90,18 +95,19 @@ type Block struct {
 // Rule is the block as the copy carries it.
 func (b Block) Rule() edge.Rule {
 	return edge.Rule{Block: b.Ref, Name: b.Name, Scope: b.Scope, WWW: b.WWW, Pass: b.Pass, Action: b.Action, Ground: b.Ground,
-		Class: b.Class, Brand: b.Brand, By: b.By, Since: b.From, Until: b.Until, Compromised: b.Compromised}
+		Class: b.Class, Brand: b.Brand, By: b.By, Since: b.From, Until: b.Until, Compromised: b.Compromised, Suspicious: b.Suspicious, AskedFor: b.AskedFor}
 }
 
-const blockColumns = `id,ref,pass,case_id,order_id,name,scope,www,action,class,brand,ground,legal,by_public,reason,actor,second,compromised,lists,valid_from,valid_until,state,version,epoch,serial,ended_at,ended_by,ended_why,ended_reason,ended_serial,made_at,reported_at,read_at`
+const blockColumns = `id,ref,pass,case_id,order_id,name,scope,www,action,class,brand,ground,legal,by_public,reason,actor,second,compromised,lists,valid_from,valid_until,state,version,epoch,serial,ended_at,ended_by,ended_why,ended_reason,ended_serial,made_at,reported_at,read_at,suspicious,asked_for`
 
 func readBlock(scan func(...any) error) (b Block, err error) {
-	var name, actor, second string
+	var name, actor, second, asked string
 	var from, until, ended, made, reported, seen int64
 	if err := scan(&b.ID, &b.Ref, &b.Pass, &b.CaseID, &b.OrderID, &name, &b.Scope, &b.WWW, &b.Action, &b.Class, &b.Brand, &b.Ground, &b.Legal, &b.By, &b.Reason,
-		&actor, &second, &b.Compromised, &b.Lists, &from, &until, &b.State, &b.Version, &b.Epoch, &b.Serial, &ended, &b.EndedBy, &b.EndedWhy, &b.EndedReason, &b.EndedSerial, &made, &reported, &seen); err != nil {
+		&actor, &second, &b.Compromised, &b.Lists, &from, &until, &b.State, &b.Version, &b.Epoch, &b.Serial, &ended, &b.EndedBy, &b.EndedWhy, &b.EndedReason, &b.EndedSerial, &made, &reported, &seen, &b.Suspicious, &asked); err != nil {
 		return b, err
 	}
+	b.AskedFor = aid.Read(asked)
 	b.From, b.Until, b.EndedAt, b.MadeAt = store.Time(from), store.Time(until), store.Time(ended), store.Time(made)
 	b.ReportedAt, b.ReadAt = store.Time(reported), store.Time(seen)
 	if b.Name, err = bolwerk.ParseDomain(name); err != nil {
@@ -173,9 +179,9 @@ func (s *Shield) place(tx *store.Tx, b Block) (Block, error) {
 	} else if b.Action == "" {
 		b.Action = edge.Redirect
 	}
-	if _, err := tx.Exec(`insert into shield_block(`+blockColumns+`) values($1,$2,$3,$4,$5,$6,$7,$8,$9,$10,$11,$12,$13,$14,$15,$16,$17,$18,$19,$20,$21,'in_force',1,0,0,0,'','','',0,$22,$23,$24)`,
+	if _, err := tx.Exec(`insert into shield_block(`+blockColumns+`) values($1,$2,$3,$4,$5,$6,$7,$8,$9,$10,$11,$12,$13,$14,$15,$16,$17,$18,$19,$20,$21,'in_force',1,0,0,0,'','','',0,$22,$23,$24,$25,$26)`,
 		b.ID, b.Ref, b.Pass, b.CaseID, b.OrderID, b.Name.String(), string(b.Scope), b.WWW, string(b.Action), b.Class, b.Brand, string(b.Ground), b.Legal, b.By, b.Reason,
-		b.Actor.String(), b.Second.String(), b.Compromised, b.Lists, store.Micros(b.From), store.Micros(b.Until), tx.NowMicros(), store.Micros(b.ReportedAt), store.Micros(b.ReadAt)); err != nil {
+		b.Actor.String(), b.Second.String(), b.Compromised, b.Lists, store.Micros(b.From), store.Micros(b.Until), tx.NowMicros(), store.Micros(b.ReportedAt), store.Micros(b.ReadAt), b.Suspicious, b.AskedFor.String()); err != nil {
 		return b, err
 	}
 	if !b.Pass {

@@ -82,18 +82,19 @@ func reasonText(r judge.Reason) string { return terminal.Escape(r.Text) }
 
 // wishes are the flags of a block.
 type wishes struct {
-	Reason      string `help:"Why, in a few words; kept in the audit trail." required:"" placeholder:"TEXT"`
-	Scope       string `help:"host, subtree or registrable. Default: what the rules propose, or host." enum:",host,subtree,registrable" default:"" placeholder:"SCOPE"`
-	For         Span   `help:"How long: 72h, 14d. Default: what the rules propose." placeholder:"TIME"`
-	Ground      string `help:"Legal ground. Default: the configured one." placeholder:"TEXT"`
-	Class       string `help:"phishing, fake_shop, malware or scam." enum:",phishing,fake_shop,malware,scam" default:"" placeholder:"CLASS"`
-	Brand       string `help:"Whom it imitates." placeholder:"NAME"`
-	Action      string `help:"What is answered: redirect, nxdomain or nodata." enum:",redirect,nxdomain,nodata" default:"" placeholder:"ACTION"`
-	Compromised bool   `help:"A hacked site of somebody else is behind it: shorter, and cleaned sites come back."`
+	Reason      string   `help:"Why, in a few words; kept in the audit trail." required:"" placeholder:"TEXT"`
+	Scope       string   `help:"host, subtree or registrable. Default: what the rules propose, or host." enum:",host,subtree,registrable" default:"" placeholder:"SCOPE"`
+	For         Span     `help:"How long: 72h, 14d. Default: what the rules propose." placeholder:"TIME"`
+	Ground      string   `help:"Legal ground. Default: the configured one." placeholder:"TEXT"`
+	Class       string   `help:"phishing, fake_shop, malware or scam." enum:",phishing,fake_shop,malware,scam" default:"" placeholder:"CLASS"`
+	Brand       string   `help:"Whom it imitates." placeholder:"NAME"`
+	Action      string   `help:"What is answered: redirect, nxdomain or nodata." enum:",redirect,nxdomain,nodata" default:"" placeholder:"ACTION"`
+	Compromised bool     `help:"A hacked site of somebody else is behind it: shorter, and cleaned sites come back."`
+	AskedFor    []string `help:"What the site asks visitors for: card, otp, money, remote, password, iban, id; several with commas." placeholder:"KIND"`
 }
 
 func (w wishes) wish() Wish {
-	return Wish{Reason: w.Reason, Scope: w.Scope, For: string(w.For), Class: w.Class, Brand: w.Brand, Ground: w.Ground, Action: w.Action, Compromised: w.Compromised}
+	return Wish{Reason: w.Reason, Scope: w.Scope, For: string(w.For), Class: w.Class, Brand: w.Brand, Ground: w.Ground, Action: w.Action, Compromised: w.Compromised, AskedFor: w.AskedFor}
 }
 
 type caseConfirm struct {

@@ -13,6 +13,7 @@ import (
 	"bolwerk/internal/audit"
 	"bolwerk/internal/rpz"
 	"bolwerk/internal/store"
+	"bolwerk/shield/aid"
 	"bolwerk/shield/edge"
 	"bolwerk/shield/fact"
 	"bolwerk/shield/judge"
@@ -32,6 +33,9 @@ type Confirm struct {
 	Action edge.Action
 	// Compromised says that a hacked site of somebody else is behind it.
 	Compromised bool
+	// AskedFor is what the site asks visitors for; nil: what its campaign is known
+	// to ask for.
+	AskedFor *aid.Set
 }
 
 // Outcome is what came of a decision. It is durable when it is returned.
@@ -49,10 +53,12 @@ type Outcome struct {
 // plan is the body of a desk.Proposal: exactly what would be done.
 type plan struct {
 	judge.Proposal
-	Reason string       `json:"reason"`
-	Legal  string       `json:"legal"`
-	Action edge.Action  `json:"action"`
-	First  judge.Person `json:"first"`
+	Reason     string       `json:"reason"`
+	Legal      string       `json:"legal"`
+	Action     edge.Action  `json:"action"`
+	Suspicious bool         `json:"suspicious,omitempty"`
+	AskedFor   aid.Set      `json:"asked_for,omitempty"`
+	First      judge.Person `json:"first"`
 }
 
 // The actions that wait for a second person.
@@ -150,12 +156,17 @@ func (s *Shield) caseFor(tx *store.Tx, in Confirm) (desk.Case, error) {
 // planFor makes of a person's wish exactly what would be done.
 func (s *Shield) planFor(tx *store.Tx, c desk.Case, who judge.Person, in Confirm) (plan, error) {
 	rules := s.guard.rules()
-	var target, scope, brand, class string
-	if err := tx.Row(`select target,scope,brand,class from shield_case where id=$1`, c.ID).Scan(&target, &scope, &brand, &class); err != nil {
+	var target, scope, brand, class, verdict, asked string
+	if err := tx.Row(`select s.target,s.scope,s.brand,s.class,s.verdict,coalesce(k.asked_for,'') from shield_case s left join shield_campaign k on k.id=s.campaign where s.id=$1`, c.ID).
+		Scan(&target, &scope, &brand, &class, &verdict, &asked); err != nil {
 		return plan{}, err
 	}
 	p := plan{Reason: in.Reason, Legal: orElse(in.Legal, s.cfg.Ground), Action: edge.Action(orElse(string(in.Action), string(edge.Redirect))), First: who}
 	p.Class, p.Brand, p.Compromised, p.Versions = orElse(in.Class, class), orElse(in.Brand, brand), in.Compromised, rules.versions
+	p.Suspicious, p.AskedFor = judge.Word(verdict) == judge.Suspicious, aid.Read(asked)
+	if in.AskedFor != nil {
+		p.AskedFor = *in.AskedFor
+	}
 	switch p.Action {
 	case edge.Redirect, edge.NXDomain, edge.NoData:
 	default:
@@ -319,7 +330,8 @@ func (s *Shield) block(tx *store.Tx, c desk.Case, p plan, first, second bolwerk.
 		return Block{}, err
 	}
 	b, err := s.place(tx, Block{CaseID: c.ID, ReportedAt: reported, ReadAt: seen, Name: p.Name, Scope: p.Scope, WWW: www, Action: p.Action, Class: p.Class, Brand: p.Brand, Ground: edge.OwnPolicy,
-		Legal: p.Legal, By: s.cfg.Operator, Reason: p.Reason, Actor: first, Second: second, Compromised: p.Compromised, Lists: string(versions), Until: p.Until})
+		Legal: p.Legal, By: s.cfg.Operator, Reason: p.Reason, Actor: first, Second: second, Compromised: p.Compromised, Suspicious: p.Suspicious,
+		AskedFor: p.AskedFor, Lists: string(versions), Until: p.Until})
 	if err != nil {
 		return b, err
 	}
@@ -327,6 +339,9 @@ func (s *Shield) block(tx *store.Tx, c desk.Case, p plan, first, second bolwerk.
 		return b, err
 	}
 	if _, err := tx.Exec(`update shield_case set block=$1 where id=$2`, b.ID, c.ID); err != nil {
+		return b, err
+	}
+	if err := learnAsked(tx, c.ID, p.AskedFor); err != nil {
 		return b, err
 	}
 	campaign, err := campaignOf(tx, c.ID)
@@ -340,6 +355,23 @@ func (s *Shield) block(tx *store.Tx, c desk.Case, p plan, first, second bolwerk.
 	s.facts.Append(tx, lastOf(first, second), fact.CaseDecided, c.ID, fact.Decided{Outcome: "blocked", Block: b.ID})
 	s.count.decided.WithLabelValues("blocked").Inc()
 	return b, s.unsettle(tx, c.ID)
+}
+
+// learnAsked keeps for the campaign of a case what one more of its sites asks for.
+func learnAsked(tx *store.Tx, caseID string, asked aid.Set) error {
+	if asked == 0 {
+		return nil
+	}
+	var campaign, known string
+	err := tx.Row(`select k.id,k.asked_for from shield_case s join shield_campaign k on k.id=s.campaign where s.id=$1`, caseID).Scan(&campaign, &known)
+	if store.None(err) {
+		return nil
+	}
+	if err != nil || aid.Read(known)|asked == aid.Read(known) {
+		return err
+	}
+	_, err = tx.Exec(`update shield_campaign set asked_for=$1 where id=$2`, (aid.Read(known) | asked).String(), campaign)
+	return err
 }
 
 // checkPublication lets the guards look at the publication that a transaction

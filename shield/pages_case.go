@@ -15,6 +15,7 @@ import (
 	"bolwerk/internal/account"
 	"bolwerk/internal/store"
 	"bolwerk/internal/web"
+	"bolwerk/shield/aid"
 	"bolwerk/shield/judge"
 	"bolwerk/shield/reading"
 )
@@ -44,6 +45,18 @@ type caseData struct {
 	Trail    []auditRow
 	Lengths  []length
 	Classes  []string
+}
+
+// Asks are the kinds of data that a site may ask for; Asked says which are ticked:
+// what was sent, else what the campaign is known to ask for.
+func (d caseData) Asks() []aid.Kind { return aid.Kinds() }
+
+// Asked says whether a kind is ticked.
+func (d caseData) Asked(k aid.Kind) bool {
+	if d.Form.Has("asks") {
+		return slices.Contains(d.Form["asked_for"], string(k))
+	}
+	return d.AskedFor.Has(k)
 }
 
 // Approval is what the approve button needs.
@@ -265,6 +278,13 @@ func wish(r *http.Request) (in Confirm, err error) {
 		return in, err
 	}
 	in.Class, in.Compromised = f.Get("class"), f.Get("compromised") != ""
+	if f.Has("asks") { // the form has the boxes: none ticked is an answer too
+		asked, err := aid.ParseSet(f["asked_for"])
+		if err != nil {
+			return in, err
+		}
+		in.AskedFor = &asked
+	}
 	if in.Class != "" && !slices.Contains(classes, in.Class) {
 		return in, bolwerk.Invalid("class %q: want phishing, fake_shop, malware or scam", clip(in.Class))
 	}

@@ -12,6 +12,7 @@ import (
 	"bolwerk/desk"
 	"bolwerk/internal/account"
 	"bolwerk/internal/store"
+	"bolwerk/shield/aid"
 	"bolwerk/shield/judge"
 )
 
@@ -29,6 +30,7 @@ type proposalRow struct {
 	Answer      string // what the DNS answers
 	Legal       string
 	Compromised bool
+	AskedFor    []aid.Kind
 	Why         string
 	Lists       []listVersion
 	Who         string // proposed it
@@ -79,6 +81,7 @@ func (p *Pages) proposalRows(ctx context.Context, all []desk.Proposal) ([]propos
 				return nil, err
 			}
 			row.Scope, row.Until, row.Class, row.Brand, row.Answer = pl.Scope, pl.Until, pl.Class, pl.Brand, string(pl.Action)
+			row.AskedFor = pl.AskedFor.Kinds()
 			row.Legal, row.Compromised, row.Why, row.Lists = pl.Legal, pl.Compromised, pl.Reason, versionsOf(pl.Versions)
 			row.Show, row.Taken = p.s.showName(pl.Name), p.s.taken(pl.Name, pl.Scope)
 		case actionExempt:

@@ -26,8 +26,8 @@ func (s *Shield) Adopt(tx *store.Tx, e copy.Entry) error {
 		return err
 	}
 	by := bolwerk.Task("restore")
-	if _, err := tx.Exec(`insert into shield_block(`+blockColumns+`) values($1,$2,$3,'','',$4,$5,$6,$7,$8,$9,$10,'',$11,'recovered from a host after a restore',$12,'',$13,'',$14,$15,'in_force',$16,0,0,0,'','','',0,$17,0,0) on conflict(id) do nothing`,
-		e.ID, r.Block, r.Pass, r.Name.String(), string(r.Scope), r.WWW, string(r.Action), r.Class, r.Brand, string(r.Ground), r.By, by.String(), r.Compromised, e.From, e.Until, e.Version, tx.NowMicros()); err != nil {
+	if _, err := tx.Exec(`insert into shield_block(`+blockColumns+`) values($1,$2,$3,'','',$4,$5,$6,$7,$8,$9,$10,'',$11,'recovered from a host after a restore',$12,'',$13,'',$14,$15,'in_force',$16,0,0,0,'','','',0,$17,0,0,$18,$19) on conflict(id) do nothing`,
+		e.ID, r.Block, r.Pass, r.Name.String(), string(r.Scope), r.WWW, string(r.Action), r.Class, r.Brand, string(r.Ground), r.By, by.String(), r.Compromised, e.From, e.Until, e.Version, tx.NowMicros(), r.Suspicious, r.AskedFor.String()); err != nil {
 		return fmt.Errorf("recover %s: %w", r.Block, err)
 	}
 	s.ledger.Append(tx, leafOf(Block{Ref: r.Block, Pass: r.Pass, Scope: r.Scope, WWW: r.WWW, Action: r.Action, Class: r.Class, Ground: r.Ground, Until: r.Until}, 0, 0), r.Name.String())

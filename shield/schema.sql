@@ -113,7 +113,8 @@ create table shield_campaign (
   blocks     bigint not null,      -- keep case: how many of them were blocked
   dns        bigint not null,      -- keep case: DNS answers by those blocks
   page       bigint not null,      -- keep case: page views
-  tls        bigint not null       -- keep case: TLS attempts
+  tls        bigint not null,      -- keep case: TLS attempts
+  asked_for  text not null default '' -- keep case: what its sites ask visitors for
 );
 create index shield_campaign_seen on shield_campaign(last_seen, id);
 create index shield_campaign_brand on shield_campaign(brand, last_seen);
@@ -161,7 +162,9 @@ create table shield_block (
   ended_serial bigint not null,    -- keep case: publication without it
   made_at    bigint not null,      -- keep case: when it was decided
   reported_at bigint not null,     -- keep case: when the first report about it came in; 0 is nobody reported it
-  read_at    bigint not null       -- keep case: when the first report was read
+  read_at    bigint not null,      -- keep case: when the first report was read
+  suspicious boolean not null default false, -- keep case: the rules were not sure
+  asked_for  text not null default '' -- keep case: what the site asks visitors for
 );
 create unique index shield_block_in_force on shield_block(name, scope, pass) where state='in_force' and order_id='';
 create index shield_block_name on shield_block(name, state);

@@ -10,6 +10,7 @@ import (
 	"bolwerk"
 	"bolwerk/desk"
 	"bolwerk/internal/store"
+	"bolwerk/shield/aid"
 	"bolwerk/shield/judge"
 	"bolwerk/shield/reading"
 )
@@ -39,6 +40,8 @@ type CaseView struct {
 	Proposal  *desk.Proposal   `json:"proposal,omitempty"` // that waits for a second person
 	Similar   []CaseRow        `json:"similar,omitempty"`  // of the same campaign
 	Placed    *Block           `json:"placed,omitempty"`
+	// AskedFor is what the sites of its campaign are known to ask visitors for.
+	AskedFor aid.Set `json:"asked_for,omitempty"`
 }
 
 // VerdictView is one verdict of a case.
@@ -222,6 +225,11 @@ func (s *Shield) view(tx *store.Tx, c desk.Case) (v CaseView, err error) {
 	if campaign == "" {
 		return v, nil
 	}
+	var asked string
+	if err := tx.Row(`select asked_for from shield_campaign where id=$1`, campaign).Scan(&asked); err != nil {
+		return v, err
+	}
+	v.AskedFor = aid.Read(asked)
 	v.Similar, err = membersOf(tx, campaign, c.ID, 20)
 	return v, err
 }
