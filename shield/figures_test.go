@@ -33,8 +33,8 @@ func (s *testShield) putBlock(ref, why string, made, ended time.Time) {
 	if why != "" {
 		state = "withdrawn"
 	}
-	s.put(`insert into shield_block(id,ref,pass,case_id,order_id,name,scope,www,action,class,brand,ground,legal,by_public,reason,actor,second,compromised,lists,valid_from,valid_until,state,version,epoch,serial,ended_at,ended_by,ended_why,ended_reason,ended_serial,made_at)
-		values($1,$1,false,'','',$2,'host',false,'redirect','phishing','','own','','','','','',false,'[]',$3,0,$4,1,1,1,$5,'',$6,'',0,$3)`,
+	s.put(`insert into shield_block(id,ref,pass,case_id,order_id,name,scope,www,action,class,brand,ground,legal,by_public,reason,actor,second,compromised,lists,valid_from,valid_until,state,version,epoch,serial,ended_at,ended_by,ended_why,ended_reason,ended_serial,made_at,reported_at,read_at)
+		values($1,$1,false,'','',$2,'host',false,'redirect','phishing','','own','','','','','',false,'[]',$3,0,$4,1,1,1,$5,'',$6,'',0,$3,0,0)`,
 		ref, ref+".example", store.Micros(made), state, store.Micros(ended), why)
 }
 

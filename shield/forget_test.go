@@ -112,7 +112,7 @@ func TestACaseIsForgottenAYearAfterItIsOver(t *testing.T) {
 		t.Error("a case that waits is forgotten")
 	}
 	left := s.rows(tables)
-	for _, one := range []string{"desk_case", "shield_case", "shield_report", "shield_observable", "shield_link", "shield_campaign"} {
+	for _, one := range []string{"desk_case", "shield_case", "shield_report", "shield_observable", "shield_link", "shield_campaign", "shield_campaign_hour"} {
 		if left[one] != 1 {
 			t.Errorf("%s holds %d rows, want 1", one, left[one])
 		}
