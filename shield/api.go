@@ -69,6 +69,7 @@ func (a *API) Routes(mux *http.ServeMux) {
 	a.picture(api)
 	a.transparency(api)
 	a.figures(api)
+	a.feeds(api, mux)
 	delete(api.OpenAPI().Components.Schemas.Map(), "ErrorModel") // huma's own; ours is Problem
 	spec, err := json.Marshal(api.OpenAPI())
 	if err != nil {
@@ -136,7 +137,7 @@ func (a *API) let(right account.Right, h http.Handler) http.Handler {
 }
 
 func mayNot(p account.Person, right account.Right) error {
-	if scope := map[account.Right]account.Scope{account.Look: account.Read, account.Decide: account.DecideScope}[right]; p.By == account.ByToken {
+	if scope := map[account.Right]account.Scope{account.Look: account.Read, account.Decide: account.DecideScope, account.Fetch: account.Feed}[right]; p.By == account.ByToken {
 		as := p
 		as.By = account.BySession
 		if as.May(right) {

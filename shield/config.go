@@ -58,6 +58,9 @@ type Config struct {
 	// Canary is a name in the policy zones that proves which serial a resolver
 	// answers by.
 	Canary bolwerk.Domain `toml:"canary"`
+	// OpenFeed lets everybody who reaches the console's address fetch what is in
+	// force as a file, without a token.
+	OpenFeed bool `toml:"open_feed"`
 	// Issuers are authorities whose orders are carried out.
 	Issuers []Issuer `toml:"issuer"`
 	// Chromium is the path of the browser that makes PDFs of reports; empty is

@@ -52,6 +52,7 @@ type Shield struct {
 	ledger  *ledger.Desk
 	reader  *reading.Pool
 	guard   *guard
+	files   feeds
 	feed    *Feed
 	watch   Watch
 	live    liveDay

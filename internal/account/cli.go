@@ -190,7 +190,7 @@ type tokenCreate struct {
 	desk
 	Login  string `arg:"" help:"For whom it acts."`
 	Name   string `help:"What it is for." required:""`
-	Scopes string `help:"read, report, decide, admin; by commas." default:"read"`
+	Scopes string `help:"read, report, decide, admin, feed; by commas." default:"read"`
 	Days   int    `help:"How long it lives, 1 to 366 days." default:"90"`
 	File   string `help:"Write the token to this new file (mode 0600) instead of printing it." type:"path"`
 }

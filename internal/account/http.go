@@ -138,7 +138,7 @@ func (d *Door) let(may func(Person) bool, h http.Handler) http.Handler {
 
 func refusal(p Person) error {
 	if p.By == ByToken {
-		return bolwerk.WithHint(bolwerk.Forbidden("this token's scopes, or its person's role, do not allow this"), "make one with the scope that is needed: read, report, decide or admin")
+		return bolwerk.WithHint(bolwerk.Forbidden("this token's scopes, or its person's role, do not allow this"), "make one with the scope that is needed: read, report, decide, admin or feed")
 	}
 	return bolwerk.WithHint(bolwerk.Forbidden("the role %s may not do this", p.Role), "ask an administrator for another role, or a person with that role to do it")
 }

@@ -41,13 +41,14 @@ const (
 	Decide                  // reject, withdraw, confirm and exempt within one person's bounds
 	Lead                    // be the duty officer of a decision that needs two people
 	Administer              // people, hosts, lists, settings
+	Fetch                   // fetch what is in force as a file
 )
 
 var rights = map[Role][]Right{
-	Viewer:        {Look},
-	Analyst:       {Look, Decide},
-	DutyOfficer:   {Look, Decide, Lead},
-	Administrator: {Look, Administer},
+	Viewer:        {Look, Fetch},
+	Analyst:       {Look, Decide, Fetch},
+	DutyOfficer:   {Look, Decide, Lead, Fetch},
+	Administrator: {Look, Administer, Fetch},
 }
 
 // Scope is what a token may do, within what its person may do.
@@ -59,10 +60,11 @@ const (
 	Report       Scope = "report" // hand in reports
 	DecideScope  Scope = "decide" // decide for its person; never approve
 	Administrate Scope = "admin"  // people, hosts, lists, settings
+	Feed         Scope = "feed"   // fetch what is in force as a file, and nothing else
 )
 
 // Scopes are all scopes in the order in which a form shows them.
-func Scopes() []Scope { return []Scope{Read, Report, DecideScope, Administrate} }
+func Scopes() []Scope { return []Scope{Read, Report, DecideScope, Administrate, Feed} }
 
 // ParseScopes reads scopes by commas or spaces. At least one is needed.
 func ParseScopes(s string) ([]Scope, error) {
@@ -70,14 +72,14 @@ func ParseScopes(s string) ([]Scope, error) {
 	for _, w := range strings.FieldsFunc(s, func(r rune) bool { return r == ',' || r == ' ' }) {
 		v := Scope(strings.ToLower(w))
 		if !slices.Contains(Scopes(), v) {
-			return nil, bolwerk.Invalid("scope %q: want read, report, decide or admin", clip(w))
+			return nil, bolwerk.Invalid("scope %q: want read, report, decide, admin or feed", clip(w))
 		}
 		if !slices.Contains(out, v) {
 			out = append(out, v)
 		}
 	}
 	if len(out) == 0 {
-		return nil, bolwerk.Invalid("a token without a scope may do nothing: want read, report, decide or admin")
+		return nil, bolwerk.Invalid("a token without a scope may do nothing: want read, report, decide, admin or feed")
 	}
 	return out, nil
 }
@@ -161,6 +163,8 @@ func (p Person) May(r Right) bool {
 		return slices.Contains(p.Scopes, DecideScope)
 	case Administer:
 		return slices.Contains(p.Scopes, Administrate)
+	case Fetch:
+		return slices.Contains(p.Scopes, Feed) || slices.Contains(p.Scopes, Read)
 	}
 	return false
 }

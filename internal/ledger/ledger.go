@@ -202,6 +202,12 @@ func (d *Desk) sign(st state, tree openlog.Range) ([]byte, error) {
 	return note.Sign(&note.Note{Text: h.Text()}, d.signer)
 }
 
+// Sign signs a text of ours with the log's key. Its first line must say what it
+// is: a head's first line is the origin.
+func (d *Desk) Sign(text string) ([]byte, error) {
+	return note.Sign(&note.Note{Text: text}, d.signer)
+}
+
 // Head is where the log stands, signed. bolwerk.ErrConflict while it is not
 // known, after a restore.
 func (d *Desk) Head(ctx context.Context) (signed []byte, err error) {
