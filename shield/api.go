@@ -15,6 +15,7 @@ import (
 	"bolwerk/internal/account"
 	"bolwerk/internal/idem"
 	"bolwerk/internal/web"
+	"bolwerk/internal/webhook"
 )
 
 // APIPath is the root of the API.
@@ -28,6 +29,7 @@ type API struct {
 	door   *account.Door
 	once   *idem.Keeper
 	log    *slog.Logger
+	hooks  *webhook.Hooks
 	rights map[string]account.Right // by pattern; a pattern without is open
 	spec   []byte
 }
@@ -70,6 +72,8 @@ func (a *API) Routes(mux *http.ServeMux) {
 	a.transparency(api)
 	a.figures(api)
 	a.feeds(api, mux)
+	a.webhooks(api)
+	a.document(api)
 	delete(api.OpenAPI().Components.Schemas.Map(), "ErrorModel") // huma's own; ours is Problem
 	spec, err := json.Marshal(api.OpenAPI())
 	if err != nil {
@@ -137,14 +141,18 @@ func (a *API) let(right account.Right, h http.Handler) http.Handler {
 }
 
 func mayNot(p account.Person, right account.Right) error {
-	if scope := map[account.Right]account.Scope{account.Look: account.Read, account.Decide: account.DecideScope, account.Fetch: account.Feed}[right]; p.By == account.ByToken {
+	if scope := map[account.Right]account.Scope{account.Look: account.Read, account.Decide: account.DecideScope, account.Fetch: account.Feed, account.Administer: account.Administrate}[right]; p.By == account.ByToken {
 		as := p
 		as.By = account.BySession
 		if as.May(right) {
 			return bolwerk.WithHint(bolwerk.Forbidden("this token lacks the scope %s", scope), "bolwerk token create "+p.Login+" --name NAME --scopes "+string(scope))
 		}
 	}
-	return bolwerk.WithHint(bolwerk.Forbidden("the role %s may not do this", p.Role), "ask an analyst or a duty officer")
+	whom := "ask an analyst or a duty officer"
+	if right == account.Administer {
+		whom = "ask an administrator"
+	}
+	return bolwerk.WithHint(bolwerk.Forbidden("the role %s may not do this", p.Role), whom)
 }
 
 // Problem is why a request was refused (RFC 9457), with a hint what to do next.

@@ -1,6 +1,9 @@
 package shield_test
 
 import (
+	"bolwerk/internal/seal"
+	"bolwerk/internal/webhook"
+	"bolwerk/shield/fact"
 	"bytes"
 	"context"
 	"encoding/json"
@@ -9,6 +12,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"strings"
@@ -72,7 +76,7 @@ var peopled = sync.OnceValues(func() ([]byte, error) {
 })
 
 func people(ctx context.Context, db *store.DB) error {
-	if err := db.Migrate(ctx, audit.Schema(), factlog.Schema(), publish.Schema(), ledger.Schema(), job.Schema(), blob.Schema(), desk.Schema(), account.Schema(), idem.Schema(), shield.Schema()); err != nil {
+	if err := db.Migrate(ctx, audit.Schema(), factlog.Schema(), publish.Schema(), ledger.Schema(), webhook.Schema(), job.Schema(), blob.Schema(), desk.Schema(), account.Schema(), idem.Schema(), shield.Schema()); err != nil {
 		return err
 	}
 	accounts := account.New(db, shield.Published)
@@ -141,7 +145,13 @@ func newAPIDesk(t *testing.T) *apiDesk {
 		t.Fatal(err)
 	}
 	mux := http.NewServeMux()
-	shield.NewAPI(d.Shield, account.NewDoor(d.accounts, frame), idem.New(db, v, log)).Routes(mux)
+	api := shield.NewAPI(d.Shield, account.NewDoor(d.accounts, frame), idem.New(db, v, log))
+	key, err := seal.NewKey()
+	if err != nil {
+		t.Fatal(err)
+	}
+	api.Webhooks(webhook.New(webhook.Config{Allow: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}}, db, key, fact.Subjects(), d.clock, log, nil))
+	api.Routes(mux)
 	d.server = httptest.NewServer(frame.Handler(mux))
 	t.Cleanup(d.server.Close)
 	return d

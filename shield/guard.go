@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net/http"
 	"os"
+	"strconv"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -253,13 +254,23 @@ func (g *guard) canary(ctx context.Context, db *store.DB, r *rules) error {
 	})
 }
 
-// run asks again for the lists that have an address, until ctx ends.
+// fileStamp changes when a file does; empty where there is none.
+func fileStamp(path string) string {
+	st, err := os.Stat(path)
+	if path == "" || err != nil {
+		return ""
+	}
+	return st.ModTime().String() + " " + strconv.FormatInt(st.Size(), 10)
+}
+
+// run asks again for the lists that have an address, and reads files that have
+// changed, until ctx ends.
 func (g *guard) run(ctx context.Context, db *store.DB) error {
 	tick := time.NewTicker(10 * time.Second)
 	defer tick.Stop()
-	asked := map[string]time.Time{}
+	asked, stamps := map[string]time.Time{}, map[string]string{}
 	for _, l := range g.cfg.Lists {
-		asked[l.Name] = time.Now()
+		asked[l.Name], stamps[l.Name] = time.Now(), fileStamp(l.File)
 	}
 	for {
 		select {
@@ -269,8 +280,10 @@ func (g *guard) run(ctx context.Context, db *store.DB) error {
 			g.mu.Lock()
 			changed := false
 			for _, l := range g.cfg.Lists {
-				if l.URL != "" && now.Sub(asked[l.Name]) >= l.Every.D() {
-					asked[l.Name] = now
+				// A file that is being replaced is looked at again when it is there.
+				is := fileStamp(l.File)
+				if l.URL != "" && now.Sub(asked[l.Name]) >= l.Every.D() || is != "" && is != stamps[l.Name] {
+					asked[l.Name], stamps[l.Name] = now, is
 					g.refresh(ctx, db, l, g.rules().psl)
 					changed = true
 				}

@@ -23,6 +23,7 @@ import (
 	"bolwerk/internal/siem"
 	"bolwerk/internal/store"
 	"bolwerk/internal/web"
+	"bolwerk/internal/webhook"
 	"bolwerk/shield"
 	"bolwerk/shield/aid"
 	"bolwerk/shield/edge"
@@ -62,6 +63,8 @@ type Config struct {
 	// Resolvers are further resolvers that "block explain" asks, address:port.
 	Resolvers map[string]string `toml:"resolvers"`
 	Shield    shield.Config     `toml:"shield"`
+	// Webhook says where facts may be told to.
+	Webhook webhook.Config `toml:"webhook"`
 }
 
 // ListenConfig is an address to listen at.

@@ -128,6 +128,7 @@ func demoWorld(dir string, now time.Time) (demo.World, error) {
 // demoConfig is the configuration of the invented operator, all on loopback.
 func demoConfig(o DemoOptions, w demo.World) (Config, error) {
 	c := Default()
+	c.Webhook.Allow = []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8"), netip.MustParsePrefix("::1/128")}
 	c.Data, c.Operator = o.Data, w.Operator
 	site := func(port int) string { return "http://localhost:" + strconv.Itoa(port+o.Offset) }
 	c.Console.Listen, c.Console.URL = demoAddr(o, 8080), site(8080)

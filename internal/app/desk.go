@@ -36,14 +36,16 @@ import (
 	"bolwerk/internal/store"
 	"bolwerk/internal/vault"
 	"bolwerk/internal/web"
+	"bolwerk/internal/webhook"
 	"bolwerk/shield"
+	"bolwerk/shield/fact"
 	"bolwerk/shield/figures"
 	"bolwerk/shield/reading"
 )
 
 // Schemas are the tables of the desk, in the order in which they are made.
 func Schemas() []store.Schema {
-	return []store.Schema{audit.Schema(), factlog.Schema(), blob.Schema(), job.Schema(), publish.Schema(), account.Schema(), siem.Schema(), idem.Schema(), hosts.Schema(), ledger.Schema(), desk.Schema(), shield.Schema()}
+	return []store.Schema{audit.Schema(), factlog.Schema(), blob.Schema(), job.Schema(), publish.Schema(), account.Schema(), siem.Schema(), idem.Schema(), hosts.Schema(), ledger.Schema(), webhook.Schema(), desk.Schema(), shield.Schema()}
 }
 
 // Desk is the role desk, built.
@@ -59,6 +61,7 @@ type Desk struct {
 	authority *join.Authority
 	publish   *publish.Desk
 	ledger    *ledger.Desk
+	hooks     *webhook.Hooks
 	vault     *vault.Vault
 	jobs      *job.Runner
 
@@ -190,6 +193,13 @@ func (d *Desk) buildHosts(reg prometheus.Registerer) error {
 	if err != nil {
 		return err
 	}
+	d.hooks = webhook.New(d.cfg.Webhook, d.db, sealing, fact.Subjects(), d.env.Clock, d.env.Log, reg)
+	d.back = append(d.back, part{"webhooks", d.hooks.Run})
+	for range webhook.Runners { // mails do not wait for receivers that hang
+		runner := job.New(d.db, d.env.Clock, d.env.Log)
+		d.hooks.Handle(runner)
+		d.back = append(d.back, part{"webhook deliveries", runner.Run})
+	}
 	d.hosts = hosts.New(d.db)
 	d.authority = &join.Authority{CA: ca, Register: d.hosts, Operator: d.cfg.Operator, Address: d.cfg.Hosts.Address, CopyKey: signer.Public(),
 		SealKey: sealing.Public(), Clock: d.env.Clock, Log: d.env.Log}
@@ -267,7 +277,9 @@ func (d *Desk) buildConsole(reg prometheus.Registerer) error {
 	mux := http.NewServeMux()
 	people.Routes(mux)
 	pages.Routes(mux, door)
-	shield.NewAPI(d.shield, door, idem.New(d.db, d.vault, d.env.Log)).Routes(mux)
+	api := shield.NewAPI(d.shield, door, idem.New(d.db, d.vault, d.env.Log))
+	api.Webhooks(d.hooks)
+	api.Routes(mux)
 	l, err := net.Listen("tcp", d.cfg.Console.Listen)
 	if err != nil {
 		return fmt.Errorf("console.listen: %w", err)

@@ -24,6 +24,7 @@ import (
 	"bolwerk/internal/join"
 	"bolwerk/internal/publish"
 	"bolwerk/internal/store"
+	"bolwerk/internal/webhook"
 	"bolwerk/shield"
 )
 
@@ -309,6 +310,9 @@ func (d *Desk) retain(ctx context.Context) error {
 	for {
 		err := d.db.Write(ctx, store.Intake, func(tx *store.Tx) error {
 			if err := d.accounts.Expire(tx); err != nil {
+				return err
+			}
+			if err := webhook.Expire(tx); err != nil {
 				return err
 			}
 			return idem.Expire(tx)

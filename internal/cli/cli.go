@@ -56,12 +56,13 @@ type grammar struct {
 
 	Top shield.TopCmd `cmd:"" group:"Desk" help:"Watch the desk: queue, reports, blocks, hits, hosts, resolvers, alarms."`
 
-	Log     shield.LogCmd `cmd:"" group:"Care" help:"Show and verify the transparency log, and erase names from it."`
-	Audit   auditCmd      `cmd:"" group:"Care" help:"Verify the audit trail."`
-	Backup  backupCmd     `cmd:"" group:"Care" help:"Write a copy of the store. The desk may run."`
-	Restore restoreCmd    `cmd:"" group:"Care" help:"Put a backup in the place of the store, and release it once looked at."`
-	Export  exportCmd     `cmd:"" group:"Care" help:"Write all that is kept into a folder, in open formats. The desk may run."`
-	Replay  replayCmd     `cmd:"" group:"Care" help:"Have every host hand in again what it still keeps."`
+	Webhook shield.WebhookCmd `cmd:"" group:"Care" help:"Tell other systems what happens."`
+	Log     shield.LogCmd     `cmd:"" group:"Care" help:"Show and verify the transparency log, and erase names from it."`
+	Audit   auditCmd          `cmd:"" group:"Care" help:"Verify the audit trail."`
+	Backup  backupCmd         `cmd:"" group:"Care" help:"Write a copy of the store. The desk may run."`
+	Restore restoreCmd        `cmd:"" group:"Care" help:"Put a backup in the place of the store, and release it once looked at."`
+	Export  exportCmd         `cmd:"" group:"Care" help:"Write all that is kept into a folder, in open formats. The desk may run."`
+	Replay  replayCmd         `cmd:"" group:"Care" help:"Have every host hand in again what it still keeps."`
 
 	Read       readCmd       `cmd:"" group:"Tools" help:"Show what the desk would read in mails and texts. Needs no desk."`
 	Completion completionCmd `cmd:"" group:"Tools" help:"Print the completion of a shell, such as: source <(bolwerk completion bash)."`

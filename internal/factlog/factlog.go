@@ -201,6 +201,11 @@ func About(tx *store.Tx, ref string, limit int) ([]Fact, error) {
 	return store.List(tx, scan, `select `+columns+` from fact where ref=$1 order by seq limit $2`, ref, limit)
 }
 
+// Find gives a fact by its number; a read of no rows where it is not kept.
+func Find(tx *store.Tx, seq int64) (Fact, error) {
+	return scan(tx.Row(`select `+columns+` from fact where seq=$1`, seq).Scan)
+}
+
 // Aside counts the facts that were set aside; each is an alarm.
 func Aside(tx *store.Tx) (n int64, err error) {
 	err = tx.Row(`select count(*) from fact_aside`).Scan(&n)

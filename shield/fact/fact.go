@@ -16,6 +16,11 @@ const (
 	AppealDecided  = "shield.appeal.decided"  // Ref: appeal
 )
 
+// Subjects are all that there are.
+func Subjects() []string {
+	return []string{ReportReceived, ReportRead, CaseProposed, CaseDecided, BlockPlaced, BlockEnded, AppealReceived, AppealDecided}
+}
+
 // Read says what came of reading a report.
 type Read struct {
 	State string   `json:"state"` // read, no_observable, unreadable

@@ -1,0 +1,44 @@
+package gate
+
+import (
+	"errors"
+	"net/http"
+	"net/http/httptest"
+	"net/netip"
+	"testing"
+	"time"
+
+	"bolwerk"
+)
+
+func TestOnlyPublicAddressesAreDialed(t *testing.T) {
+	g := New(nil)
+	for _, a := range []string{"127.0.0.1", "::1", "10.0.0.1", "192.168.1.1", "172.16.0.1", "169.254.169.254", "fe80::1", "fd00::1", "100.64.0.1", "0.0.0.0", "::",
+		"::ffff:127.0.0.1", "64:ff9b::7f00:1", "2002:7f00:1::", "224.0.0.1", "ff02::1", "255.255.255.255", "192.0.2.1", "2001:db8::1", "fec0::1"} {
+		if err := g.Check(netip.MustParseAddr(a)); !errors.Is(err, bolwerk.ErrForbidden) {
+			t.Errorf("%s: %v", a, err)
+		}
+	}
+	for _, a := range []string{"8.8.8.8", "2a02:1800::1", "::ffff:8.8.8.8"} {
+		if err := g.Check(netip.MustParseAddr(a)); err != nil {
+			t.Errorf("%s: %v", a, err)
+		}
+	}
+}
+
+func TestTheGateStandsBehindTheName(t *testing.T) {
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/away" {
+			http.Redirect(w, r, "/", http.StatusFound)
+		}
+	}))
+	defer s.Close()
+	name := "http://localhost:" + s.URL[len("http://127.0.0.1:"):]
+	if _, err := New(nil).Client(time.Second).Get(name); !errors.Is(err, bolwerk.ErrForbidden) {
+		t.Errorf("a name that leads to loopback: %v", err)
+	}
+	open := New([]netip.Prefix{netip.MustParsePrefix("127.0.0.0/8"), netip.MustParsePrefix("::1/128")}).Client(5 * time.Second)
+	if res, err := open.Get(name + "/away"); err != nil || res.StatusCode != http.StatusFound {
+		t.Errorf("allowed: %v, %v", res, err)
+	}
+}

@@ -1,0 +1,106 @@
+package shield
+
+import (
+	"context"
+	"net/http"
+	"time"
+
+	"github.com/danielgtaylor/huma/v2"
+
+	"bolwerk/internal/account"
+	"bolwerk/internal/webhook"
+)
+
+// NewHook is a receiver that was added, with its signing key.
+type NewHook struct {
+	webhook.Hook
+	Key string `json:"key" doc:"signing key in base64; it is shown this once"`
+}
+
+// HookKey is the new signing key of a receiver.
+type HookKey struct {
+	ID    string `json:"id"`
+	State string `json:"state" enum:"both,finished" doc:"both keys sign, or the former one has stopped"`
+	Key   string `json:"key,omitempty" doc:"the new signing key in base64; it is shown this once"`
+}
+
+// webhooks are receivers of facts.
+func (a *API) webhooks(api huma.API) {
+	hooks := a.hooks
+	if hooks == nil {
+		return
+	}
+	add(a, api, account.Administer, "GET", "/webhooks", "List webhooks", func(ctx context.Context, _ *struct{}) (*answer[page[webhook.Hook]], error) {
+		all, err := hooks.List(ctx)
+		if all == nil {
+			all = []webhook.Hook{}
+		}
+		return &answer[page[webhook.Hook]]{Body: page[webhook.Hook]{Items: all}}, err
+	})
+	type newHook struct {
+		Body struct {
+			URL      string   `json:"url" maxLength:"1000" doc:"https; http only into networks that the configuration allows" example:"https://siem.example/bolwerk"`
+			Subjects []string `json:"subjects" minItems:"1" maxItems:"50" doc:"facts to tell; shield.block stands for all that begin so" example:"[\"shield.block\"]"`
+			Note     string   `json:"note,omitempty" maxLength:"200" doc:"what it is for" example:"SIEM"`
+		}
+	}
+	type made struct {
+		Status int
+		Body   NewHook
+	}
+	add(a, api, account.Administer, "POST", "/webhooks", "Add a webhook; the answer holds its signing key, once", func(ctx context.Context, in *newHook) (*made, error) {
+		h, key, err := hooks.Add(ctx, whoAsks(ctx).Actor(), in.Body.URL, in.Body.Subjects, in.Body.Note)
+		return &made{http.StatusCreated, NewHook{h, key}}, err
+	})
+	add(a, api, account.Administer, "POST", "/webhooks/{id}/test", "Send a test to a webhook now", func(ctx context.Context, in *ByID) (*answer[webhook.Told], error) {
+		d, err := hooks.Try(ctx, in.ID)
+		return &answer[webhook.Told]{Body: d}, err
+	})
+	type rotate struct {
+		ByID
+		Body struct {
+			Finish bool `json:"finish,omitempty" doc:"stop signing with the former key, instead of making a new one"`
+		}
+	}
+	add(a, api, account.Administer, "POST", "/webhooks/{id}/rotate", "Change the signing key of a webhook", func(ctx context.Context, in *rotate) (*answer[HookKey], error) {
+		key, err := hooks.Rotate(ctx, whoAsks(ctx).Actor(), in.ID, in.Body.Finish)
+		state := "both"
+		if in.Body.Finish {
+			state = "finished"
+		}
+		return &answer[HookKey]{Body: HookKey{in.ID, state, key}}, err
+	})
+	type replay struct {
+		ByID
+		Body struct {
+			Since time.Time `json:"since" doc:"begin of what is told again"`
+		}
+	}
+	type toldAgain struct {
+		ID    string `json:"id"`
+		State string `json:"state" enum:"replayed"`
+		Facts int64  `json:"facts" doc:"how many facts are looked at again"`
+	}
+	add(a, api, account.Administer, "POST", "/webhooks/{id}/replay", "Tell a webhook again what happened since a time", func(ctx context.Context, in *replay) (*answer[toldAgain], error) {
+		n, err := hooks.Replay(ctx, whoAsks(ctx).Actor(), in.ID, in.Body.Since)
+		return &answer[toldAgain]{Body: toldAgain{in.ID, "replayed", n}}, err
+	})
+	type removed struct {
+		ID    string `json:"id"`
+		State string `json:"state" enum:"removed"`
+	}
+	add(a, api, account.Administer, "POST", "/webhooks/{id}/remove", "Remove a webhook", func(ctx context.Context, in *ByID) (*answer[removed], error) {
+		return &answer[removed]{Body: removed{in.ID, "removed"}}, hooks.Remove(ctx, whoAsks(ctx).Actor(), in.ID)
+	})
+	type deliveries struct {
+		ByID
+		Window
+	}
+	add(a, api, account.Administer, "GET", "/webhooks/{id}/deliveries", "List what was told to a webhook", func(ctx context.Context, in *deliveries) (*answer[page[webhook.Told]], error) {
+		rows, err := hooks.Deliveries(ctx, in.ID, in.Cursor, in.Limit)
+		return paged(in.Window, rows, func(d webhook.Told) string { return d.ID }), err
+	})
+}
+
+// Webhooks gives the API the receivers of facts; before Routes.
+func (a *API) Webhooks(h *webhook.Hooks) { a.hooks = h }
