@@ -52,6 +52,14 @@ func (a *API) documentOne(schemas huma.Registry, problem *huma.Schema, method, p
 			}
 		}
 	}
+	// A file says in its header what it is.
+	for _, kind := range map[string][]string{APIPath + "/figures/csv": {"text/csv"}, APIPath + "/figures/report": {"text/html", "application/pdf"}}[path] {
+		delete(op.Responses["200"].Content, "application/octet-stream")
+		if op.Responses["200"].Content == nil {
+			op.Responses["200"].Content = map[string]*huma.MediaType{}
+		}
+		op.Responses["200"].Content[kind] = &huma.MediaType{Schema: &huma.Schema{Type: huma.TypeString}}
+	}
 	for status, r := range op.Responses {
 		for kind, m := range r.Content {
 			switch {

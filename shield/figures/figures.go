@@ -9,6 +9,7 @@ package figures
 import (
 	"encoding/json"
 	"fmt"
+	"github.com/danielgtaylor/huma/v2"
 	"strings"
 )
 
@@ -96,6 +97,14 @@ func (c Cell) MarshalJSON() ([]byte, error) {
 		return json.Marshal(cellJSON{N: &c.N})
 	}
 	return json.Marshal(cellJSON{Withheld: c.Mark})
+}
+
+// Schema describes what MarshalJSON writes, for the API.
+func (Cell) Schema(huma.Registry) *huma.Schema {
+	return &huma.Schema{Type: huma.TypeObject, Properties: map[string]*huma.Schema{
+		"n":        {Type: huma.TypeInteger, Format: "int64", Description: "the number; absent where it is withheld"},
+		"withheld": {Type: huma.TypeString, Enum: []any{string(Few), string(Held)}, Description: "why there is no number"},
+	}}
 }
 
 // UnmarshalJSON reads it.
