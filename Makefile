@@ -5,10 +5,10 @@
 export CGO_ENABLED ?= 0
 GO ?= go
 
-.PHONY: help build deb deb-test demo test check unit stories kill crash days corpus pg peers sim race fuzz browser pictures docs bench
+.PHONY: help build deb deb-test keep-release demo test check unit stories kill crash days corpus pg peers sim race fuzz browser pictures docs bench
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' Makefile
 
 build: ## bin/bolwerk
 	$(GO) build -o bin/bolwerk ./cmd/bolwerk
@@ -73,6 +73,9 @@ browser: ## a walk through console, public site and warning page with Chromium
 
 pictures: ## the pictures in docs/pictures, from the demo
 	dir=$$(mktemp -d) && BOLWERK_PICTURES=$$dir $(MAKE) browser && cp $$dir/case-1440.png docs/pictures/case.png && cp $$dir/warning-500.png docs/pictures/warning.png; rm -rf "$$dir"
+
+keep-release: ## at a release: what it leaves behind, for the tests of later ones; VERSION=1.2.3
+	@packaging/keep-release.sh $(VERSION)
 
 docs: ## the lists in docs/lookup that are made from the code
 	$(GO) run ./docs/lookup
