@@ -112,7 +112,12 @@ func floor(path string) int {
 		return sharedDesk
 	case "cmd":
 		return command
-	case "test", "bench", "docs":
+	case "docs":
+		if rest == "" {
+			return ground // the texts themselves
+		}
+		return outside
+	case "test", "bench":
 		return outside
 	}
 	return capability

@@ -15,12 +15,14 @@ import (
 
 	"bolwerk"
 	"bolwerk/desk"
+	"bolwerk/docs"
 	"bolwerk/internal/account"
 	"bolwerk/internal/audit"
 	"bolwerk/internal/blob"
 	"bolwerk/internal/copy"
 	"bolwerk/internal/disk"
 	"bolwerk/internal/factlog"
+	"bolwerk/internal/handbook"
 	"bolwerk/internal/handin"
 	"bolwerk/internal/hosts"
 	"bolwerk/internal/idem"
@@ -256,6 +258,7 @@ func (d *Desk) buildConsole(reg prometheus.Registerer) error {
 	if err != nil {
 		return err
 	}
+	places = append(places, handbook.Place())
 	frame, err := web.New(web.Site{Name: "console", Config: d.cfg.Console.Config, Console: true, Search: "/search", Places: places, Who: account.Who,
 		Texts: []*web.Texts{words, shieldWords, figureWords}, Clock: d.env.Clock, Log: d.env.Log, Metrics: metrics})
 	if err != nil {
@@ -274,7 +277,12 @@ func (d *Desk) buildConsole(reg prometheus.Registerer) error {
 	if err != nil {
 		return err
 	}
+	book, err := handbook.New(frame, docs.Files)
+	if err != nil {
+		return err
+	}
 	mux := http.NewServeMux()
+	book.Routes(mux, frame, func(h http.Handler) http.Handler { return door.Require(account.Look, h) })
 	people.Routes(mux)
 	pages.Routes(mux, door)
 	api := shield.NewAPI(d.shield, door, idem.New(d.db, d.vault, d.env.Log))
