@@ -85,12 +85,15 @@ func demo(t *testing.T) (dir, link string) {
 	return dir, link
 }
 
-func open(t *testing.T) context.Context {
+func open(t *testing.T) context.Context { return openFor(t, 90*time.Second) }
+
+// openFor is a browser with one page, for at most some time.
+func openFor(t *testing.T, most time.Duration) context.Context {
 	opts := append(chromedp.DefaultExecAllocatorOptions[:], chromedp.ExecPath(chromium(t)), chromedp.NoSandbox, chromedp.DisableGPU,
 		chromedp.Flag("disable-quic", true), chromedp.Flag("disable-component-update", true), chromedp.Flag("disable-background-networking", true))
 	alloc, stop := chromedp.NewExecAllocator(context.Background(), opts...)
 	ctx, cancel := chromedp.NewContext(alloc)
-	ctx, timeout := context.WithTimeout(ctx, 90*time.Second)
+	ctx, timeout := context.WithTimeout(ctx, most)
 	t.Cleanup(func() { timeout(); cancel(); stop() })
 	return ctx
 }
