@@ -5,8 +5,10 @@ import (
 	"go/parser"
 	"go/token"
 	"maps"
+	"path/filepath"
 	"slices"
 	"strconv"
+	"strings"
 	"testing"
 
 	"bolwerk"
@@ -45,9 +47,9 @@ func TestEveryCodeHasItsSentence(t *testing.T) {
 func codesOf(t *testing.T) map[string]map[string]bool {
 	t.Helper()
 	codes := map[string]map[string]bool{"rule": {}, "why": {}, "scopewhy": {}}
-	pkgs, err := parser.ParseDir(token.NewFileSet(), "judge", nil, 0)
-	if err != nil {
-		t.Fatal(err)
+	names, err := filepath.Glob("judge/*.go")
+	if err != nil || len(names) == 0 {
+		t.Fatalf("files of judge: %d, %v", len(names), err)
 	}
 	text := func(e ast.Expr) string {
 		if l, ok := e.(*ast.BasicLit); ok && l.Kind == token.STRING {
@@ -61,9 +63,13 @@ func codesOf(t *testing.T) map[string]map[string]bool {
 			codes[kind][text(args[at])] = true
 		}
 	}
-	for name, file := range pkgs["judge"].Files {
-		if len(name) > 8 && name[len(name)-8:] == "_test.go" {
+	for _, name := range names {
+		if strings.HasSuffix(name, "_test.go") {
 			continue
+		}
+		file, err := parser.ParseFile(token.NewFileSet(), name, nil, 0)
+		if err != nil {
+			t.Fatal(err)
 		}
 		ast.Inspect(file, func(n ast.Node) bool {
 			switch n := n.(type) {

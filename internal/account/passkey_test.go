@@ -79,8 +79,11 @@ func (a *authenticator) options(q question) (o struct {
 func (a *authenticator) create(q question) string {
 	o := a.options(q)
 	a.user, _ = base64.RawURLEncoding.DecodeString(o.PublicKey.User.ID)
-	pub := a.key.PublicKey
-	cose, err := cbor.Marshal(map[int]any{1: 2, 3: -7, -1: 1, -2: pub.X.FillBytes(make([]byte, 32)), -3: pub.Y.FillBytes(make([]byte, 32))})
+	pub, err := a.key.PublicKey.Bytes() // 4, then x and y
+	if err != nil {
+		a.t.Fatal(err)
+	}
+	cose, err := cbor.Marshal(map[int]any{1: 2, 3: -7, -1: 1, -2: pub[1:33], -3: pub[33:]})
 	if err != nil {
 		a.t.Fatal(err)
 	}
