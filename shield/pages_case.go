@@ -59,6 +59,9 @@ func (d caseData) Asked(k aid.Kind) bool {
 	return d.AskedFor.Has(k)
 }
 
+// AskedAny says whether any kind is ticked.
+func (d caseData) AskedAny() bool { return slices.ContainsFunc(d.Asks(), d.Asked) }
+
 // Approval is what the approve button needs.
 func (d caseData) Approval() proposalData { return proposalData{common: d.common, P: *d.Wait} }
 
