@@ -46,6 +46,9 @@ func (s *Shield) forget(ctx context.Context) error {
 		}
 	}
 	return s.db.Write(ctx, store.Intake, func(tx *store.Tx) error {
+		if _, err := tx.Exec(`delete from shield_filter where not exists (select 1 from account a where a.id=shield_filter.person)`); err != nil {
+			return err
+		}
 		_, err := tx.Exec(`delete from shield_edge_pass where until<$1`, year)
 		return err
 	})

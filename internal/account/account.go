@@ -176,7 +176,7 @@ func insert(tx *store.Tx, p Person) error {
 	if !p.GlassUntil.IsZero() {
 		glass = store.Micros(p.GlassUntil)
 	}
-	_, err := tx.Exec(`insert into account(id,login,role,role_since,made_at,exempt,state,password,seen_at,mail,issuer,subject,glass_until,glass_opened) values($1,$2,$3,$4,$5,$6,$7,'',0,$8,$9,$10,$11,0)`,
+	_, err := tx.Exec(`insert into account(id,login,role,role_since,made_at,exempt,state,password,seen_at,mail,issuer,subject,glass_until,glass_opened,ended_at) values($1,$2,$3,$4,$5,$6,$7,'',0,$8,$9,$10,$11,0,0)`,
 		p.ID, p.Login, p.Role, store.Micros(p.RoleSince), store.Micros(p.MadeAt), p.Exempt, p.State, p.Mail, p.Issuer, p.subject, glass)
 	return err
 }
@@ -267,17 +267,17 @@ func setRole(tx *store.Tx, by bolwerk.Actor, p Person, role Role, reason string,
 }
 
 // Disable ends a person's access at once: sessions, tokens and invitations. The
-// account stays, so that the audit trail can name it.
+// account stays for a year, so that the audit trail can name it.
 func (s *Accounts) Disable(ctx context.Context, by bolwerk.Actor, login, reason string) error {
 	return s.change(ctx, by, login, func(tx *store.Tx, p Person) error {
 		if p.State == Disabled {
 			return bolwerk.Conflict("%s is disabled already", p.Login)
 		}
-		if _, err := tx.Exec(`update account set state='disabled', password='', exempt=$1 where id=$2`, false, p.ID); err != nil {
+		if _, err := tx.Exec(`update account set state='disabled', password='', exempt=$1, ended_at=$2 where id=$3`, false, tx.NowMicros(), p.ID); err != nil {
 			return err
 		}
 		audit.Append(tx, by, "account.person.disable", p.ID, reason, nil)
-		return forgetAll(tx, p.ID, append(proofs, "account_invitation", "account_session", "account_device", "account_token", "account_held")...)
+		return forgetAll(tx, p.ID, ofAccount...)
 	})
 }
 
@@ -328,6 +328,9 @@ func reset(tx *store.Tx, by bolwerk.Actor, p Person, code bolwerk.Token, reason 
 // proofs are the tables of what a person shows who it is with, beside the password.
 var proofs = []string{"account_passkey", "account_recovery"}
 
+// ofAccount are the tables that go with the account.
+var ofAccount = []string{"account_passkey", "account_recovery", "account_invitation", "account_session", "account_device", "account_token", "account_held"}
+
 func forgetAll(tx *store.Tx, id string, tables ...string) error {
 	for _, t := range tables {
 		if _, err := tx.Exec(`delete from `+t+` where account=$1`, id); err != nil {
@@ -343,6 +346,9 @@ func (s *Accounts) Expire(tx *store.Tx) error {
 	if err := endGlass(tx); err != nil {
 		return err
 	}
+	if err := forgetDisabled(tx, now.AddDate(-1, 0, 0)); err != nil {
+		return err
+	}
 	for _, d := range []struct {
 		sql string
 		arg time.Time
@@ -356,6 +362,25 @@ func (s *Accounts) Expire(tx *store.Tx) error {
 		{`delete from account_held where expires<=$1`, now},
 	} {
 		if _, err := tx.Exec(d.sql, store.Micros(d.arg)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// forgetDisabled removes accounts that were disabled before a time. The audit
+// trail then names them by their id only.
+func forgetDisabled(tx *store.Tx, before time.Time) error {
+	gone, err := store.List(tx, func(scan func(...any) error) (id string, err error) { return id, scan(&id) },
+		`select id from account where state='disabled' and ended_at>0 and ended_at<$1`, store.Micros(before))
+	if err != nil {
+		return err
+	}
+	for _, id := range gone {
+		if err := forgetAll(tx, id, ofAccount...); err != nil {
+			return err
+		}
+		if _, err := tx.Exec(`delete from account where id=$1`, id); err != nil {
 			return err
 		}
 	}

@@ -254,6 +254,22 @@ func TestDisableEndsEverything(t *testing.T) {
 	if _, err := d.Token(ctx, token.Reveal()); !errors.Is(err, bolwerk.ErrForbidden) {
 		t.Errorf("token: got %v", err)
 	}
+	there := func() bool {
+		t.Helper()
+		if err := d.db.Write(ctx, store.Decision, d.Expire); err != nil {
+			t.Fatal(err)
+		}
+		_, err := d.ByLogin(ctx, "anna")
+		return err == nil
+	}
+	d.clock.Add(364 * 24 * time.Hour)
+	if !there() {
+		t.Error("a disabled account is forgotten before a year has passed: the audit trail cannot name it")
+	}
+	d.clock.Add(2 * 24 * time.Hour)
+	if there() {
+		t.Error("an account is kept for more than a year after it was disabled")
+	}
 }
 
 func TestTokens(t *testing.T) {

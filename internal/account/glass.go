@@ -90,7 +90,7 @@ func endGlass(tx *store.Tx) error {
 		return err
 	}
 	for _, id := range ended {
-		if _, err := tx.Exec(`update account set state='disabled', password='' where id=$1`, id); err != nil {
+		if _, err := tx.Exec(`update account set state='disabled', password='', ended_at=$1 where id=$2`, tx.NowMicros(), id); err != nil {
 			return err
 		}
 		if err := forgetAll(tx, id, "account_session", "account_device", "account_token", "account_held"); err != nil {

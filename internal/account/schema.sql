@@ -6,6 +6,7 @@ create table account (
   made_at    bigint not null,       -- keep staff: when it was made; a young account may not approve
   exempt     boolean not null,      -- keep staff: made over the admin socket before the first publication, role unchanged since
   state      text not null check (state in ('invited','active','disabled')), -- keep staff: how it stands
+  ended_at   bigint not null,       -- keep staff: when it was disabled last; 0 is never
   password   text not null,         -- keep secret: argon2id hash; empty before the invitation is accepted
   seen_at    bigint not null,       -- keep staff: when the person last logged in
   mail       text not null,         -- keep staff: where the person is told that something waits; may be empty
