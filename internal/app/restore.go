@@ -11,6 +11,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"sync"
 	"time"
 
 	"bolwerk"
@@ -30,7 +31,7 @@ import (
 
 // Backup writes a copy of the store, as it is at one moment, to path. The desk
 // may run. Keys are not part of it: keep DATA/desk/keys in another place.
-func Backup(ctx context.Context, cfg Config, path string) error {
+func Backup(ctx context.Context, cfg Config, path string, begin Begin) error {
 	if _, err := os.Stat(path); err == nil {
 		return bolwerk.Conflict("%s is there already", path)
 	}
@@ -42,10 +43,51 @@ func Backup(ctx context.Context, cfg Config, path string) error {
 	if db.Postgres() {
 		return bolwerk.WithHint(bolwerk.Invalid("the store is PostgreSQL"), "use pg_dump; docs/do/postgres.md says how")
 	}
-	if err := db.VacuumInto(ctx, path); err != nil {
+	size, err := db.Size(ctx)
+	if err != nil {
+		return err
+	}
+	err = watchGrow(path, size, begin, func() error { return db.VacuumInto(ctx, path) })
+	if err != nil {
 		return fmt.Errorf("backup to %s: %w", path, err)
 	}
 	return os.Chmod(path, 0o600)
+}
+
+// Begin is told that a step of a long piece of work begins, and how many octets
+// it will take. It gives what is told of each octet more, and called at the end.
+type Begin func(step string, octets int64) (add func(int64), end func())
+
+// watchGrow does work that writes path in one go, and tells how the file grows.
+func watchGrow(path string, total int64, begin Begin, work func() error) error {
+	add, end := begin("writing "+filepath.Base(path), total)
+	defer end()
+	stop := make(chan struct{})
+	var watcher sync.WaitGroup
+	var told int64
+	look := func() {
+		if st, err := os.Stat(path); err == nil {
+			add(st.Size() - told)
+			told = st.Size()
+		}
+	}
+	watcher.Go(func() {
+		tick := time.NewTicker(200 * time.Millisecond)
+		defer tick.Stop()
+		for {
+			select {
+			case <-stop:
+				return
+			case <-tick.C:
+				look()
+			}
+		}
+	})
+	err := work()
+	close(stop)
+	watcher.Wait()
+	look()
+	return err
 }
 
 // floorFile remembers, outside the store, the highest epoch that a restore gave
@@ -56,14 +98,14 @@ type floorFile struct {
 
 // Restore puts a backup in the place of the store and begins again from there.
 // The desk must not run. What was there is kept beside it.
-func Restore(ctx context.Context, cfg Config, path string) error {
+func Restore(ctx context.Context, cfg Config, path string, begin Begin) error {
 	if err := deskStands(ctx, cfg); err != nil {
 		return err
 	}
 	if cfg.Store.Postgres() {
 		return bolwerk.WithHint(bolwerk.Invalid("the store is PostgreSQL"), "restore it by its own means, then: bolwerk restore --prepared; docs/do/postgres.md says how")
 	}
-	if err := checkBackup(ctx, path); err != nil {
+	if err := checkBackup(ctx, path, begin); err != nil {
 		return err
 	}
 	old := cfg.Store.URL
@@ -73,7 +115,7 @@ func Restore(ctx context.Context, cfg Config, path string) error {
 			return err
 		}
 	}
-	if err := copyFile(path, old); err != nil {
+	if err := copyFile(path, old, "putting it in place", begin); err != nil {
 		return err
 	}
 	return beginAgain(ctx, cfg, filepath.Base(path))
@@ -147,14 +189,14 @@ func beginAgain(ctx context.Context, cfg Config, from string) error {
 }
 
 // checkBackup refuses a file that is no store of ours.
-func checkBackup(ctx context.Context, path string) error {
+func checkBackup(ctx context.Context, path string, begin Begin) error {
 	tmp, err := os.MkdirTemp("", "bolwerk-restore-")
 	if err != nil {
 		return err
 	}
 	defer os.RemoveAll(tmp)
 	probe := filepath.Join(tmp, "store.db")
-	if err := copyFile(path, probe); err != nil {
+	if err := copyFile(path, probe, "reading "+filepath.Base(path), begin); err != nil {
 		return err
 	}
 	db, err := store.Open(ctx, store.Config{URL: probe}, clock.New())
@@ -171,7 +213,7 @@ func checkBackup(ctx context.Context, path string) error {
 	return nil
 }
 
-func copyFile(from, to string) error {
+func copyFile(from, to, step string, begin Begin) error {
 	in, err := os.Open(from)
 	if err != nil {
 		return err
@@ -181,7 +223,14 @@ func copyFile(from, to string) error {
 	if err != nil {
 		return err
 	}
-	if _, err := io.Copy(out, in); err != nil {
+	st, err := in.Stat()
+	if err != nil {
+		out.Close()
+		return err
+	}
+	add, end := begin(step, st.Size())
+	defer end()
+	if _, err := io.Copy(counted{out, add}, in); err != nil {
 		out.Close()
 		return err
 	}
@@ -190,6 +239,18 @@ func copyFile(from, to string) error {
 		return err
 	}
 	return errors.Join(out.Close(), disk.SyncDir(filepath.Dir(to)))
+}
+
+// counted tells how much was written.
+type counted struct {
+	io.Writer
+	add func(int64)
+}
+
+func (c counted) Write(b []byte) (int, error) {
+	n, err := c.Writer.Write(b)
+	c.add(int64(n))
+	return n, err
 }
 
 // askFor is how long the desk waits for every edge to tell what it holds after

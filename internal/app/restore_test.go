@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"os"
 	"path/filepath"
 	"testing"
 	"time"
@@ -86,9 +87,39 @@ func TestRestoreKnowsThatPostgreSQLIsNoFile(t *testing.T) {
 	if err := disk.MakeDir(filepath.Join(cfg.Data, "desk", "keys")); err != nil {
 		t.Fatal(err)
 	}
-	err := app.Restore(t.Context(), cfg, filepath.Join(t.TempDir(), "backup.db"))
+	err := app.Restore(t.Context(), cfg, filepath.Join(t.TempDir(), "backup.db"), nil)
 	var r *bolwerk.Refusal
 	if !errors.As(err, &r) || r.Hint == "" {
 		t.Errorf("got %v, want a refusal with a hint", err)
+	}
+}
+
+func TestABackupTellsHowFarItIs(t *testing.T) {
+	cfg := app.Default()
+	cfg.Data = t.TempDir()
+	cfg.Store.URL = filepath.Join(cfg.Data, "store.db")
+	db := storetest.OpenAt(t, cfg.Store.URL, clock.New(), app.Schemas()...)
+	if err := db.Write(t.Context(), store.Decision, func(tx *store.Tx) error {
+		audit.Append(tx, bolwerk.Socket(), "test", "b1", "", nil)
+		return nil
+	}); err != nil {
+		t.Fatal(err)
+	}
+	to := filepath.Join(t.TempDir(), "backup.db")
+	var total, done int64
+	ended := false
+	err := app.Backup(t.Context(), cfg, to, func(step string, octets int64) (func(int64), func()) {
+		total = octets
+		return func(n int64) { done += n }, func() { ended = true }
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	st, err := os.Stat(to)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if done != st.Size() || total < done || !ended {
+		t.Errorf("told %d of %d octets, ended %v; the file has %d", done, total, ended, st.Size())
 	}
 }

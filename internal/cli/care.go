@@ -144,6 +144,14 @@ func (s stored) config() (app.Config, error) {
 	return cfg, err
 }
 
+// octets shows how far a step is.
+func octets(t *terminal.Terminal) app.Begin {
+	return func(step string, n int64) (func(int64), func()) {
+		p := t.Progress(step, n).Bytes()
+		return p.Add, p.Done
+	}
+}
+
 type backupCmd struct {
 	File string `arg:"" help:"New file to write." type:"path"`
 	stored
@@ -155,7 +163,7 @@ func (c *backupCmd) Run(ctx context.Context, t *terminal.Terminal) error {
 	if err != nil {
 		return err
 	}
-	if err := app.Backup(ctx, cfg, c.File); err != nil {
+	if err := app.Backup(ctx, cfg, c.File, octets(t)); err != nil {
 		return err
 	}
 	_, err = fmt.Fprintf(t.Out, "%s is written; keep %s in another place: the backup is unreadable without it\n", terminal.Escape(c.File), terminal.Escape(filepath.Join(cfg.Data, "desk", "keys")))
@@ -223,7 +231,7 @@ func (c *restoreCmd) Run(ctx context.Context, t *terminal.Terminal) error {
 	if c.Prepared {
 		err = app.Prepared(ctx, cfg)
 	} else {
-		err = app.Restore(ctx, cfg, c.File)
+		err = app.Restore(ctx, cfg, c.File, octets(t))
 	}
 	if err != nil {
 		return err

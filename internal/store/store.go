@@ -195,6 +195,14 @@ func (db *DB) Read(ctx context.Context, fn func(*Tx) error) error {
 	return fn(&Tx{ctx: ctx, tx: tx, db: db, now: db.clock.Now(), reading: true})
 }
 
+// Size is how many octets of a SQLite store are in use, about what a copy takes.
+func (db *DB) Size(ctx context.Context) (n int64, err error) {
+	err = db.Read(ctx, func(tx *Tx) error {
+		return tx.Row(`select (c.page_count-f.freelist_count)*s.page_size from pragma_page_count c, pragma_freelist_count f, pragma_page_size s`).Scan(&n)
+	})
+	return n, err
+}
+
 // VacuumInto writes a consistent copy of a SQLite store to path, which must not
 // be there yet. The copy is for its owner alone and durable but for its name in
 // the folder. Writers go on meanwhile.

@@ -13,6 +13,7 @@ type Progress struct {
 	w           io.Writer
 	over        bool // the line is written over
 	what        string
+	bytes       bool // what is counted are octets, told in MB
 	total, done int64
 	now         func() time.Time
 	began, said time.Time
@@ -34,6 +35,12 @@ func (t *Terminal) Progress(what string, total int64) *Progress {
 	return p
 }
 
+// Bytes says that octets are counted.
+func (p *Progress) Bytes() *Progress {
+	p.bytes = true
+	return p
+}
+
 // Add notes that n more is done.
 func (p *Progress) Add(n int64) {
 	p.done += n
@@ -49,10 +56,14 @@ func (p *Progress) Add(n int64) {
 	p.say(now)
 }
 
-// Done ends it; what was said stays.
+// Done ends it; what was said stays. A total that was not reached was a guess, or
+// the work was broken off: it is not told again, nor what would be left.
 func (p *Progress) Done() {
 	if !p.shown {
 		return
+	}
+	if p.done < p.total {
+		p.total = 0
 	}
 	p.say(p.now())
 	if p.over {
@@ -62,13 +73,13 @@ func (p *Progress) Done() {
 
 func (p *Progress) say(now time.Time) {
 	p.shown = true
-	line := fmt.Sprintf("%s: %s", Escape(p.what), Count(p.done))
+	line := fmt.Sprintf("%s: %s", Escape(p.what), p.count(p.done))
 	took := now.Sub(p.began)
 	rate := float64(p.done) / max(took.Seconds(), 0.001)
 	if p.total > 0 {
-		line += fmt.Sprintf(" of %s (%d %%)", Count(p.total), p.done*100/p.total)
+		line += fmt.Sprintf(" of %s (%d %%)", p.count(p.total), p.done*100/p.total)
 	}
-	line += fmt.Sprintf(" · %s/s", Count(int64(rate)))
+	line += fmt.Sprintf(" · %s/s", p.count(int64(rate)))
 	if left := p.total - p.done; left > 0 && rate > 0 {
 		line += " · " + (time.Duration(float64(left)/rate) * time.Second).Round(time.Second).String() + " left"
 	}
@@ -77,4 +88,12 @@ func (p *Progress) say(now time.Time) {
 		return
 	}
 	fmt.Fprintln(p.w, line)
+}
+
+// count writes a number of what is counted.
+func (p *Progress) count(n int64) string {
+	if !p.bytes {
+		return Count(n)
+	}
+	return fmt.Sprintf("%s.%d MB", Count(n/1e6), n%1e6/1e5)
 }

@@ -38,3 +38,18 @@ func TestShortWorkSaysNothing(t *testing.T) {
 		t.Errorf("got %q", out.String())
 	}
 }
+
+func TestProgressOfOctetsIsInMegabytesAndDoesNotClaimWhatWasNotReached(t *testing.T) {
+	var out bytes.Buffer
+	at := time.Unix(0, 0)
+	p := &Progress{w: &out, what: "backup", bytes: true, total: 2_000_000_000, now: func() time.Time { return at }, began: at, said: at}
+	at = at.Add(10 * time.Second)
+	p.Add(500_000_000)
+	at = at.Add(10 * time.Second)
+	p.done = 1_900_000_000 // the copy is packed closer than was thought
+	p.Done()
+	want := "backup: 500.0 MB of 2,000.0 MB (25 %) · 50.0 MB/s · 30s left\nbackup: 1,900.0 MB · 95.0 MB/s\n"
+	if got := out.String(); got != want {
+		t.Errorf("got %q, want %q", got, want)
+	}
+}
