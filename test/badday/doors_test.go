@@ -150,11 +150,13 @@ func consolePages(t *testing.T) (all []page) {
 				p.method = map[string]string{"look": "GET", "decide": "POST"}[m[1]]
 			}
 			switch path := p.path; {
-			case path == "/login", path == "/logout", strings.HasPrefix(path, "/welcome/"):
+			case path == "/login", strings.HasPrefix(path, "/login/"), path == "/logout", strings.HasPrefix(path, "/welcome/"):
 				p.right = "open"
-			case strings.HasPrefix(path, "/account"):
+			case path == "/proof" && p.method == "POST":
+				p.right = "proof" // a password or passkey opens it, and nobody here has one to show
+			case strings.HasPrefix(path, "/account"), path == "/proof", strings.HasPrefix(path, "/proof/"):
 				p.right = "own"
-			case strings.HasPrefix(path, "/people"):
+			case strings.HasPrefix(path, "/people"), strings.HasPrefix(path, "/approve/people/"):
 				p.right = "admin"
 			case p.method == "GET":
 				p.right = "look"
@@ -183,6 +185,10 @@ func apiRoutes(t *testing.T, s *live.Site) (all []page) {
 			switch {
 			case strings.HasSuffix(path, "/push"):
 				p.right = "issuer" // an authority's signature opens it, nothing of staff
+			case strings.HasPrefix(path, "/api/v1/webhooks"):
+				p.right = "settings"
+			case strings.HasPrefix(path, "/api/v1/feeds/"):
+				p.right = "feed"
 			case p.method == "GET":
 				p.right = "look"
 			}
@@ -208,7 +214,7 @@ func TestForbiddenDoors_people(t *testing.T) {
 	}
 	stay := func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 	plain := &http.Client{Timeout: 20 * time.Second, CheckRedirect: stay}
-	staff := map[string][]string{"viewer": {"look"}, "analyst": {"look", "decide"}, "duty_officer": {"look", "decide"}, "admin": {"look", "admin"}}
+	staff := map[string][]string{"viewer": {"look", "feed"}, "analyst": {"look", "feed", "decide"}, "duty_officer": {"look", "feed", "decide"}, "admin": {"look", "feed", "admin", "settings"}}
 	visitors := map[string]visitor{
 		"nobody":         {client: plain},
 		"a wrong token":  {client: plain, token: bolwerk.NewToken().Reveal()},
@@ -221,13 +227,14 @@ func TestForbiddenDoors_people(t *testing.T) {
 	scoped := func(role, scopes string, may ...string) {
 		visitors["token of "+role+" with "+scopes] = visitor{client: plain, token: s.Token(role+"-1", scopes), may: may}
 	}
-	scoped("viewer", "read", "look")
-	scoped("analyst", "read", "look")
+	scoped("viewer", "read", "look", "feed")
+	scoped("viewer", "feed", "feed")
+	scoped("analyst", "read", "look", "feed")
 	scoped("analyst", "report")
 	scoped("analyst", "decide", "decide")
-	scoped("duty_officer", "read,decide", "look", "decide")
-	scoped("admin", "admin") // what is administered is done in a session
-	scoped("admin", "read", "look")
+	scoped("duty_officer", "read,decide", "look", "feed", "decide")
+	scoped("admin", "admin", "settings") // people are administered in a session
+	scoped("admin", "read", "look", "feed")
 	gone := s.Session("gone", "duty_officer")
 	goneToken := s.Token("gone", "read,decide")
 	s.MustRun("user", "disable", "gone", "--reason", "left", "--data", s.Data("desk"))
