@@ -109,7 +109,9 @@ func render(files fs.FS, name string, source []byte) (document, error) {
 	if err := md.Renderer().Render(&b, source, tree); err != nil {
 		return d, err
 	}
-	d.Body = template.HTML(b.String()) // goldmark escapes, and leaves markup of others out
+	// goldmark escapes, and leaves markup of others out. What can be moved
+	// sideways can be reached by keyboard.
+	d.Body = template.HTML(strings.ReplaceAll(b.String(), "<pre>", `<pre tabindex="0">`))
 	if d.Title == "" {
 		d.Title = name
 	}
