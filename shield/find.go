@@ -3,6 +3,7 @@ package shield
 import (
 	"context"
 	"regexp"
+	"strings"
 
 	"bolwerk"
 	"bolwerk/desk"
@@ -18,8 +19,8 @@ var idOrRef = regexp.MustCompile(`^([0-9a-f]{8}-[0-9a-f-]{27}|[A-Z]-[0-9]{4}-[0-
 // over, and our own, which we may end, before an order.
 func (s *Shield) blockID(ctx context.Context, text string, pass bool) (id string, err error) {
 	err = s.db.Read(ctx, func(tx *store.Tx) error {
-		if idOrRef.MatchString(text) {
-			b, err := findBlock(tx, text)
+		if idOrRef.MatchString(inFull(text)) {
+			b, err := findBlock(tx, inFull(text))
 			if err == nil && b.Pass != pass {
 				return otherKind(b)
 			}
@@ -43,6 +44,16 @@ func (s *Shield) blockID(ctx context.Context, text string, pass bool) (id string
 	return id, err
 }
 
+// inFull gives a number as it is kept: of b-2026-147, B-2026-000147. Any other
+// text stays as it is.
+func inFull(text string) string {
+	m := refText.FindStringSubmatch(text)
+	if m == nil {
+		return text
+	}
+	return strings.ToUpper(m[1]) + "-" + m[2] + "-" + strings.Repeat("0", max(0, 6-len(m[3]))) + m[3]
+}
+
 func otherKind(b Block) error {
 	if b.Pass {
 		return bolwerk.WithHint(bolwerk.Conflict("%s is an exemption, not a block", b.Ref), "bolwerk exempt remove "+b.Ref)
@@ -53,8 +64,8 @@ func otherKind(b Block) error {
 // caseID gives the id of what people call by id, number or subject: of a
 // subject, its newest case.
 func (s *Shield) caseID(ctx context.Context, text string) (id string, err error) {
-	if idOrRef.MatchString(text) {
-		return text, nil
+	if full := inFull(text); idOrRef.MatchString(full) {
+		return full, nil
 	}
 	subject := text
 	if name, err := idn.Parse(text); err == nil {

@@ -125,9 +125,8 @@ func first[T any](rows []T, kind string, more map[string]bool) []T {
 // the text is none of these, or names nothing.
 func (s *Shield) meant(ctx context.Context, text string) (path string, err error) {
 	err = s.db.Read(ctx, func(tx *store.Tx) error {
-		if m := refText.FindStringSubmatch(text); m != nil {
-			ref := strings.ToUpper(m[1]) + "-" + m[2] + "-" + strings.Repeat("0", max(0, 6-len(m[3]))) + m[3]
-			path, err = numbered(tx, ref)
+		if refText.MatchString(text) {
+			path, err = numbered(tx, inFull(text))
 			return err
 		}
 		if idOrRef.MatchString(strings.ToLower(text)) {

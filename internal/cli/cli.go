@@ -191,7 +191,7 @@ func hint(err error) string {
 	case errors.Is(err, bolwerk.ErrFull):
 		return "try again in a minute"
 	case errors.Is(err, fs.ErrNotExist):
-		return "check how the file is written"
+		return "check the path of the file"
 	}
 	return "try again; if it stays so, the log of the part that failed says more"
 }

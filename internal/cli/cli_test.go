@@ -51,7 +51,7 @@ func TestExitCodes(t *testing.T) {
 		"no desk":                {[]string{"case", "list", "--server", "http://127.0.0.1:1"}, Refused, []string{"does not answer", "hint: is it running?"}},
 		"no desk's socket":       {[]string{"user", "list", "--data", t.TempDir()}, Refused, []string{"no desk answers", "hint:"}},
 		"no file":                {[]string{"read", filepath.Join(t.TempDir(), "none")}, Refused, []string{"no such file", "hint:"}},
-		"no configuration":       {[]string{"check", filepath.Join(t.TempDir(), "none")}, Refused, []string{"hint: check how the file is written"}},
+		"no configuration":       {[]string{"check", filepath.Join(t.TempDir(), "none")}, Refused, []string{"hint: check the path of the file"}},
 		"no command":             {nil, Usage, []string{"hint: bolwerk --help"}},
 		"unknown command":        {[]string{"cas"}, Usage, []string{`did you mean "case"`, "hint: bolwerk --help"}},
 		"unknown verb":           {[]string{"case", "undo"}, Usage, []string{"hint: bolwerk case --help"}},

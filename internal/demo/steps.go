@@ -26,12 +26,22 @@ type Addresses struct {
 	DNS, RPZ, Upstream, Page, TLS, SMTP string
 }
 
+// verify is the command that walks the audit trail: it asks the desk in its
+// folder, not over the API.
+func (a Addresses) verify() string {
+	c := a.Program + " audit verify"
+	if a.Flags != "" {
+		c += " --data " + quoted(a.Dir)
+	}
+	return c + " --against " + quoted(filepath.Join(a.Dir, "edge"))
+}
+
 // Step is one thing to try.
 type Step struct {
 	Title    string
 	See      string // what happens, one sentence
 	Links    []string
-	Commands []string // exact; ID, RECEIPT stand for what an earlier step showed
+	Commands []string // exact; RECEIPT stands for what an earlier step showed
 }
 
 // Steps are what to try, in order.
@@ -62,8 +72,8 @@ func Steps(a Addresses) []Step {
 			Commands: []string{client("report mail " + phish), client("report show RECEIPT")}},
 		{Title: "Report it as a subscriber does, by mail", See: "The same case, one reporter more; the answer is in the outbox.",
 			Commands: []string{fmt.Sprintf("swaks --server %s --port %s --from you@thuisnet.example --to suspicious@bolwerk.example --header 'Subject: Fwd: is this real?' --body 'Is this real?' --attach-type message/rfc822 --attach @%s", smtpHost, smtpPort, phish)}},
-		{Title: "Confirm it", See: "The decision is in the audit trail and the edge blocks the name a moment later. ID is what the list shows beside " + PhishName + ".",
-			Commands: []string{client("case list"), client("case confirm ID --reason 'asks for the bank password'")}},
+		{Title: "Confirm it", See: "The decision is in the audit trail and the edge blocks the name a moment later.",
+			Commands: []string{client("case show " + PhishName), client("case confirm " + PhishName + " --reason 'asks for the bank password'")}},
 		{Title: "Ask again", See: "The answer is the address of the warning page, with EDE 4; secondaries load the same from the policy zone.",
 			Commands: []string{page(a.DNS, "A"), fmt.Sprintf("dig %s b.rpz AXFR +tcp | grep %s", at(a.RPZ), PhishName)}},
 		{Title: "See what a visitor sees", See: "Where he was, why he was stopped, what to do now, and how to say that it is a mistake.", Links: seen(a.Preview),
@@ -71,13 +81,15 @@ func Steps(a Addresses) []Step {
 		{Title: "Ask why", See: "Every block says who decided, on what ground, until when, and whether it is in force at each resolver.",
 			Commands: []string{client("block explain " + PhishName)}},
 		{Title: "Take it back", See: "One person, no second signature, no waiting: the name resolves again.",
-			Commands: []string{client("block list"), client("block withdraw ID --reason 'we were wrong'"), page(a.DNS, "A")}},
+			Commands: []string{client("block list"), client("block withdraw " + PhishName + " --reason 'we were wrong'"), page(a.DNS, "A")}},
 		{Title: "Read what the reporter got", See: "Receipt, answer and correction, each in the reporter's language.", Links: seen(a.Public, a.Outbox),
 			Commands: []string{client("report show RECEIPT"), "ls " + quoted(filepath.Join(a.Dir, "outbox"))}},
 		{Title: "Decide with two", See: "A whole domain needs a second person. Open this in another browser: you are " + Approver + ", who may approve it under Second person, also on a phone.", Links: seen(a.Second),
 			Commands: []string{client("block add boevenbende.example --scope registrable --reason 'all of it'")}},
 		{Title: "Release the authority's orders", See: "A first list is looked at by one person, in the console under Orders; one order is refused, because it names a site that must resolve.",
-			Commands: []string{client("order list"), client("audit verify")}},
+			Commands: []string{client("order list")}},
+		{Title: "See that nothing was rewritten", See: "The audit trail is a chain of hashes; the edge keeps the heads that it has seen.",
+			Commands: []string{a.verify()}},
 	}
 }
 

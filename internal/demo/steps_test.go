@@ -24,8 +24,8 @@ func addresses127() Addresses {
 func TestWhatToTry(t *testing.T) {
 	got := WhatToTry(addresses127())
 	for _, want := range []string{"1. Log in\n", "code=x\n", "$ dig @127.0.0.1 -p 5300 " + PhishName + " A ", "$ ./bolwerk report mail bolwerk-demo/phish.eml\n",
-		"$ ./bolwerk case list\n", "$ ./bolwerk case confirm ID --reason ", "$ curl --connect-to " + PhishName + ":80:127.0.0.1:8082 ",
-		"$ swaks --server 127.0.0.1 --port 2525 ", "$ ./bolwerk block withdraw ID ", "$ ./bolwerk block explain " + PhishName + "\n", "outbox"} {
+		"$ ./bolwerk case list\n", "$ ./bolwerk case confirm " + PhishName + " --reason ", "$ curl --connect-to " + PhishName + ":80:127.0.0.1:8082 ",
+		"$ swaks --server 127.0.0.1 --port 2525 ", "$ ./bolwerk block withdraw " + PhishName + " ", "$ ./bolwerk audit verify --against bolwerk-demo/edge\n", "$ ./bolwerk block explain " + PhishName + "\n", "outbox"} {
 		if !strings.Contains(got, want) {
 			t.Errorf("the first page lacks %q:\n%s", want, got)
 		}
@@ -37,6 +37,8 @@ func TestWhatToTry(t *testing.T) {
 	a.Dir, a.Flags = "/tmp/d", "--server http://localhost:9080 --token-file /tmp/d/demo.token"
 	if got := WhatToTry(a); !strings.Contains(got, "report mail /tmp/d/phish.eml --server http://localhost:9080 --token-file /tmp/d/demo.token\n") {
 		t.Errorf("flags are missing:\n%s", got)
+	} else if !strings.Contains(got, "./bolwerk audit verify --data /tmp/d --against /tmp/d/edge\n") {
+		t.Errorf("audit verify asks in the folder and takes no --server:\n%s", got)
 	}
 }
 
