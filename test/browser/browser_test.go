@@ -181,7 +181,7 @@ func TestWalk(t *testing.T) {
 	chromium(t)
 	dir, link := demo(t)
 	ctx := open(t)
-	do(t, ctx, "log in", chromedp.EmulateViewport(1440, 900), chromedp.Navigate(link), chromedp.Click(chromedp.CSS("main button")), chromedp.WaitVisible(chromedp.CSS("nav")))
+	do(t, ctx, "log in", chromedp.EmulateViewport(1440, 900), chromedp.Navigate(link), chromedp.Click(chromedp.CSS("main button")), chromedp.WaitVisible(chromedp.CSS(`form[action="/logout"]`)))
 	wants(t, ctx, "today", "joris")
 	picture(t, ctx, "today")
 
