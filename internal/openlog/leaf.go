@@ -13,6 +13,7 @@ import (
 	"encoding/json"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"bolwerk"
 )
@@ -93,6 +94,10 @@ func ParseLeaf(b []byte) (Leaf, error) {
 	}
 	if err := json.Unmarshal(b, &l); err != nil {
 		return Leaf{}, bolwerk.Invalid("a leaf that is not JSON of a leaf")
+	}
+	// JSON's reader mends such octets, so that what it gives says something else.
+	if !utf8.Valid(b) {
+		return Leaf{}, bolwerk.Invalid("a leaf that is not UTF-8")
 	}
 	if l.V < 1 || l.Kind == "" {
 		return Leaf{}, bolwerk.Invalid("a leaf without version or kind")
