@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
-	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -579,10 +578,16 @@ func FuzzReply(f *testing.F) {
 		if err != nil {
 			return
 		}
+		// Our header is another one, with counts of its own: what points a name at a
+		// header's octets says something else under it.
+		for i := headerLen; i+1 < len(b); i++ {
+			if b[i] == 0xc0 && b[i+1] < headerLen {
+				return
+			}
+		}
 		n := q.reply(out, maxReply, kept, 0)
 		want, got := new(dns.Msg), new(dns.Msg)
-		// Under our header: a name may be a pointer at its octets.
-		if want.Unpack(append(slices.Clone(out[:4]), b[4:]...)) != nil {
+		if want.Unpack(b) != nil {
 			return // records inside may be bad: the asker is told what the resolver said
 		}
 		for _, r := range append(append(want.Answer, want.Ns...), want.Extra...) {
