@@ -51,6 +51,11 @@ func NewBrands(psl *suffix.List, list ...Brand) (*Brands, error) {
 				one.labels = append(one.labels, label)
 			}
 		}
+		for _, icon := range c.Icons {
+			if len(icon) != 64 || strings.Trim(strings.ToLower(icon), "0123456789abcdef") != "" {
+				bad("icon %q: want the SHA-256 of a picture, 64 digits in hex", icon)
+			}
+		}
 		words := c.Tokens
 		if len(words) == 0 {
 			if words = one.labels; len(words) == 0 && len(c.Domains) > 0 {

@@ -34,6 +34,8 @@ const (
 	FamilyName    Family = "name"    // what the name itself tells
 	FamilyList    Family = "list"    // the operator's feeds and allow lists
 	FamilyMessage Family = "message" // the mail that the name came in
+	FamilyContent Family = "content" // what the page shows and asks for
+	FamilyKit     Family = "kit"     // rules that know a phishing kit
 	FamilyCrowd   Family = "crowd"   // how many people reported it: priority only
 )
 
@@ -72,4 +74,7 @@ type Brand struct {
 	Domains []bolwerk.Domain `toml:"domains"`
 	// Display are the names under which the brand sends mail. Empty: Name.
 	Display []string `toml:"display"`
+	// Icons are the SHA-256 of the icons of the brand's own site, in hex: a page
+	// elsewhere that has one shows itself as the brand.
+	Icons []string `toml:"icons"`
 }
