@@ -29,13 +29,24 @@ func (c *collector) add(raw string, role Role, via []string, text string) bool {
 		}
 		return false
 	}
-	u.Role, u.Via, u.Text = role, via, shorten(text, MaxLinkText)
+	text = shorten(text, MaxLinkText)
+	if inner, by, ok := unwrapped(u); ok {
+		c.put(inner, role, append(slices.Clone(via), by...), text)
+		role, text = Wrapper, ""
+	}
+	c.put(u, role, via, text)
+	return true
+}
+
+// put takes one URL in normal form.
+func (c *collector) put(u URL, role Role, via []string, text string) {
+	u.Role, u.Via, u.Text = role, via, text
 	if namespaceHosts[u.Host] && strings.HasPrefix(u.URL, "http:") {
 		u.Role = Namespace
 	}
 	if i, ok := c.at[u.URL]; ok {
 		c.merge(&c.urls[i], u)
-		return true
+		return
 	}
 	count, limit := &c.wanted, MaxURLs
 	if u.Role.Noise() {
@@ -43,7 +54,7 @@ func (c *collector) add(raw string, role Role, via []string, text string) bool {
 	}
 	if *count >= limit {
 		c.left++
-		return true
+		return
 	}
 	*count++
 	if c.at == nil {
@@ -52,7 +63,6 @@ func (c *collector) add(raw string, role Role, via []string, text string) bool {
 	u.Via = slices.Clone(via)
 	c.at[u.URL] = len(c.urls)
 	c.urls = append(c.urls, u)
-	return true
 }
 
 // merge keeps the better role, the first text and all derivations.

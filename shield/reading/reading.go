@@ -112,7 +112,7 @@ type URL struct {
 	Name bolwerk.Domain `json:"name,omitzero"`
 	Role Role           `json:"role"`
 	// Via are the steps that led to it, outermost first: "message/rfc822",
-	// "inline-forward", "base64", "text/html:href", "defanged".
+	// "inline-forward", "base64", "text/html:href", "defanged", "safelinks".
 	Via []string `json:"via"`
 	// Text is what the link showed, at most MaxLinkText bytes; "" for plain text.
 	Text string `json:"text,omitempty"`
@@ -134,6 +134,7 @@ const (
 	Image       Role = "image"       // a picture
 	Style       Role = "style"       // style sheets, fonts, citations
 	Namespace   Role = "namespace"   // XML namespaces, document types
+	Wrapper     Role = "wrapper"     // a mail filter's or site's address around one that is listed too
 	Unsubscribe Role = "unsubscribe" // leave the list
 	Sender      Role = "sender"      // in the sender's or the recipient's line
 	Reporter    Role = "reporter"    // in the reporter's own text
@@ -168,8 +169,10 @@ func (r Role) rank() int {
 		return 8
 	case Style:
 		return 9
+	case Wrapper:
+		return 10
 	}
-	return 10
+	return 11
 }
 
 // Text reads an SMS or pasted text.
@@ -195,9 +198,13 @@ func Link(s string) Result {
 		c.warn("no URL in it")
 		return c.result(Result{Kind: Unreadable})
 	}
-	if len(c.urls) > 1 {
+	one := 1
+	if len(c.urls) > 1 && c.urls[1].Role == Wrapper {
+		one = 2 // the wrapper that the first was in
+	}
+	if len(c.urls) > one {
 		c.warn("more than one URL: the first was taken")
-		c.urls = c.urls[:1]
+		c.urls = c.urls[:one]
 	}
 	return c.result(Result{Kind: SingleURL})
 }
