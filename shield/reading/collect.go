@@ -18,7 +18,11 @@ type collector struct {
 	text     int            // bytes of text taken so far
 	left     int            // URLs left out by the bounds
 	hostless int            // links whose host cannot exist
+	unpacked int            // bytes that came out of archives and the like
 }
+
+// room is how much of n bytes may still be unpacked.
+func (c *collector) room(n int) int { return min(n, max(MaxUnpacked-c.unpacked, 0)) }
 
 // add takes one raw link. It says whether it is an absolute URL at all.
 func (c *collector) add(raw string, role Role, via []string, text string) bool {

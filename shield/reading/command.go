@@ -38,10 +38,11 @@ func (r Result) Line(file string) Line {
 	return l
 }
 
-// File reads the bytes of a file: a mail where they begin as one, text elsewhere.
-func File(raw []byte) Result {
-	if looksLikeMail(trimStart(raw)) || hasHeader(raw) {
-		return Mail(raw, Option{})
+// File reads a file: by its content, and by its name where that says more. What
+// begins neither as a mail nor as another file that is known is text.
+func File(name string, raw []byte) Result {
+	if looksLikeMail(trimStart(raw)) || hasHeader(raw) || fileAlone(name, raw) != "" {
+		return read(name, raw, Option{})
 	}
 	return Text(toUTF8(raw[:min(len(raw), MaxBytes)], ""))
 }
@@ -75,7 +76,7 @@ func Command(files []string, asJSON bool, out io.Writer) error {
 			failed = append(failed, err)
 			continue
 		}
-		r := File(raw)
+		r := File(name, raw)
 		if asJSON {
 			err = writeLine(out, r.Line(name))
 		} else {

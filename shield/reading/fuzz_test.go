@@ -65,7 +65,7 @@ func FuzzMail(f *testing.F) {
 	f.Fuzz(func(t *testing.T, raw []byte, evidence bool) {
 		r := Mail(raw, Option{Evidence: evidence})
 		holds(t, r)
-		holds(t, File(raw))
+		holds(t, File("", raw))
 	})
 }
 

@@ -23,15 +23,15 @@ type evidence struct {
 // read have a case here; the rest is named in the warnings.
 func (l *leaf) read(e *evidence) string {
 	ending := strings.ToLower(path.Ext(l.name))
-	switch {
+	switch file := l.file(); {
+	case file == fileRTF:
+		return l.readRTF(e)
 	case l.isHTML(ending):
 		return l.readHTML(e)
-	case l.kind == "text/calendar" || l.kind == "application/ics" || ending == ".ics":
-		// Long lines are folded: a line end and one space (RFC 5545 section 3.1).
-		s := l.text(e)
-		s = strings.NewReplacer("\r\n ", "", "\n ", "", "\r\n\t", "", "\n\t", "", `\n`, "\n", `\N`, "\n", `\,`, ",", `\;`, ";").Replace(s)
-		e.c.scanText(clean(s), e.role, append(slices.Clone(e.via), "text/calendar"))
-		return ""
+	case l.isCalendar(ending):
+		return l.readCalendar(e)
+	case ending == ".url" || ending == ".desktop" || ending == ".website" || ending == ".webloc" || l.kind == "application/internet-shortcut" || l.kind == "text/uri-list":
+		return l.readShortcut(e, ending)
 	case l.kind == "text/rfc822-headers" || l.kind == "message/delivery-status" || l.kind == "text/css":
 		return ""
 	case strings.HasPrefix(l.kind, "text/") || l.kind == "test/plain" || ending == ".txt":
@@ -40,6 +40,10 @@ func (l *leaf) read(e *evidence) string {
 		return "" // part of the page's look
 	case strings.HasSuffix(l.kind, "-signature") || l.kind == "application/pgp-encrypted":
 		return ""
+	case l.kind == officeXML:
+		return l.readOffice(e)
+	case file == fileMSG:
+		return l.readStrings(e)
 	}
 	e.c.warn("attachment %s: not read", shorten(value(l.kind), 80))
 	return ""
@@ -53,7 +57,7 @@ func (l *leaf) isHTML(ending string) bool {
 		return true
 	}
 	switch ending {
-	case ".html", ".htm", ".xhtml", ".shtml", ".mht", ".svg":
+	case ".html", ".htm", ".xhtml", ".xht", ".shtml", ".svg":
 		return true
 	}
 	return false
@@ -125,6 +129,12 @@ func (l *leaf) readPage(s string, e *evidence) string {
 	if l.attached {
 		how = "attachment:html"
 	}
+	return l.readLinks(s, how, p, e)
+}
+
+// readLinks adds the links of a page, and what its text names. source is empty
+// where it is no HTML.
+func (l *leaf) readLinks(source, how string, p page, e *evidence) string {
 	cut := e.cut(p.text)
 	for _, k := range p.links {
 		role, via := k.role, append(slices.Clone(e.via), how+":"+k.how)
@@ -152,8 +162,8 @@ func (l *leaf) readPage(s string, e *evidence) string {
 	e.c.scanText(hide(p, cut.body, len(p.text)), e.role, via)
 	// A page whose links no parser sees (an element that never ends, attributes
 	// run together): what looks like a URL in the source counts.
-	if len(p.links) == 0 && len(e.c.urls) == before && e.role == Lure && !e.found {
-		e.c.scanSource(s, append(slices.Clone(e.via), how+":source"))
+	if source != "" && len(p.links) == 0 && len(e.c.urls) == before && e.role == Lure && !e.found {
+		e.c.scanSource(source, append(slices.Clone(e.via), how+":source"))
 	}
 	return p.text[cut.body:]
 }

@@ -9,7 +9,13 @@ import (
 
 // Mail reads one mail as it came over SMTP or out of a file: RFC 5322 and MIME,
 // and everything near it that mail programs still show.
-func Mail(raw []byte, opt Option) Result {
+//
+// Octets that begin as another file does (an Outlook message, an archive, a PDF)
+// are read as that file.
+func Mail(raw []byte, opt Option) Result { return read("", raw, opt) }
+
+// read is Mail with a file's name, which tells what the octets do not.
+func read(name string, raw []byte, opt Option) Result {
 	limit := MaxBytes
 	if opt.MaxBytes > 0 && opt.MaxBytes < limit {
 		limit = opt.MaxBytes
@@ -23,7 +29,7 @@ func Mail(raw []byte, opt Option) Result {
 		c.warn("nothing in it")
 		return c.result(Result{Kind: Unreadable})
 	}
-	m := walk(raw, &c)
+	m := walk(raw, name, &c)
 	return m.result(&c, opt)
 }
 
@@ -32,8 +38,10 @@ type mailbag struct {
 	outer  header
 	inner  []header // of attached mails, in order of appearance, at any depth
 	leaves []leaf
+	begun  bool // the outer mail is there
+	bare   bool // no mail: a file by itself
 	bounce bool
-	depth  int
+	stack  []todo
 }
 
 // leaf is a part without parts.
@@ -48,91 +56,163 @@ type leaf struct {
 	via      []string
 }
 
-// todo is an entity that waits to be taken apart.
+// todo is what waits to be taken apart: an entity in its octets, a part that a
+// container held, or a message in a compound file.
 type todo struct {
 	raw    []byte
+	part   *leaf
+	node   *msgNode
 	mail   int
 	isMail bool
 	depth  int
+	packed int    // archives around it
 	normal string // media type where no field tells
 	via    []string
 }
 
 // walk takes a mail apart without recursion. Each byte is looked at once for
 // every level that it lies in, and the levels are bounded.
-func walk(raw []byte, c *collector) mailbag {
+func walk(raw []byte, name string, c *collector) mailbag {
 	var m mailbag
-	stack := []todo{{raw: raw, isMail: true, normal: "text/plain"}}
-	for first := true; len(stack) > 0; first = false {
-		e := stack[len(stack)-1]
-		stack = stack[:len(stack)-1]
-		m.depth = max(m.depth, e.depth)
-		if e.isMail {
-			e.raw = bytes.TrimLeft(e.raw, "\r\n") // pasted mails begin with them
+	first := todo{raw: raw, isMail: true, normal: "text/plain"}
+	if kind := fileAlone(name, raw); kind != "" {
+		m.begun, m.bare = true, true
+		first = todo{part: &leaf{kind: kind, name: name, attached: true, body: raw}}
+		if sniff(raw) == fileMSG { // the mail itself
+			m.begun, m.bare, first.isMail = false, false, true
 		}
-		h, body := splitHeader(e.raw, c)
-		if e.isMail {
-			if first {
-				m.outer = h
-				if len(h) == 0 {
-					c.warn("no mail header: read as text")
-					body = e.raw
-				}
-			} else {
-				m.inner = append(m.inner, h)
-				e.mail = len(m.inner)
-			}
+	}
+	m.stack = []todo{first}
+	for len(m.stack) > 0 {
+		e := m.stack[len(m.stack)-1]
+		m.stack = m.stack[:len(m.stack)-1]
+		switch {
+		case e.node != nil:
+			m.push(e.node.read(c, m.head, e))
+		case e.part != nil:
+			m.take(*e.part, e, c)
+		default:
+			m.entity(e, c)
 		}
-		kind, params := mediaType(h.get("content-type"))
-		disposition, more := mediaType(h.get("content-disposition"))
-		name := decodeWords(firstOf(more["filename"], params["name"], params["filename"]))
-		if kind == "" || !strings.Contains(kind, "/") {
-			kind = e.normal
-		}
-		l := leaf{mail: e.mail, kind: kind, name: name, attached: disposition == "attachment",
-			charset: params["charset"], cte: h.get("content-transfer-encoding"), body: body, via: e.via}
-		if first && kind == "multipart/report" && strings.EqualFold(params["report-type"], "delivery-status") {
-			m.bounce = true
-		}
-		if strings.HasPrefix(kind, "multipart/") && e.depth < MaxNesting {
-			room := MaxParts - len(stack) - len(m.leaves)
-			parts := split(body, params["boundary"], room)
-			if len(parts) > 0 {
-				normal := "text/plain"
-				if kind == "multipart/digest" {
-					normal = "message/rfc822"
-				}
-				if len(parts) == room {
-					c.warn("more than %d parts: the rest is read as text", MaxParts)
-				}
-				for _, p := range slices.Backward(parts) {
-					stack = append(stack, todo{raw: p, mail: e.mail, depth: e.depth + 1, normal: normal, via: e.via})
-				}
-				continue
-			}
-			c.warn("multipart without parts: read as text")
-			l.kind = "text/plain"
-		} else if strings.HasPrefix(kind, "multipart/") {
-			c.warn("parts nested deeper than %d: read as text", MaxNesting)
-			l.kind = "text/plain"
-		}
-		if inner, how, ok := l.mailWithin(c); ok {
-			switch {
-			case e.depth >= MaxNesting:
-				c.warn("parts nested deeper than %d: read as text", MaxNesting)
-				l.kind = "text/plain"
-			case len(m.inner)+countMails(stack) >= MaxMails:
-				c.warn("more than %d attached mails: the rest is not read", MaxMails)
-				continue
-			default:
-				stack = append(stack, todo{raw: inner, isMail: true, depth: e.depth + 1, normal: "text/plain",
-					via: append(slices.Clone(e.via), how)})
-				continue
-			}
-		}
-		m.leaves = append(m.leaves, l)
 	}
 	return m
+}
+
+// head takes in the header of a mail and gives the mail's number.
+func (m *mailbag) head(h header) int {
+	if !m.begun {
+		m.outer, m.begun = h, true
+		return 0
+	}
+	m.inner = append(m.inner, h)
+	return len(m.inner)
+}
+
+// push adds what a container held.
+func (m *mailbag) push(leaves []leaf, parts []todo) {
+	m.leaves = append(m.leaves, leaves...)
+	for _, t := range slices.Backward(parts) {
+		m.stack = append(m.stack, t)
+	}
+}
+
+// room is how many parts may still come.
+func (m *mailbag) room() int { return MaxParts - len(m.stack) - len(m.leaves) }
+
+// entity takes one MIME entity apart (RFC 2045).
+func (m *mailbag) entity(e todo, c *collector) {
+	if e.isMail {
+		e.raw = bytes.TrimLeft(e.raw, "\r\n") // pasted mails begin with them
+	}
+	h, body := splitHeader(e.raw, c)
+	first := e.isMail && !m.begun
+	if first && len(h) == 0 {
+		c.warn("no mail header: read as text")
+		body = e.raw
+	}
+	if e.isMail {
+		e.mail = m.head(h)
+	}
+	kind, params := mediaType(h.get("content-type"))
+	disposition, more := mediaType(h.get("content-disposition"))
+	name := decodeWords(firstOf(more["filename"], params["name"], params["filename"]))
+	if kind == "" || !strings.Contains(kind, "/") {
+		kind = e.normal
+	}
+	l := leaf{mail: e.mail, kind: kind, name: name, attached: disposition == "attachment",
+		charset: params["charset"], cte: h.get("content-transfer-encoding"), body: body, via: e.via}
+	if first && kind == "multipart/report" && strings.EqualFold(params["report-type"], "delivery-status") {
+		m.bounce = true
+	}
+	if strings.HasPrefix(kind, "multipart/") {
+		if m.multipart(kind, params["boundary"], body, e, c) {
+			return
+		}
+		l.kind = "text/plain"
+	}
+	m.take(l, e, c)
+}
+
+// multipart puts the parts of an entity on the stack; false says that it has
+// none, or lies too deep.
+func (m *mailbag) multipart(kind, boundary string, body []byte, e todo, c *collector) bool {
+	if e.depth >= MaxNesting {
+		c.warn("parts nested deeper than %d: read as text", MaxNesting)
+		return false
+	}
+	room := m.room()
+	parts := split(body, boundary, room)
+	if len(parts) == 0 {
+		c.warn("multipart without parts: read as text")
+		return false
+	}
+	normal := "text/plain"
+	if kind == "multipart/digest" {
+		normal = "message/rfc822"
+	}
+	if len(parts) == room {
+		c.warn("more than %d parts: the rest is read as text", MaxParts)
+	}
+	for _, p := range slices.Backward(parts) {
+		m.stack = append(m.stack, todo{raw: p, mail: e.mail, depth: e.depth + 1, packed: e.packed, normal: normal, via: e.via})
+	}
+	return true
+}
+
+// take keeps a leaf, or puts what it holds on the stack: a mail, an Outlook
+// message, an archive.
+func (m *mailbag) take(l leaf, e todo, c *collector) {
+	if inner, how, ok := l.mailWithin(c); ok {
+		switch {
+		case e.depth >= MaxNesting:
+			c.warn("parts nested deeper than %d: read as text", MaxNesting)
+			l.kind = "text/plain"
+		case !m.roomForMail(c):
+			return
+		default:
+			m.stack = append(m.stack, todo{raw: inner, isMail: true, depth: e.depth + 1, packed: e.packed, normal: "text/plain",
+				via: append(slices.Clone(l.via), how)})
+			return
+		}
+	} else if kind := l.container(); kind != "" {
+		if e.depth >= MaxNesting || m.room() <= 0 {
+			c.warn("files nested deeper than %d, or more than %d parts: not read", MaxNesting, MaxParts)
+			return
+		}
+		if m.open(kind, l, e, c) {
+			return
+		}
+	}
+	m.leaves = append(m.leaves, l)
+}
+
+// roomForMail says that one more mail is read.
+func (m *mailbag) roomForMail(c *collector) bool {
+	if len(m.inner)+countMails(m.stack) < MaxMails {
+		return true
+	}
+	c.warn("more than %d attached mails: the rest is not read", MaxMails)
+	return false
 }
 
 func countMails(stack []todo) (n int) {
@@ -204,14 +284,17 @@ func split(body []byte, boundary string, limit int) [][]byte {
 // as a mail does.
 func (l *leaf) mailWithin(c *collector) (raw []byte, how string, ok bool) {
 	ending := strings.ToLower(path.Ext(l.name))
-	sniff := false
+	guessed := false
 	switch {
 	case l.kind == "message/rfc822" || l.kind == "message/global":
 		how = "message/rfc822"
 	case ending == ".eml":
 		how = "file:eml"
 	case l.kind == "application/octet-stream" || l.attached && l.kind == "text/plain" || l.kind == "application/x-unknown":
-		how, sniff = "file:mail", true
+		if sniff(l.peek()) != "" {
+			return nil, "", false
+		}
+		how, guessed = "file:mail", true
 	default:
 		return nil, "", false
 	}
@@ -221,7 +304,7 @@ func (l *leaf) mailWithin(c *collector) (raw []byte, how string, ok bool) {
 		return decoded, how, true
 	case looksLikeMail(l.body):
 		return l.body, how, true
-	case sniff:
+	case guessed:
 		return nil, "", false
 	case how == "message/rfc822":
 		return decoded, how, true
@@ -235,6 +318,8 @@ func (m *mailbag) result(c *collector, opt Option) Result {
 	r := Result{Kind: Plain, Drill: m.outer.drill()}
 	outer := m.outer.head(c)
 	switch {
+	case m.bare:
+		r.Kind = Alone
 	case opt.Evidence:
 		r.Inner = outer
 	case m.bounce:
@@ -259,7 +344,7 @@ func (m *mailbag) result(c *collector, opt Option) Result {
 	for i := range m.leaves {
 		l := &m.leaves[i]
 		e := evidence{c: c, role: Lure, via: l.via}
-		if l.mail == 0 && !opt.Evidence {
+		if l.mail == 0 && !opt.Evidence && !m.bare {
 			if len(m.inner) > 0 {
 				e.role = Reporter
 			} else if !l.attached {

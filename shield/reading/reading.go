@@ -13,10 +13,9 @@
 // reads them in a child process without network, files or secrets: Child is the
 // child's loop, Pool is the desk's side.
 //
-// Each kind of part has one function that takes a leaf and adds to the
-// collector (see leaf.read): the formats still to come (.msg, winmail.dat, PDF,
-// ZIP, pictures with QR codes) get their own case there. A part that is not
-// read is named in the warnings.
+// Files that hold others (.msg, winmail.dat, ZIP) are opened in mailbag.open. Each
+// kind of part has one function that takes a leaf and adds to the collector (see
+// leaf.read). A part that is not read is named in the warnings.
 package reading
 
 import (
@@ -35,6 +34,7 @@ const (
 	MaxURLs        = 1000      // wanted ones; a newsletter has some hundred
 	MaxNoise       = 1000      // of noise roles, counted apart, so that pictures cannot push out lures
 	MaxURLBytes    = 16 << 10  // of one URL; browsers and wrappers stop at 2 to 8 KiB
+	MaxUnpacked    = 48 << 20  // that archives and Outlook messages of one report are unpacked to
 	MaxTextBytes   = 4 << 20   // of text of one report after transfer decoding; the largest of 716 real ones has 0.3 MB
 	MaxExcerpt     = 4000      // bytes of text for the case page
 	MaxLinkText    = 200       // bytes of the text of one link
@@ -55,6 +55,7 @@ const (
 	Inline     Kind = "inline"
 	Plain      Kind = "plain"
 	Bounce     Kind = "bounce"
+	Alone      Kind = "file" // a file by itself: an archive, a PDF, a page
 	FreeText   Kind = "text"
 	SingleURL  Kind = "url"
 	Unreadable Kind = "unreadable"
