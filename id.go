@@ -15,6 +15,17 @@ import (
 func NewID(now time.Time) string {
 	var b [16]byte
 	rand.Read(b[:])
+	return idOf(now, b)
+}
+
+// IDOf is the NewID of something that may come again: the same for the same time
+// and key.
+func IDOf(at time.Time, key string) string {
+	sum := sha256.Sum256([]byte(key))
+	return idOf(at, [16]byte(sum[:16]))
+}
+
+func idOf(now time.Time, b [16]byte) string {
 	ms := uint64(now.UnixMilli())
 	for i := range 6 {
 		b[i] = byte(ms >> (40 - 8*i))

@@ -19,6 +19,7 @@ import (
 	"bolwerk/internal/brand"
 	"bolwerk/internal/dnsserve"
 	"bolwerk/internal/mail"
+	"bolwerk/internal/mailbox"
 	"bolwerk/internal/rpz"
 	"bolwerk/internal/siem"
 	"bolwerk/internal/store"
@@ -56,10 +57,12 @@ type Config struct {
 	Hosts   HostsConfig    `toml:"hosts"`
 	Metrics ListenConfig   `toml:"metrics"`
 	SMTP    mail.Config    `toml:"smtp"`
-	Mail    MailConfig     `toml:"mail"`
-	DNS     DNSConfig      `toml:"dns"`
-	Warning WarningConfig  `toml:"warning"`
-	RPZ     RPZConfig      `toml:"rpz"`
+	// Mailboxes are mailboxes elsewhere that intakes fetch reports from.
+	Mailboxes []mailbox.Config `toml:"mailbox"`
+	Mail      MailConfig       `toml:"mail"`
+	DNS       DNSConfig        `toml:"dns"`
+	Warning   WarningConfig    `toml:"warning"`
+	RPZ       RPZConfig        `toml:"rpz"`
 	// Resolvers are further resolvers that "block explain" asks, address:port.
 	Resolvers map[string]string `toml:"resolvers"`
 	Shield    shield.Config     `toml:"shield"`
@@ -263,6 +266,15 @@ func (c Config) Validate() error {
 	add("audit.export.token_file", secretFile(c.Audit.Export.TokenFile))
 	add("public", c.Public.Config.Validate())
 	add("smtp", c.SMTP.Validate())
+	boxes := map[string]bool{}
+	for _, m := range c.Mailboxes {
+		add("mailbox", m.Validate())
+		add("mailbox "+m.Name+": password_file", secretFile(m.PasswordFile))
+		if boxes[m.Name] {
+			add("mailbox", bolwerk.Invalid("two of the name %q", m.Name))
+		}
+		boxes[m.Name] = true
+	}
 	if c.Mail.Relay.Addr != "" {
 		add("mail.relay", c.Mail.Relay.Validate())
 		add("mail.relay.password_file", secretFile(c.Mail.Relay.PasswordFile))

@@ -5,12 +5,14 @@ import (
 	"fmt"
 	"net"
 	"path/filepath"
+	"time"
 
 	"bolwerk/internal/copy"
 	"bolwerk/internal/disk"
 	"bolwerk/internal/handin"
 	"bolwerk/internal/join"
 	"bolwerk/internal/mail"
+	"bolwerk/internal/mailbox"
 	"bolwerk/internal/openlog"
 	"bolwerk/internal/web"
 	"bolwerk/shield/door"
@@ -60,7 +62,7 @@ func BuildIntake(ctx context.Context, cfg Config, env Env, dir string) (*Intake,
 	if err != nil {
 		return nil, err
 	}
-	d, err := door.New(cfg.door(), door.With{Put: spool.Put, Log: env.Log, OpenLog: public, Frame: frame, Clock: env.Clock, Metrics: reg})
+	d, err := door.New(cfg.door(), door.With{Put: spool.Put, PutAs: spool.PutAs, Log: env.Log, OpenLog: public, Frame: frame, Clock: env.Clock, Metrics: reg})
 	if err != nil {
 		return nil, err
 	}
@@ -83,14 +85,20 @@ func BuildIntake(ctx context.Context, cfg Config, env Env, dir string) (*Intake,
 	if err := history.Register(reg); err != nil {
 		return nil, err
 	}
+	var boxes []part
+	fetched := mailbox.NewMetrics(reg)
+	for _, m := range cfg.Mailboxes {
+		f := mailbox.New(m, mailbox.With{Accept: d.Accept, Dial: (&net.Dialer{Timeout: 30 * time.Second}).DialContext, Clock: env.Clock, Log: env.Log, Metrics: fetched})
+		boxes = append(boxes, part{f.Name(), f.Run})
+	}
 	sender := handin.NewSender(spool, client, host.Base(), env.Log)
 	return &Intake{env: env, follower: follower,
-		front: []part{
-			{"smtp", func(ctx context.Context) error { return box.Run(ctx, smtp) }},
-			{"public site", func(ctx context.Context) error {
+		front: append(boxes,
+			part{"smtp", func(ctx context.Context) error { return box.Run(ctx, smtp) }},
+			part{"public site", func(ctx context.Context) error {
 				return web.Serve(ctx, web.Limit(site, 2000, 100, cfg.SMTP.OwnNetworks), d.Handler(), env.Log)
 			}},
-		},
+		),
 		back: []part{
 			{"hand-in", sender.Run}, {"copy public", follower.Run}, {"transparency log", history.Run},
 			{"certificate", func(ctx context.Context) error { return host.Run(ctx, client) }},

@@ -140,6 +140,27 @@ func (s *Spool) path(parts ...string) string {
 // reach the desk: now it may be acknowledged. No room in the spool or on its
 // disk is a bolwerk.ErrFull; the sender should try again later.
 func (s *Spool) Put(kind string, body []byte) (id string, err error) {
+	return s.put(bolwerk.NewID(s.clock.Now()), kind, body)
+}
+
+// PutAs keeps body under an id of the caller's, a UUIDv7. What may have been put
+// before (by a door that fetches, and was killed before it knew) is put again: the
+// desk takes an id once.
+func (s *Spool) PutAs(id, kind string, body []byte) error {
+	if _, err := ParseID(id); err != nil {
+		return err
+	}
+	s.mu.Lock()
+	_, here := s.waiting[id]
+	s.mu.Unlock()
+	if here {
+		return nil
+	}
+	_, err := s.put(id, kind, body)
+	return err
+}
+
+func (s *Spool) put(id, kind string, body []byte) (_ string, err error) {
 	defer func() { s.m.putDone(kind, err) }()
 	if _, err := ParseKind(kind); err != nil {
 		return "", err
@@ -148,7 +169,7 @@ func (s *Spool) Put(kind string, body []byte) (id string, err error) {
 		return "", bolwerk.Invalid("%s of %d octets: at most %d", kind, len(body), MaxBody)
 	}
 	now := s.clock.Now()
-	f := file{kind: kind, id: bolwerk.NewID(now), body: body}
+	f := file{kind: kind, id: id, body: body}
 	if !s.pub.IsZero() {
 		f.sealed = true
 		if f.body, err = seal.Seal(s.pub, context(kind, f.id), body); err != nil {

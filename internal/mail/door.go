@@ -19,6 +19,9 @@ import (
 
 // Envelope is a mail as it came through the door: bytes, unread.
 type Envelope struct {
+	// ID is the id under which the mail is kept; "" for a new one. A mail that was
+	// fetched may come again, with the same id.
+	ID string
 	// Peer is the client's address. It is for quotas and for the question
 	// whether it is ours; whoever keeps the envelope keeps Network(Peer) at most.
 	Peer       netip.Addr

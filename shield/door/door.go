@@ -31,6 +31,7 @@ type Put func(kind string, body []byte) (id string, err error)
 type Door struct {
 	cfg     Config
 	put     Put
+	putAs   func(id, kind string, body []byte) error
 	frame   *web.Frame
 	pages   *web.Pages
 	clock   clock.Clock
@@ -49,7 +50,9 @@ type Door struct {
 
 // With is what a Door needs.
 type With struct {
-	Put   Put
+	Put Put
+	// PutAs is for mails that were fetched and may come again.
+	PutAs func(id, kind string, body []byte) error
 	Frame *web.Frame // of a web.Site that Site made
 	Clock clock.Clock
 	Log   *slog.Logger
@@ -93,7 +96,7 @@ func Site(s web.Site) (web.Site, error) {
 
 // New makes a door. cfg has passed Validate.
 func New(cfg Config, with With) (*Door, error) {
-	d := &Door{cfg: cfg, put: with.Put, frame: with.Frame, clock: with.Clock, log: with.Log, history: with.OpenLog,
+	d := &Door{cfg: cfg, put: with.Put, putAs: with.PutAs, frame: with.Frame, clock: with.Clock, log: with.Log, history: with.OpenLog,
 		reports: newQuota(int64(cfg.ReportsPerHour)), bytes: newQuota(cfg.BytesPerHour), looks: newQuota(int64(cfg.LooksPerHour)),
 		uploads: newPlaces(cfg.Uploads)}
 	d.list.clear()
@@ -122,7 +125,7 @@ func (d *Door) Accept(_ context.Context, e mail.Envelope) (reference string, err
 	if len(e.Raw) == 0 {
 		return "", bolwerk.Invalid("an empty mail")
 	}
-	id, err := d.keep(Report{Channel: ByMail, ReceivedAt: e.ReceivedAt, Token: bolwerk.NewToken().Reveal(), OwnNetwork: e.OwnNetwork,
+	id, err := d.keep(e.ID, Report{Channel: ByMail, ReceivedAt: e.ReceivedAt, Token: bolwerk.NewToken().Reveal(), OwnNetwork: e.OwnNetwork,
 		MailFrom: e.MailFrom, Form: Mail, Body: e.Raw})
 	if err != nil {
 		return "", err
@@ -130,9 +133,13 @@ func (d *Door) Accept(_ context.Context, e mail.Envelope) (reference string, err
 	return id[max(0, len(id)-12):], nil // the random end of the id: without its time
 }
 
-// keep hands a report in.
-func (d *Door) keep(r Report) (id string, err error) {
-	id, err = d.put(KindReport, r.Encode())
+// keep hands a report in, under an id of its own or a new one.
+func (d *Door) keep(id string, r Report) (_ string, err error) {
+	if id != "" {
+		err = d.putAs(id, KindReport, r.Encode())
+	} else {
+		id, err = d.put(KindReport, r.Encode())
+	}
 	d.count.reports.WithLabelValues(string(r.Channel), string(r.Form), result(err)).Inc()
 	if err != nil {
 		return "", fmt.Errorf("report by %s: %w", r.Channel, err)
@@ -144,7 +151,7 @@ func (d *Door) keep(r Report) (id string, err error) {
 func (d *Door) receive(from netip.Addr, r Report) (bolwerk.Token, error) {
 	code := bolwerk.NewToken()
 	r.ReceivedAt, r.Token, r.OwnNetwork = d.clock.Now(), code.Reveal(), d.cfg.own(from)
-	if _, err := d.keep(r); err != nil {
+	if _, err := d.keep("", r); err != nil {
 		return bolwerk.Token{}, err
 	}
 	d.issued.add(r.ReceivedAt, code, Receipt{Kind: "report", State: "received", At: r.ReceivedAt})
