@@ -135,6 +135,7 @@ func (a *API) let(right account.Right, h http.Handler) http.Handler {
 		case p.May(right) || right == account.Look && p.May(account.Decide):
 			h.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), whoKey{}, p)))
 		default:
+			w.Header().Set("WWW-Authenticate", `Bearer realm="bolwerk", error="insufficient_scope"`) // RFC 6750: not this request, but who asks
 			a.explain(r.Context(), mayNot(p, right)).Write(w)
 		}
 	})

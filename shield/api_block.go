@@ -31,6 +31,18 @@ type endIn struct {
 	}
 }
 
+// Foresight asks what a decision would come to.
+type Foresight struct {
+	DryRun bool `query:"dry_run" doc:"only say what would come of it, or refuse: nothing is done"`
+}
+
+func (d Foresight) made() int {
+	if d.DryRun {
+		return http.StatusOK
+	}
+	return http.StatusCreated
+}
+
 // nameIn reads a name as people give it. An address of a page is none.
 func nameIn(text string) (bolwerk.Domain, error) {
 	d, err := idn.Parse(strings.TrimSpace(text))
@@ -50,6 +62,7 @@ func (a *API) blocks(api huma.API) {
 		return a.blockView(ctx, in.ID, false)
 	})
 	type addBlock struct {
+		Foresight
 		Body struct {
 			Name string `json:"name" maxLength:"600" doc:"in A-labels or as people write it"`
 			Wish
@@ -63,8 +76,9 @@ func (a *API) blocks(api huma.API) {
 		if c.Name, err = nameIn(in.Body.Name); err != nil {
 			return nil, err
 		}
+		c.Dry = in.DryRun
 		out, err := s.Confirm(ctx, Decider(whoAsks(ctx)), c)
-		return decision(out, http.StatusCreated), err
+		return decision(out, in.made()), err
 	})
 	add(a, api, account.Decide, "POST", "/blocks/{id}/withdraw", "Take a block out of force", func(ctx context.Context, in *endIn) (*decided, error) {
 		return a.end(ctx, in, false)
@@ -90,6 +104,7 @@ func (a *API) exemptions(api huma.API) {
 		return paged(in.Window, rows, func(b Block) string { return b.ID }), err
 	})
 	type addExemption struct {
+		Foresight
 		Body struct {
 			Name      string `json:"name" maxLength:"600"`
 			Reason    string `json:"reason" maxLength:"2000"`
@@ -115,8 +130,8 @@ func (a *API) exemptions(api huma.API) {
 		if err != nil {
 			return nil, err
 		}
-		out, err := s.Exempt(ctx, Decider(whoAsks(ctx)), Exempt{Name: name, Scope: bolwerk.Scope(b.Scope), For: length, Until: until, Reason: b.Reason})
-		return decision(out, http.StatusCreated), err
+		out, err := s.Exempt(ctx, Decider(whoAsks(ctx)), Exempt{Name: name, Scope: bolwerk.Scope(b.Scope), For: length, Until: until, Reason: b.Reason, Dry: in.DryRun})
+		return decision(out, in.made()), err
 	})
 	add(a, api, account.Decide, "POST", "/exemptions/{id}/remove", "End an exemption", func(ctx context.Context, in *endIn) (*decided, error) {
 		return a.end(ctx, in, true)

@@ -29,6 +29,7 @@ type verbs struct {
 	Appeal  shield.AppealCmd  `cmd:""`
 	Report  shield.ReportCmd  `cmd:""`
 	Figures shield.FiguresCmd `cmd:""`
+	Import  shield.ImportCmd  `cmd:""`
 }
 
 // command runs one command line.

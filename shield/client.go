@@ -101,6 +101,33 @@ func loopback(host string) bool {
 // *[]byte takes it as it is.
 // A refusal of the server is an error of one of our kinds, with its hint.
 func (c *Client) call(ctx context.Context, method, path string, query url.Values, in, out any) error {
+	return c.send(ctx, method, path, query, "", in, out)
+}
+
+// once does a POST that has one effect however often it is sent with its key: it
+// is sent again where the desk did not answer, or was too busy to.
+func (c *Client) once(ctx context.Context, path, key string, in, out any) (err error) {
+	for try := range onceTries {
+		err = c.send(ctx, http.MethodPost, path, nil, key, in, out)
+		if err == nil || ctx.Err() != nil || errors.Is(err, bolwerk.ErrInvalid) || errors.Is(err, bolwerk.ErrForbidden) || errors.Is(err, bolwerk.ErrNotFound) || errors.Is(err, bolwerk.ErrConflict) {
+			return err
+		}
+		if try == onceTries-1 {
+			break
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(time.Second << try):
+		}
+	}
+	return err
+}
+
+// onceTries are made over 15 seconds: a desk that is started again is back by then.
+const onceTries = 5
+
+func (c *Client) send(ctx context.Context, method, path string, query url.Values, key string, in, out any) error {
 	var body io.Reader
 	if in != nil {
 		b, err := json.Marshal(in)
@@ -121,6 +148,9 @@ func (c *Client) call(ctx context.Context, method, path string, query url.Values
 	if in != nil {
 		r.Header.Set("Content-Type", "application/json")
 	}
+	if key != "" {
+		r.Header.Set("Idempotency-Key", key)
+	}
 	if !c.token.IsZero() {
 		r.Header.Set("Authorization", "Bearer "+c.token.Reveal())
 	}
@@ -134,7 +164,11 @@ func (c *Client) call(ctx context.Context, method, path string, query url.Values
 		return c.unreached(ctx, err)
 	}
 	if resp.StatusCode >= 300 {
-		return refusal(c.server, resp.StatusCode, b)
+		err := refusal(c.server, resp.StatusCode, b)
+		if resp.Header.Get("WWW-Authenticate") != "" {
+			err = &notLetIn{err}
+		}
+		return err
 	}
 	if out == nil {
 		return nil
@@ -165,6 +199,11 @@ func (c *Client) unreached(ctx context.Context, err error) error {
 	}
 	return bolwerk.WithHint(fmt.Errorf("%s does not answer: %w", c.server, err), "is it running? \"bolwerk demo\" starts one; --server names another")
 }
+
+// notLetIn is a refusal of who asks, whatever was asked.
+type notLetIn struct{ error }
+
+func (n *notLetIn) Unwrap() error { return n.error }
 
 // refusal makes the error that the server meant out of its answer.
 func refusal(server string, status int, body []byte) error {

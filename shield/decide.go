@@ -1,6 +1,7 @@
 package shield
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -36,12 +37,18 @@ type Confirm struct {
 	// AskedFor is what the site asks visitors for; nil: what its campaign is known
 	// to ask for.
 	AskedFor *aid.Set
+	// Dry only asks what would come of it: nothing is kept.
+	Dry bool
 }
+
+// errDry takes back what a dry decision wrote.
+var errDry = errors.New("only asked")
 
 // Outcome is what came of a decision. It is durable when it is returned.
 type Outcome struct {
 	// State is "blocked", "exempted", "rejected", "withdrawn", or "second" where
-	// a second person is needed.
+	// a second person is needed; for what was only asked "would_block",
+	// "would_exempt" or "would_wait".
 	State    string         `json:"state"`
 	Case     string         `json:"case,omitempty"`
 	Block    *Block         `json:"block,omitempty"`
@@ -89,19 +96,35 @@ func (s *Shield) Confirm(ctx context.Context, who judge.Person, in Confirm) (Out
 			return err
 		}
 		objections := s.check(tx, p, who, nil)
-		if refuse, second := split(objections); len(refuse) > 0 {
+		refuse, second := split(objections)
+		switch {
+		case len(refuse) > 0:
 			return judge.Refusal(refuse)
-		} else if len(second) > 0 {
+		case in.Dry:
+			out = foreseen("would_block", Block{Name: p.Name, Scope: p.Scope, Action: p.Action, Class: p.Class, Until: p.Until}, second)
+			return cmp.Or(s.mayPlace(tx, p), errDry)
+		case len(second) > 0:
 			return s.proposeSecond(tx, c, actionBlock, p, who, second, &out)
 		}
 		b, err := s.block(tx, c, p, bolwerk.Person(who.ID), bolwerk.Actor{})
 		out.State, out.Block = "blocked", &b
 		return err
 	})
+	if errors.Is(err, errDry) {
+		return out, nil
+	}
 	if err == nil && out.Block != nil {
 		err = s.reload(ctx, out.Block.ID, &out)
 	}
 	return out, err
+}
+
+// foreseen is what would come of a decision: b as it would be.
+func foreseen(state string, b Block, second []judge.Objection) Outcome {
+	if len(second) > 0 {
+		state = "would_wait"
+	}
+	return Outcome{State: state, Block: &b, Objections: second}
 }
 
 // reload gives the block with the serial that its publication got.
@@ -308,16 +331,22 @@ func (s *Shield) Approve(ctx context.Context, who judge.Person, proposal, digest
 	return out, err
 }
 
-// block places what the plan says and decides the case.
-func (s *Shield) block(tx *store.Tx, c desk.Case, p plan, first, second bolwerk.Actor) (Block, error) {
+// mayPlace refuses a plan whose block is there already, or that a publication has no
+// place for.
+func (s *Shield) mayPlace(tx *store.Tx, p plan) error {
 	var have int64
 	if err := tx.Row(`select count(*) from shield_block where name=$1 and scope=$2 and state='in_force' and not pass and order_id=''`, p.Name.String(), string(p.Scope)).Scan(&have); err != nil {
-		return Block{}, err
+		return err
 	}
 	if have > 0 {
-		return Block{}, bolwerk.WithHint(bolwerk.Conflict("block %s: already blocked with scope %s", p.Name, p.Scope), "bolwerk block explain "+p.Name.String())
+		return bolwerk.WithHint(bolwerk.Conflict("block %s: already blocked with scope %s", p.Name, p.Scope), "bolwerk block explain "+p.Name.String())
 	}
-	if err := s.checkPublication(tx, 1); err != nil {
+	return s.checkPublication(tx, 1)
+}
+
+// block places what the plan says and decides the case.
+func (s *Shield) block(tx *store.Tx, c desk.Case, p plan, first, second bolwerk.Actor) (Block, error) {
+	if err := s.mayPlace(tx, p); err != nil {
 		return Block{}, err
 	}
 	_, www := judge.NamesTaken(s.guard.rules().place(p.Name), p.Scope)
@@ -481,6 +510,7 @@ type Exempt struct {
 	Until  time.Time     // zero with For zero: for ever
 	For    time.Duration
 	Reason string
+	Dry    bool // only asks what would come of it
 }
 
 type exemptPlan struct {
@@ -501,14 +531,20 @@ func (s *Shield) Exempt(ctx context.Context, who judge.Person, in Exempt) (Outco
 			p.Until = tx.Now().Add(in.For).Truncate(time.Microsecond)
 		}
 		refuse, second := split(judge.CheckExemption(p.Exemption, "", s.context(tx, who, nil)))
-		if len(refuse) > 0 {
+		switch {
+		case len(refuse) > 0:
 			return judge.Refusal(refuse)
-		}
-		if len(second) > 0 {
+		case in.Dry:
+			out = foreseen("would_exempt", Block{Pass: true, Name: p.Name, Scope: p.Scope, Until: p.Until}, second)
+			return cmp.Or(s.mayPass(tx, p), errDry)
+		case len(second) > 0:
 			return s.proposeSecond(tx, desk.Case{}, actionExempt, p, who, second, &out)
 		}
 		return s.exempt(tx, p, bolwerk.Person(who.ID), bolwerk.Actor{}, &out)
 	})
+	if errors.Is(err, errDry) {
+		return out, nil
+	}
 	if err == nil && out.Block != nil {
 		err = s.reload(ctx, out.Block.ID, &out)
 	}
@@ -529,7 +565,8 @@ func (s *Shield) approveExempt(tx *store.Tx, who judge.Person, p desk.Proposal, 
 	return s.exempt(tx, pl, p.Actor, bolwerk.Person(who.ID), out)
 }
 
-func (s *Shield) exempt(tx *store.Tx, p exemptPlan, first, second bolwerk.Actor, out *Outcome) error {
+// mayPass refuses an exemption that is there already, or that no zone can hold.
+func (s *Shield) mayPass(tx *store.Tx, p exemptPlan) error {
 	var have int64
 	if err := tx.Row(`select count(*) from shield_block where name=$1 and scope=$2 and state='in_force' and pass`, p.Name.String(), string(p.Scope)).Scan(&have); err != nil {
 		return err
@@ -539,6 +576,13 @@ func (s *Shield) exempt(tx *store.Tx, p exemptPlan, first, second bolwerk.Actor,
 	}
 	if !rpz.Fits(PassZone, p.Name) {
 		return bolwerk.Invalid("%s does not fit into the policy zone", p.Name)
+	}
+	return nil
+}
+
+func (s *Shield) exempt(tx *store.Tx, p exemptPlan, first, second bolwerk.Actor, out *Outcome) error {
+	if err := s.mayPass(tx, p); err != nil {
+		return err
 	}
 	_, www := judge.NamesTaken(s.guard.rules().place(p.Name), p.Scope)
 	b, err := s.place(tx, Block{Pass: true, Name: p.Name, Scope: p.Scope, WWW: www, Reason: p.Reason, Actor: first, Second: second, Until: p.Until, By: s.cfg.Operator})

@@ -56,6 +56,7 @@ type grammar struct {
 
 	Top shield.TopCmd `cmd:"" group:"Desk" help:"Watch the desk: queue, reports, blocks, hits, hosts, resolvers, alarms."`
 
+	Import  shield.ImportCmd  `cmd:"" group:"Care" help:"Block and exempt the names of a list, one by one, as your own decisions."`
 	Webhook shield.WebhookCmd `cmd:"" group:"Care" help:"Tell other systems what happens."`
 	Log     shield.LogCmd     `cmd:"" group:"Care" help:"Show and verify the transparency log, and erase names from it."`
 	Audit   auditCmd          `cmd:"" group:"Care" help:"Verify the audit trail."`

@@ -56,6 +56,13 @@ func (p *Progress) Add(n int64) {
 	p.say(now)
 }
 
+// Aside takes the line away, for something else to be said; it comes back.
+func (p *Progress) Aside() {
+	if p.over && p.shown {
+		fmt.Fprint(p.w, "\r\x1b[K")
+	}
+}
+
 // Done ends it; what was said stays. A total that was not reached was a guess, or
 // the work was broken off: it is not told again, nor what would be left.
 func (p *Progress) Done() {
