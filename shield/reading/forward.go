@@ -27,21 +27,30 @@ var (
 		"début du message réexpédié :": true, "début du message réexpédié:": true, "message réexpédié": true, "e-mail transféré": true,
 		"weitergeleitete nachricht": true, "anfang der weitergeleiteten nachricht:": true, "beginn der weitergeleiteten nachricht:": true,
 		"weitergeleitete e-mail": true, "weitergeleitete mail": true,
+		// Zimbra, Yahoo and what they were before, Proton, Samsung, phones.
+		"mail transféré": true, "message transmis": true, "courriel transféré": true, "doorgestuurde mail": true, "doorgestuurd e-mailbericht": true,
+		"doorgezonden bericht": true, "begin forwarded message": true, "begin doorgestuurd bericht": true,
+		"début du message transféré": true, "début du message réexpédié": true, "anfang der weitergeleiteten nachricht": true,
+		"anfang der weitergeleiteten e-mail:": true, "beginn der weitergeleiteten nachricht": true, "begin van het doorgestuurde bericht:": true,
 	}
 	originalLines = map[string]bool{
 		"original message": true, "original email": true, "original e-mail": true,
 		"oorspronkelijk bericht": true, "origineel bericht": true, "originele bericht": true, "oorspronkelijke e-mail": true, "oorspronkelijk e-mailbericht": true,
 		"message d'origine": true, "message d’origine": true, "message original": true, "e-mail d'origine": true, "message initial": true,
-		"ursprüngliche nachricht": true, "originalnachricht": true, "original-nachricht": true, "ursprüngliche e-mail": true, "originale nachricht": true,
+		"ursprüngliche nachricht": true, "ursprüngliche mail": true, "mail original": true, "mail d'origine": true, "message d´origine": true, "message initial :": true,
+		"oorspronkelijke bericht": true, "oorspronkelijke mail": true, "origineel e-mailbericht": true, "originalnachricht": true, "original-nachricht": true, "ursprüngliche e-mail": true, "originale nachricht": true,
 	}
 	// copied are the names of the fields that are copied into the body.
 	copied = map[string]string{
 		"from": "from", "van": "from", "de": "from", "von": "from", "afzender": "from", "expéditeur": "from", "absender": "from",
 		"sent": "date", "date": "date", "datum": "date", "verzonden": "date", "verzonden op": "date", "verstuurd": "date",
+		"date d'envoi": "date", "envoyé à": "date", "reçu": "date", "ontvangen": "date", "empfangen": "date", "sent at": "date", "gesendet um": "date",
 		"envoyé": "date", "envoyé le": "date", "gesendet": "date", "gesendet am": "date", "received": "date",
-		"to": "to", "aan": "to", "à": "to", "an": "to", "pour": "to", "destinataire": "to", "cc": "to", "kopie": "to", "copie à": "to", "bcc": "to",
+		"to": "to", "aan": "to", "à": "to", "a": "to", "naar": "to", "geadresseerde": "to", "empfänger": "to", "an": "to", "pour": "to", "destinataire": "to", "cc": "to", "copie": "to", "kopie": "to", "kopie (cc)": "to", "copie à": "to", "bcc": "to",
 		"subject": "subject", "onderwerp": "subject", "objet": "subject", "sujet": "subject", "betreff": "subject",
+		"titel": "subject", "titre": "subject", "sujet du message": "subject",
 		"reply-to": "to", "antwoord aan": "to", "répondre à": "to", "antwort an": "to", "importance": "", "priority": "", "attachments": "",
+		"bijlage": "", "bijlage(n)": "", "attachment": "", "anhang": "", "anhänge": "", "pièce jointe": "", "priorité": "", "priorität": "", "sensitivity": "",
 		"bijlagen": "", "pièces jointes": "", "anlagen": "", "importantie": "", "prioriteit": "", "wichtigkeit": "",
 	}
 )
@@ -51,7 +60,8 @@ var (
 const maxHeaderLines = 40
 
 // findForward finds the first inline forward of a text. Without a marker line
-// it takes a block of at least three copied fields that begins with the sender.
+// it takes a block of at least three copied fields that begins with the sender,
+// or holds a sender and a subject.
 func findForward(text string) (forward, bool) {
 	for at := 0; at < len(text); {
 		line, next := lineAt(text, at)
@@ -67,6 +77,12 @@ func findForward(text string) (forward, bool) {
 			return f, true
 		case bare != "" && fieldOf(bare) == "from":
 			if f, n := readBlock(text, at); n >= 3 {
+				f.marker = at
+				return f, true
+			}
+		case bare != "" && fieldOf(bare) != "":
+			// GMX begins with the date, Roundcube with the subject.
+			if f, n := readBlock(text, at); n >= 3 && f.head.From != "" && f.head.Subject != "" {
 				f.marker = at
 				return f, true
 			}

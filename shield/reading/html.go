@@ -41,12 +41,17 @@ type parser struct {
 	anchor int    // index in links of the open <a>, or -1
 	from   int    // where its text begins
 	raw    string // element whose text is not shown: style, script, title
-	nested bool   // inside a conditional comment or a data: URI
+	nested bool   // inside a conditional comment, a data: URI or a script's text
+	files  bool   // a file that a browser opens: its scripts run
 }
 
-// parsePage reads HTML. It follows no link and loads nothing.
-func parsePage(src string) page {
-	p := parser{anchor: -1}
+// parsePage reads HTML as mail programs show it. It follows no link and loads
+// nothing.
+func parsePage(src string) page { return parse(src, false) }
+
+// parse reads HTML; browser says that scripts in it run.
+func parse(src string, browser bool) page {
+	p := parser{anchor: -1, files: browser}
 	p.walk(src)
 	p.closeLink()
 	p.text = p.b.String()
@@ -69,6 +74,10 @@ func (p *parser) walk(src string) {
 				p.show(string(z.Text()))
 			case "style":
 				p.css(string(z.Text()))
+			case "script":
+				if p.files {
+					p.script(string(z.Text()), "script")
+				}
 			}
 		case html.StartTagToken, html.SelfClosingTagToken:
 			p.start(z)
@@ -97,7 +106,7 @@ func (p *parser) conditional(t string) {
 	if !ok {
 		return
 	}
-	in := parser{anchor: -1, nested: true, base: p.base}
+	in := parser{anchor: -1, nested: true, base: p.base, files: p.files}
 	in.walk(inside)
 	in.closeLink()
 	for _, l := range in.links {
@@ -225,8 +234,14 @@ func (p *parser) attribute(tag, key, v string, at attributes) {
 		p.link(v, Style, key)
 	case "style":
 		p.css(v)
-	case "onclick", "onload", "onmousedown", "onsubmit":
-		p.quotedURLs(v, Lure, key)
+	default:
+		switch {
+		case !strings.HasPrefix(key, "on"):
+		case p.files:
+			p.script(v, key)
+		case key == "onclick" || key == "onload" || key == "onmousedown" || key == "onsubmit":
+			p.quotedURLs(v, Lure, key)
+		}
 	}
 }
 
@@ -297,14 +312,20 @@ func (p *parser) dataURI(raw string) {
 	}
 	kind, body, ok := strings.Cut(raw[len("data:"):], ",")
 	kind = strings.ToLower(kind)
-	if !ok || !(strings.HasPrefix(kind, "text/html") || strings.HasPrefix(kind, "application/xhtml") || strings.HasPrefix(kind, "image/svg")) {
+	if !ok || !(strings.HasPrefix(kind, "text/html") || strings.HasPrefix(kind, "application/xhtml") || strings.HasPrefix(kind, "image/svg") || strings.Contains(kind, "javascript")) {
 		return
 	}
 	body = unescape(body)
 	if strings.Contains(kind, ";base64") {
 		body = string(base64Tolerant([]byte(body)))
 	}
-	in := parser{anchor: -1, nested: true}
+	if strings.Contains(kind, "javascript") {
+		if p.files {
+			p.script(toUTF8([]byte(body), ""), "data:script")
+		}
+		return
+	}
+	in := parser{anchor: -1, nested: true, files: p.files}
 	in.walk(clean(toUTF8([]byte(body), "")))
 	in.closeLink()
 	for _, l := range in.links {
@@ -327,10 +348,21 @@ func refreshURL(v string) string {
 	return strings.Trim(u, " '\"")
 }
 
-// css adds the url() of a style.
+// css adds the url() of a style, and what it imports.
 func (p *parser) css(s string) {
 	for n := 0; n < 1000; n++ {
 		i := strings.Index(s, "url(")
+		j := importAt(s)
+		if j >= 0 && (i < 0 || j < i) { // @import "x"; @import url(x) is the other case
+			s = s[j+len("@import"):]
+			t := strings.TrimLeft(s, " \t\r\n")
+			if t != "" && (t[0] == '"' || t[0] == '\'') {
+				if end := strings.IndexByte(t[1:min(len(t), MaxURLBytes)], t[0]); end >= 0 {
+					p.link(t[1:1+end], Style, "css:import")
+				}
+			}
+			continue
+		}
 		if i < 0 {
 			return
 		}
@@ -342,6 +374,13 @@ func (p *parser) css(s string) {
 		p.link(strings.Trim(s[:end], " \t\r\n'\""), Image, "css:url")
 		s = s[end:]
 	}
+}
+
+func importAt(s string) int {
+	if !strings.Contains(s, "@") {
+		return -1
+	}
+	return strings.Index(s, "@import")
 }
 
 // quotedURLs adds the absolute URLs within a piece of program text.

@@ -26,6 +26,8 @@ func (l *leaf) read(e *evidence) string {
 	switch file := l.file(); {
 	case file == fileRTF:
 		return l.readRTF(e)
+	case file == fileMSG:
+		return l.readStrings(e)
 	case l.isHTML(ending):
 		return l.readHTML(e)
 	case l.isCalendar(ending):
@@ -42,8 +44,6 @@ func (l *leaf) read(e *evidence) string {
 		return ""
 	case l.kind == officeXML:
 		return l.readOffice(e)
-	case file == fileMSG:
-		return l.readStrings(e)
 	}
 	e.c.warn("attachment %s: not read", shorten(value(l.kind), 80))
 	return ""
@@ -121,7 +121,7 @@ func (l *leaf) readHTML(e *evidence) string {
 }
 
 func (l *leaf) readPage(s string, e *evidence) string {
-	p := parsePage(s)
+	p := parse(s, l.attached)
 	if p.cut {
 		e.c.warn("a page is too large: its beginning is read")
 	}

@@ -291,7 +291,7 @@ func (l *leaf) mailWithin(c *collector) (raw []byte, how string, ok bool) {
 	case ending == ".eml":
 		how = "file:eml"
 	case l.kind == "application/octet-stream" || l.attached && l.kind == "text/plain" || l.kind == "application/x-unknown":
-		if sniff(l.peek()) != "" {
+		if sniff(l.peek()) != "" || l.isWebArchive() {
 			return nil, "", false
 		}
 		how, guessed = "file:mail", true

@@ -3,6 +3,7 @@ package reading
 import (
 	"bytes"
 	"encoding/binary"
+	"slices"
 	"strconv"
 	"strings"
 	"unicode/utf16"
@@ -397,11 +398,11 @@ func isRTF(b []byte) bool { return bytes.HasPrefix(bytes.TrimLeft(b, " \t\r\n"),
 func (l *leaf) readRTF(e *evidence) string {
 	b, how := decodeTransfer(l.body, l.cte, e.c)
 	if how != "" {
-		e.via = append(e.via[:len(e.via):len(e.via)], how)
+		e.via = append(slices.Clone(e.via), how)
 	}
 	r := parseRTF(e.c.clip(b))
-	e.via = append(e.via[:len(e.via):len(e.via)], "rtf")
 	if r.page != "" {
+		e.via = append(slices.Clone(e.via), "rtf")
 		return l.readPage(clean(r.page), e)
 	}
 	p := page{text: r.text}
