@@ -46,6 +46,9 @@ type Config struct {
 	Brands []judge.Brand `toml:"brand"`
 	// Lists are the operator's feeds and allow lists.
 	Lists []ListConfig `toml:"list"`
+	// FetchAllow are networks that are not public and from which lists and orders
+	// may be fetched all the same, and to which issuers are told.
+	FetchAllow []netip.Prefix `toml:"fetch_allow"`
 	// Platforms are added to the compiled platform list.
 	Platforms []judge.Platform `toml:"platform"`
 	// OwnNames are the operator's own domains: never blocked, with all below.

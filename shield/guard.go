@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"net/http"
 	"os"
 	"strconv"
 	"sync"
@@ -67,7 +66,7 @@ func (r *rules) place(d bolwerk.Domain) judge.Place { return judge.PlaceOf(d, r.
 type guard struct {
 	cfg  Config
 	log  *slog.Logger
-	http *http.Client
+	http fetcher
 
 	mu   sync.Mutex // one loader
 	sets map[string]*lists.Set
@@ -75,7 +74,7 @@ type guard struct {
 }
 
 func newGuard(cfg Config, log *slog.Logger) *guard {
-	return &guard{cfg: cfg, log: log, http: &http.Client{Timeout: 2 * time.Minute}, sets: map[string]*lists.Set{}}
+	return &guard{cfg: cfg, log: log, http: newFetcher(cfg.FetchAllow), sets: map[string]*lists.Set{}}
 }
 
 // rules are those in force.
@@ -153,19 +152,11 @@ func (g *guard) fetch(ctx context.Context, l ListConfig, psl *suffix.List) (*lis
 		}
 		in = f
 	} else {
-		req, err := http.NewRequestWithContext(ctx, http.MethodGet, l.URL, nil)
+		body, err := g.http.get(ctx, l.URL)
 		if err != nil {
 			return nil, err
 		}
-		resp, err := g.http.Do(req)
-		if err != nil {
-			return nil, err
-		}
-		if resp.StatusCode != http.StatusOK {
-			resp.Body.Close()
-			return nil, fmt.Errorf("GET %s: %s", l.URL, resp.Status)
-		}
-		in = resp.Body
+		in = body
 	}
 	defer in.Close()
 	return lists.Load(io.LimitReader(in, maxListBytes), l.Source, g.sets[l.Name], psl)
@@ -268,34 +259,52 @@ func fileStamp(path string) string {
 func (g *guard) run(ctx context.Context, db *store.DB) error {
 	tick := time.NewTicker(10 * time.Second)
 	defer tick.Stop()
-	asked, stamps := map[string]time.Time{}, map[string]string{}
-	for _, l := range g.cfg.Lists {
-		asked[l.Name], stamps[l.Name] = time.Now(), fileStamp(l.File)
-	}
+	seen := g.look(time.Now())
 	for {
 		select {
 		case <-ctx.Done():
 			return nil
 		case now := <-tick.C:
-			g.mu.Lock()
-			changed := false
-			for _, l := range g.cfg.Lists {
-				// A file that is being replaced is looked at again when it is there.
-				is := fileStamp(l.File)
-				if l.URL != "" && now.Sub(asked[l.Name]) >= l.Every.D() || is != "" && is != stamps[l.Name] {
-					asked[l.Name], stamps[l.Name] = now, is
-					g.refresh(ctx, db, l, g.rules().psl)
-					changed = true
-				}
+			if err := g.again(ctx, db, now, seen); err != nil {
+				g.log.Error("lists not taken over", "alarm", true, "err", err)
 			}
-			if changed {
-				if err := g.rebuild(ctx, db, g.rules().psl); err != nil {
-					g.log.Error("lists not taken over", "alarm", true, "err", err)
-				}
-			}
-			g.mu.Unlock()
 		}
 	}
+}
+
+// sight is when a list was asked for, and how its file looked then.
+type sight struct {
+	at    time.Time
+	stamp string
+}
+
+// look notes how the lists are that were loaded.
+func (g *guard) look(now time.Time) map[string]sight {
+	seen := map[string]sight{}
+	for _, l := range g.cfg.Lists {
+		seen[l.Name] = sight{now, fileStamp(l.File)}
+	}
+	return seen
+}
+
+// again loads the lists that are due or have changed since they were seen.
+func (g *guard) again(ctx context.Context, db *store.DB, now time.Time, seen map[string]sight) error {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	changed := false
+	for _, l := range g.cfg.Lists {
+		// A file that is being replaced is looked at again when it is there.
+		was, is := seen[l.Name], fileStamp(l.File)
+		if l.URL != "" && now.Sub(was.at) >= l.Every.D() || is != "" && is != was.stamp {
+			seen[l.Name] = sight{now, is}
+			g.refresh(ctx, db, l, g.rules().psl)
+			changed = true
+		}
+	}
+	if !changed {
+		return nil
+	}
+	return g.rebuild(ctx, db, g.rules().psl)
 }
 
 // Warnings says what the guards lack, for "check": nothing is refused for it.

@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net/http"
 	"net/url"
 	"os"
 	"strings"
@@ -581,17 +580,10 @@ func (s *Shield) takeFile(ctx context.Context, is Issuer) error {
 }
 
 func (s *Shield) takeURL(ctx context.Context, is Issuer) error {
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, is.URL, nil)
+	body, err := s.guard.http.get(ctx, is.URL)
 	if err != nil {
 		return err
 	}
-	resp, err := s.guard.http.Do(req)
-	if err != nil {
-		return err
-	}
-	defer resp.Body.Close()
-	if resp.StatusCode != http.StatusOK {
-		return fmt.Errorf("GET %s: %s", is.URL, resp.Status)
-	}
-	return s.TakeList(ctx, is, resp.Body)
+	defer body.Close()
+	return s.TakeList(ctx, is, body)
 }

@@ -8,6 +8,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"net/netip"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -63,6 +64,7 @@ func (a *authority) take() []OrderReport {
 
 func TestIssuerIsToldOfItsOrders(t *testing.T) {
 	s := newShield(t)
+	s.guard.http = newFetcher([]netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")})
 	cert := &authority{t: t, key: strings.Repeat("k", 40)}
 	server := httptest.NewServer(cert)
 	defer server.Close()
