@@ -19,6 +19,7 @@ type collector struct {
 	left     int            // URLs left out by the bounds
 	hostless int            // links whose host cannot exist
 	unpacked int            // bytes that came out of archives and the like
+	seen     seen           // what pictures and PDFs have taken so far
 }
 
 // room is how much of n bytes may still be unpacked.
@@ -139,6 +140,7 @@ func (c *collector) result(r Result) Result {
 	if c.wanted == 0 {
 		c.promote(Unsubscribe)
 	}
+	r.Later = c.seen.later
 	r.URLs = c.urls
 	if r.URLs == nil {
 		r.URLs = []URL{}

@@ -28,6 +28,11 @@ func (l *leaf) read(e *evidence) string {
 		return l.readRTF(e)
 	case file == fileMSG:
 		return l.readStrings(e)
+	case l.isPDF(ending, file):
+		return l.readPDF(e)
+	case l.isPicture(ending, file):
+		l.readImage(e)
+		return ""
 	case l.isHTML(ending):
 		return l.readHTML(e)
 	case l.isCalendar(ending):
@@ -38,8 +43,6 @@ func (l *leaf) read(e *evidence) string {
 		return ""
 	case strings.HasPrefix(l.kind, "text/") || l.kind == "test/plain" || ending == ".txt":
 		return l.readText(e)
-	case strings.HasPrefix(l.kind, "image/") && !l.attached && ending != ".svg":
-		return "" // part of the page's look
 	case strings.HasSuffix(l.kind, "-signature") || l.kind == "application/pgp-encrypted":
 		return ""
 	case l.kind == officeXML:
@@ -105,6 +108,7 @@ func (l *leaf) readText(e *evidence) string {
 		e.c.scanText(cut.head.Subject, e.role, via)
 	}
 	e.c.scanText(s[cut.body:], e.role, via)
+	e.c.drawnInText(s[cut.body:], e.role, via)
 	return s[cut.body:]
 }
 
@@ -160,6 +164,7 @@ func (l *leaf) readLinks(source, how string, p page, e *evidence) string {
 		via = append(slices.Clone(via), "inline-forward")
 	}
 	e.c.scanText(hide(p, cut.body, len(p.text)), e.role, via)
+	e.c.drawnInPage(source, p.text[cut.body:], e.role, via)
 	// A page whose links no parser sees (an element that never ends, attributes
 	// run together): what looks like a URL in the source counts.
 	if source != "" && len(p.links) == 0 && len(e.c.urls) == before && e.role == Lure && !e.found {

@@ -16,6 +16,10 @@
 // Files that hold others (.msg, winmail.dat, ZIP) are opened in mailbag.open. Each
 // kind of part has one function that takes a leaf and adds to the collector (see
 // leaf.read). A part that is not read is named in the warnings.
+//
+// Pictures and PDFs take a thousand times as long as text. The desk reads in two
+// passes: everything else first (Option.Fast), these after it, in children of
+// their own, so that no report waits for another's pictures.
 package reading
 
 import (
@@ -66,6 +70,8 @@ type Option struct {
 	// Evidence says that the mail itself is the evidence, not a reporter's mail
 	// around it: an .eml from the web form, a mail taken out of quarantine.
 	Evidence bool `json:"evidence,omitempty"`
+	// Fast leaves out what takes long, pictures and PDFs: Result.Later counts it.
+	Fast bool `json:"fast,omitempty"`
 	// MaxBytes lowers the bound MaxBytes; 0 leaves it.
 	MaxBytes int `json:"max_bytes,omitempty"`
 }
@@ -82,6 +88,9 @@ type Result struct {
 	// URLs are unique by URL, in order of appearance, noise included.
 	URLs     []URL    `json:"urls"`
 	Warnings []string `json:"warnings"`
+	// Later counts what Option.Fast left out: the pictures, PDFs and drawings that
+	// a second reading looks at.
+	Later int `json:"later,omitempty"`
 	// Excerpt is the beginning of the evidence's text, at most MaxExcerpt bytes
 	// of UTF-8. It may hold bidi controls: escape it when it is shown.
 	Excerpt string `json:"excerpt,omitempty"`
