@@ -78,7 +78,7 @@ const (
 // before a second person. A guard that refuses is an error with the reason.
 func (s *Shield) Confirm(ctx context.Context, who judge.Person, in Confirm) (Outcome, error) {
 	if strings.TrimSpace(in.Reason) == "" {
-		return Outcome{}, bolwerk.WithHint(bolwerk.Invalid("a block needs a reason"), "say why in a few words: --reason TEXT")
+		return Outcome{}, bolwerk.WithHint(bolwerk.Invalid("a block needs a reason"), "say why in a few words")
 	}
 	if err := judge.May(who, judge.Confirm); err != nil {
 		return Outcome{}, err
@@ -423,7 +423,7 @@ func lastOf(first, second bolwerk.Actor) bolwerk.Actor {
 // Reject ends a case without a block.
 func (s *Shield) Reject(ctx context.Context, who judge.Person, id, reason string) (Outcome, error) {
 	if strings.TrimSpace(reason) == "" {
-		return Outcome{}, bolwerk.WithHint(bolwerk.Invalid("a rejection needs a reason"), "say why in a few words: --reason TEXT")
+		return Outcome{}, bolwerk.WithHint(bolwerk.Invalid("a rejection needs a reason"), "say why in a few words")
 	}
 	if err := judge.May(who, judge.Reject); err != nil {
 		return Outcome{}, err
@@ -460,7 +460,7 @@ const busyWithdrawals = 20
 // Withdraw takes a block or an exemption out of force. No guard is asked.
 func (s *Shield) Withdraw(ctx context.Context, who judge.Person, id string, cause Cause, reason string) (Outcome, error) {
 	if strings.TrimSpace(reason) == "" {
-		return Outcome{}, bolwerk.WithHint(bolwerk.Invalid("a withdrawal needs a reason"), "say why in a few words: --reason TEXT")
+		return Outcome{}, bolwerk.WithHint(bolwerk.Invalid("a withdrawal needs a reason"), "say why in a few words")
 	}
 	if err := judge.May(who, judge.Withdraw); err != nil {
 		return Outcome{}, err

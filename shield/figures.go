@@ -3,6 +3,7 @@ package shield
 import (
 	"cmp"
 	"context"
+	"fmt"
 	"maps"
 	"slices"
 	"strconv"
@@ -36,7 +37,7 @@ func ParsePeriod(now time.Time, year, month, day, from, to string) (p Period, er
 	parse := func(form, text, name string) time.Time {
 		t, e := time.Parse(form, text)
 		if e != nil || t.Year() < 2000 || t.Year() > 2199 {
-			err = cmp.Or(err, bolwerk.WithHint(bolwerk.Invalid("%s %q is not a %s", name, clip(text), name), "such as "+time.Date(2026, 11, 25, 0, 0, 0, 0, time.UTC).Format(form)))
+			err = cmp.Or(err, bolwerk.WithHint(bolwerk.Invalid("%s %q is not a %s", name, clip(text), name), fmt.Sprintf("such as %s", time.Date(2026, 11, 25, 0, 0, 0, 0, time.UTC).Format(form))))
 		}
 		return t
 	}
@@ -61,7 +62,7 @@ func ParsePeriod(now time.Time, year, month, day, from, to string) (p Period, er
 	}
 	n := dayOf(p.To) - dayOf(p.From) + 1
 	if n < 1 || n > maxPeriod {
-		return p, bolwerk.WithHint(bolwerk.Invalid("from %s to %s are no days to count", p.From.Format(dateForm), p.To.Format(dateForm)), "the first day comes first; at most "+strconv.Itoa(maxPeriod)+" days")
+		return p, bolwerk.WithHint(bolwerk.Invalid("from %s to %s are no days to count", p.From.Format(dateForm), p.To.Format(dateForm)), fmt.Sprintf("the first day comes first; at most %d days", maxPeriod))
 	}
 	if n > byDay {
 		p.Unit = "month"

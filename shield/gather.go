@@ -165,6 +165,15 @@ func (s *Shield) scope(rules *rules, f found) judge.ScopeDecision {
 	return judge.DecideScope(judge.Target{Place: f.place, Address: f.name.IsZero()}, rules.popular)
 }
 
+// firstReasons are codes of why a case stands where it does in the queue, kept
+// with it: "suspicious, imitates". Pages say them in their reader's language.
+type firstReasons []string
+
+// overQuota is the code of a report whose signing domain had used up its quota.
+const overQuota = "over_quota"
+
+func (f firstReasons) String() string { return strings.Join(f, ", ") }
+
 // Reporters are counted anew at each of the first reports, then at every 16th:
 // a campaign of thousands must not cost each of its reports a count.
 const (
@@ -198,22 +207,22 @@ func (s *Shield) grow(tx *store.Tx, c desk.Case, o observable, f found, v judge.
 		return err
 	}
 	p := int64(judge.Priority(int(reporters), brand != "", tx.Now().Sub(o.first)))
-	why := "reported"
+	why := firstReasons{"reported"}
 	switch word {
 	case judge.Malicious:
-		p, why = p+300, "malicious"
+		p, why = p+300, firstReasons{"malicious"}
 	case judge.Suspicious:
-		p, why = p+200, "suspicious"
+		p, why = p+200, firstReasons{"suspicious"}
 	case judge.Inconclusive:
-		why = "inconclusive"
+		why = firstReasons{"inconclusive"}
 	}
 	if brand != "" {
-		why += ", imitates " + brand
+		why = append(why, "imitates")
 	}
 	if quiet {
-		p, why = 0, why+", signing domain over its quota"
+		p, why = 0, append(why, overQuota)
 	}
-	return desk.Prioritise(tx, c.ID, p, why)
+	return desk.Prioritise(tx, c.ID, p, why.String())
 }
 
 // campaign gives the campaign of what was found, by brand and shape of name.

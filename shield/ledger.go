@@ -103,7 +103,7 @@ func (s *Shield) LogAgain(tx *store.Tx) error {
 func (s *Shield) Forget(ctx context.Context, who judge.Person, ref, reason string) (Block, error) {
 	var b Block
 	if strings.TrimSpace(reason) == "" {
-		return b, bolwerk.WithHint(bolwerk.Invalid("forgetting a name needs a reason"), "say why in a few words: --reason TEXT")
+		return b, bolwerk.WithHint(bolwerk.Invalid("forgetting a name needs a reason"), "say why in a few words")
 	}
 	if err := judge.May(who, judge.ForgetName); err != nil {
 		return b, err

@@ -207,7 +207,7 @@ func (s *Shield) TakeList(ctx context.Context, is Issuer, r io.Reader) error {
 			inForce++
 		}
 		if w, ok := want[ext]; live && (!ok || w.Action == "unblock") {
-			if err := s.LiftOrder(ctx, o, "no longer in the issuer's list"); err != nil {
+			if err := s.LiftOrder(ctx, o, heldFor("no longer in the issuer's list")); err != nil {
 				return err
 			}
 		}
@@ -226,12 +226,12 @@ func (s *Shield) TakeList(ctx context.Context, is Issuer, r io.Reader) error {
 	hold := ""
 	switch {
 	case !hasMust:
-		hold = fmt.Sprintf("the must-have entry %s is missing", is.MustHave)
+		hold = heldFor("the must-have entry %s is missing", is.MustHave)
 		s.log.Error("a list of orders lacks its must-have entry: it adds nothing", "alarm", true, "issuer", is.Name, "must_have", is.MustHave)
 	case len(have) == 0 && len(fresh) > 0:
-		hold = "the first list of an issuer is released by a person"
+		hold = heldFor("the first list of an issuer is released by a person")
 	case len(fresh) > jumpFloor && float64(len(fresh)) > jump*float64(inForce):
-		hold = fmt.Sprintf("the list grows by %d orders to %d: more than %.0f %%", len(fresh), inForce+len(fresh), jump*100)
+		hold = heldFor("the list grows by %d orders to %d: more than %.0f %%", len(fresh), inForce+len(fresh), jump*100)
 	}
 	some := ordersAtOnce
 	if hold != "" {
@@ -247,6 +247,10 @@ func (s *Shield) TakeList(ctx context.Context, is Issuer, r io.Reader) error {
 	}
 	return nil
 }
+
+// heldFor is why something is held or lifted, as it is kept: a page says it in its
+// reader's language.
+func heldFor(format string, a ...any) string { return fmt.Sprintf(format, a...) }
 
 // takeOrders places orders in one transaction, or keeps them held.
 func (s *Shield) takeOrders(ctx context.Context, is Issuer, orders []desk.Order, hold string) error {
@@ -508,7 +512,7 @@ func (s *Shield) Push(ctx context.Context, issuer, token string) (desk.Order, er
 		if err != nil {
 			return o, bolwerk.NotFound("no order %s of %s", o.External, issuer)
 		}
-		if err := s.LiftOrder(ctx, old, "lifted by the issuer"); err != nil {
+		if err := s.LiftOrder(ctx, old, heldFor("lifted by the issuer")); err != nil {
 			return o, err
 		}
 	} else if err != nil || old.State != "in_force" || old.Subject != o.Subject || old.Scope != o.Scope || !old.ValidUntil.Equal(o.ValidUntil) {

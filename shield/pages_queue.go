@@ -20,17 +20,14 @@ import (
 type queueRow struct {
 	CaseRow
 	Show   Shown
-	Target Shown  // where the proposal is on another name
-	Rest   string // what else there is to why it comes first, besides verdict and brand
+	Target Shown // where the proposal is on another name
+	Quota  bool  // its signing domain had used up its quota
 }
 
 func (p *Pages) queueRows(cases []CaseRow) []queueRow {
 	out := make([]queueRow, 0, len(cases))
 	for _, c := range cases {
-		row := queueRow{CaseRow: c, Show: p.s.show(c.Name), Rest: c.WhyFirst}
-		for _, known := range []string{c.Verdict, ", imitates " + c.Brand, ", "} {
-			row.Rest = strings.TrimPrefix(row.Rest, known)
-		}
+		row := queueRow{CaseRow: c, Show: p.s.show(c.Name), Quota: strings.Contains(c.WhyFirst, overQuota)}
 		if c.Target != "" && c.Target != c.Name && c.Scope.DNS() {
 			row.Target = p.s.show(c.Target)
 		}

@@ -262,7 +262,7 @@ func TestGuardsSpeakTheReadersLanguage(t *testing.T) {
 	c.fill()
 	path := "/case/" + c.caseOf("login.anchorbank-pay7.example")
 	for lang, want := range map[bolwerk.Lang][]string{
-		bolwerk.NL: {"niemand weet hoe oud", "een blokkade duurt hoogstens 14 dagen", "neem een kortere tijd"},
+		bolwerk.NL: {"niemand weet hoe oud", "een blokkering duurt hoogstens 14 dagen", "neem een kortere tijd"},
 		bolwerk.FR: {"personne ne sait quel âge", "un blocage dure au plus 14 jours", "prenez une durée plus courte"},
 		bolwerk.DE: {"niemand weiß, wie alt", "eine Sperre dauert höchstens 14 Tage", "wählen Sie eine kürzere Zeit"},
 	} {

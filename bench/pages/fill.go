@@ -319,7 +319,7 @@ func (f *filler) cases(ctx context.Context) error {
 		if state == "decided" || state == "closed" {
 			closed = us + 900_000_000
 		}
-		return []any{f.caseID(i), ref("C", i), "shield", f.names[i], state, outcome, int64(200 + (i*31)%400), "suspicious, imitates " + brands[i%len(brands)], us, us, closed}
+		return []any{f.caseID(i), ref("C", i), "shield", f.names[i], state, outcome, int64(200 + (i*31)%400), "suspicious, imitates", us, us, closed}
 	})
 	if err != nil {
 		return err

@@ -151,7 +151,7 @@ func (s *Accounts) Invite(ctx context.Context, by bolwerk.Actor, login string, r
 	code := bolwerk.NewToken()
 	err = s.db.Write(ctx, store.Decision, func(tx *store.Tx) error {
 		if _, err := byLogin(tx, login); err == nil {
-			return bolwerk.WithHint(bolwerk.Conflict("there is an account %q already", login), "a new password for it: bolwerk user reset "+login)
+			return bolwerk.WithHint(bolwerk.Conflict("there is an account %q already", login), "bolwerk user reset "+login+" makes a new password for it")
 		}
 		exempt := false
 		if by == bolwerk.Socket() && s.published != nil {

@@ -2,6 +2,7 @@ package account
 
 import (
 	"context"
+	"fmt"
 	"time"
 
 	"bolwerk"
@@ -45,7 +46,7 @@ func (s *Accounts) MakeGlass(ctx context.Context, login string, role Role, days 
 	var p Person
 	err = s.db.Write(ctx, store.Decision, func(tx *store.Tx) error {
 		if _, err := byLogin(tx, login); err == nil {
-			return bolwerk.WithHint(bolwerk.Conflict("there is an account %q already", login), "each envelope has a name of its own, such as "+login+"-2")
+			return bolwerk.WithHint(bolwerk.Conflict("there is an account %q already", login), fmt.Sprintf("each envelope has a name of its own, such as %s-2", login))
 		}
 		p = Person{ID: bolwerk.NewID(tx.Now()), Login: login, Role: role, RoleSince: tx.Now(), MadeAt: tx.Now(), State: Active, GlassUntil: tx.Now().AddDate(0, 0, days)}
 		if err := insert(tx, p); err != nil {

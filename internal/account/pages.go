@@ -124,8 +124,8 @@ type wrong map[string]string
 
 // beside puts an error of one of our kinds beside a field, with the status that
 // it stands for; any other error is given back.
-func beside(field string, err error) (wrong, int, error) {
-	p := web.Explain(err)
+func (s *Pages) beside(r *http.Request, field string, err error) (wrong, int, error) {
+	p := s.frame.Told(r, web.Explain(err))
 	if p.Status == http.StatusInternalServerError {
 		return nil, 0, err
 	}
@@ -361,7 +361,7 @@ func (s *Pages) changePassword(w http.ResponseWriter, r *http.Request, me Person
 		http.Redirect(w, r, "/account?done=password", http.StatusSeeOther)
 		return nil
 	}
-	bad, status, err := beside("old", err)
+	bad, status, err := s.beside(r, "old", err)
 	if err != nil {
 		return err
 	}
@@ -386,7 +386,7 @@ func (s *Pages) createToken(w http.ResponseWriter, r *http.Request, me Person) e
 		data.Name = ""
 		return s.account(w, r, http.StatusOK, data)
 	}
-	bad, status, err := beside(field, err)
+	bad, status, err := s.beside(r, field, err)
 	if err != nil {
 		return err
 	}

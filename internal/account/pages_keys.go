@@ -110,7 +110,7 @@ func (s *Pages) addKey(w http.ResponseWriter, r *http.Request, me Person) error 
 		http.Redirect(w, r, "/account?done=passkey", http.StatusSeeOther)
 		return nil
 	}
-	bad, status, err := beside("passkey", err)
+	bad, status, err := s.beside(r, "passkey", err)
 	if err != nil {
 		return err
 	}
@@ -126,7 +126,7 @@ func (s *Pages) removeKey(w http.ResponseWriter, r *http.Request, me Person) err
 		http.Redirect(w, r, "/account?done=unkeyed", http.StatusSeeOther)
 		return nil
 	}
-	bad, status, err := beside("passkey", err)
+	bad, status, err := s.beside(r, "passkey", err)
 	if err != nil {
 		return err
 	}
@@ -243,7 +243,7 @@ func (s *Pages) setMail(w http.ResponseWriter, r *http.Request, me Person) error
 		http.Redirect(w, r, "/account?done=mail", http.StatusSeeOther)
 		return nil
 	}
-	bad, status, err := beside("mail", err)
+	bad, status, err := s.beside(r, "mail", err)
 	if err != nil {
 		return err
 	}

@@ -60,7 +60,7 @@ func (s *Pages) invite(w http.ResponseWriter, r *http.Request, me Person) error 
 		data.Link, data.For, data.Login = s.Link(code), data.Login, ""
 		return s.people(w, r, http.StatusOK, data)
 	}
-	bad, status, err := beside("login", err)
+	bad, status, err := s.beside(r, "login", err)
 	if err != nil {
 		return err
 	}
@@ -124,7 +124,7 @@ func (s *Pages) changed(w http.ResponseWriter, r *http.Request, me Person, field
 	if !errors.Is(err, bolwerk.ErrInvalid) {
 		return err
 	}
-	bad, status, err := beside(field, err)
+	bad, status, err := s.beside(r, field, err)
 	if err != nil {
 		return err
 	}
@@ -263,7 +263,7 @@ func (s *Pages) approveChange(w http.ResponseWriter, r *http.Request, me Person)
 		http.Redirect(w, r, "/people/"+url.PathEscape(c.Login)+"?done=role", http.StatusSeeOther)
 		return nil
 	}
-	bad, status, err := beside("approve", err)
+	bad, status, err := s.beside(r, "approve", err)
 	if err != nil {
 		return err
 	}

@@ -1,6 +1,7 @@
 package account
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 	"time"
@@ -199,7 +200,7 @@ func (p Person) MayApprove(now time.Time) error {
 		return bolwerk.Forbidden("the role %s approves nothing", p.Role)
 	case now.Before(from):
 		return bolwerk.WithHint(bolwerk.Forbidden("this account or its role is younger than 24 hours and may not approve yet"),
-			"it may from "+from.UTC().Format("2006-01-02 15:04")+" UTC; ask somebody else until then")
+			fmt.Sprintf("it may from %s UTC; ask somebody else until then", from.UTC().Format("2006-01-02 15:04")))
 	case !p.Fresh(now):
 		return bolwerk.WithHint(bolwerk.Forbidden("an approval needs your passkey or your password, shown within the last 5 minutes"), "show again who you are at /proof, then approve")
 	}

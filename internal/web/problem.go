@@ -100,7 +100,7 @@ func (f *Frame) write(w http.ResponseWriter, r *http.Request, p Problem) {
 		return
 	}
 	p.header(w)
-	if err := f.own.Render(w, r, p.Status, "problem", p); err != nil {
+	if err := f.own.Render(w, r, p.Status, "problem", f.Told(r, p)); err != nil {
 		f.site.Log.Error("error page not written", "request", p.Request, "err", err)
 		http.Error(w, http.StatusText(p.Status), p.Status)
 	}

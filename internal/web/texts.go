@@ -24,7 +24,8 @@ var ownTextFiles embed.FS
 // Texts are the words of pages in every language, by key ("account.login.title").
 // All languages have the same keys with the same places for arguments.
 type Texts struct {
-	words map[bolwerk.Lang]map[string]words
+	words     map[bolwerk.Lang]map[string]words
+	sentences []sentence // what says most comes first
 }
 
 // words is one text; one is empty where the number does not change it.
@@ -50,6 +51,10 @@ func ReadTexts(fsys fs.FS, dir string) (*Texts, error) {
 		if err := flatten("", raw, t.words[lang]); err != nil {
 			return nil, fmt.Errorf("%s: %w", name, err)
 		}
+	}
+	var err error
+	if t.sentences, err = readSentences(fsys, dir+"/"+sentenceFile); err != nil {
+		return nil, err
 	}
 	return t, t.complete()
 }
@@ -119,8 +124,8 @@ func (t *Texts) complete() error {
 // OwnTexts are those of the frame itself.
 func OwnTexts() (*Texts, error) { return ReadTexts(ownTextFiles, "texts") }
 
-// with is t and more together; a key of both is an error.
-func (t *Texts) with(more *Texts) (*Texts, error) {
+// With is t and more together; a key of both is an error.
+func (t *Texts) With(more *Texts) (*Texts, error) {
 	out := &Texts{words: map[bolwerk.Lang]map[string]words{}}
 	for _, lang := range bolwerk.Langs() {
 		m := maps.Clone(t.words[lang])
@@ -132,6 +137,13 @@ func (t *Texts) with(more *Texts) (*Texts, error) {
 		}
 		out.words[lang] = m
 	}
+	for _, s := range more.sentences {
+		if t.Knows(s.english) {
+			return nil, fmt.Errorf("sentence %q is there twice", s.english)
+		}
+	}
+	out.sentences = slices.Concat(t.sentences, more.sentences)
+	bySpeech(out.sentences)
 	return out, nil
 }
 

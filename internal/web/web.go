@@ -116,7 +116,7 @@ func New(s Site) (*Frame, error) {
 		return nil, err
 	}
 	for _, t := range s.Texts {
-		if f.texts, err = f.texts.with(t); err != nil {
+		if f.texts, err = f.texts.With(t); err != nil {
 			return nil, err
 		}
 	}

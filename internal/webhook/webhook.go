@@ -144,7 +144,7 @@ func (h *Hooks) check(address string, subjects []string) error {
 	}
 	for _, s := range subjects {
 		if !slices.ContainsFunc(h.known, func(k string) bool { return covers(s, k) }) {
-			return bolwerk.WithHint(bolwerk.Invalid("subjects: nothing is called %.60q", s), "there are "+strings.Join(h.known, ", "))
+			return bolwerk.WithHint(bolwerk.Invalid("subjects: nothing is called %.60q", s), fmt.Sprintf("there are %s", strings.Join(h.known, ", ")))
 		}
 	}
 	return nil

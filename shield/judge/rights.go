@@ -2,6 +2,7 @@ package judge
 
 import (
 	"cmp"
+	"fmt"
 	"slices"
 	"time"
 
@@ -90,7 +91,7 @@ func May(p Person, a Action) error {
 		return bolwerk.Forbidden("%s is nothing that anybody may do", a)
 	}
 	if p.ID == "" || !p.Is(roles...) {
-		return bolwerk.WithHint(bolwerk.Forbidden("%s: your roles do not allow it", a), "ask a colleague who is "+orRoles(roles))
+		return bolwerk.WithHint(bolwerk.Forbidden("%s: your roles do not allow it", a), fmt.Sprintf("ask a colleague who is %s", orRoles(roles)))
 	}
 	return nil
 }

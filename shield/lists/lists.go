@@ -139,26 +139,26 @@ func Load(r io.Reader, source Source, inUse *Set, psl *suffix.List) (*Set, error
 func doubts(next *Set, sentinel bolwerk.Domain, source Source, inUse *Set) (why []string) {
 	if next.Len() == 0 && len(next.urls) == 0 {
 		if inUse.Len() > 0 || next.Count.Lines > 0 {
-			why = append(why, fmt.Sprintf("%d lines and no name in them", next.Count.Lines))
+			why = append(why, doubt("%d lines and no name in them", next.Count.Lines))
 		}
 		return why
 	}
 	// Popularity lists have suffixes in them by nature; they are taken out.
 	if !sentinel.IsZero() && source.Kind != Popular {
-		why = append(why, fmt.Sprintf("it has %s, a public suffix", sentinel))
+		why = append(why, doubt("it has %s, a public suffix", sentinel))
 	}
 	for _, d := range source.MustHave {
 		if !next.Has(d) {
-			why = append(why, fmt.Sprintf("it lacks %s, which it must have", d))
+			why = append(why, doubt("it lacks %s, which it must have", d))
 		}
 	}
 	for _, d := range source.MustNotHave {
 		if next.Has(d) {
-			why = append(why, fmt.Sprintf("it has %s, which it must not have", d))
+			why = append(why, doubt("it has %s, which it must not have", d))
 		}
 	}
 	if bad := next.Count.Bad; bad > 10 && bad > next.Count.Lines/2 {
-		why = append(why, fmt.Sprintf("%d of %d lines have no name in them", bad, next.Count.Lines))
+		why = append(why, doubt("%d of %d lines have no name in them", bad, next.Count.Lines))
 	}
 	limit := source.Jump
 	if limit == 0 {
@@ -167,11 +167,14 @@ func doubts(next *Set, sentinel bolwerk.Domain, source Source, inUse *Set) (why 
 	was, is := inUse.size(), next.size()
 	if was >= jumpFloor || is >= jumpFloor && was > 0 {
 		if d := float64(is-was) / float64(was); d > limit || d < -limit {
-			why = append(why, fmt.Sprintf("%d entries after %d is a jump of %+.0f %%", is, was, 100*d))
+			why = append(why, doubt("%d entries after %d is a jump of %+.0f %%", is, was, 100*d))
 		}
 	}
 	return why
 }
+
+// doubt is one of them, as it is kept: a page says it in its reader's language.
+func doubt(format string, a ...any) string { return fmt.Sprintf(format, a...) }
 
 func (s *Set) size() int {
 	if s == nil {
