@@ -1,6 +1,7 @@
 package reading
 
 import (
+	"slices"
 	"strings"
 	"unicode"
 )
@@ -202,12 +203,13 @@ func copiedField(line string) (name, val string, ok bool) {
 // replies are the prefixes of subjects of answers, in the languages of the pages.
 var replies = []string{"re:", "re :", "aw:", "antw:", "antwoord:", "réf :", "ré:", "rép:", "rép :", "sv:"}
 
-func isReply(subject string) bool {
+// forwards are the prefixes of subjects of forwarded mails.
+var forwards = []string{"fw:", "fwd:", "fwd :", "[fwd", "doorst:", "doorgest:", "tr:", "tr :", "wg:", "i:", "rv:", "enc:", "vs:"}
+
+func isReply(subject string) bool   { return begins(subject, replies) }
+func isForward(subject string) bool { return begins(subject, forwards) }
+
+func begins(subject string, prefixes []string) bool {
 	s := strings.ToLower(strings.TrimSpace(subject))
-	for _, p := range replies {
-		if strings.HasPrefix(s, p) {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(prefixes, func(p string) bool { return strings.HasPrefix(s, p) })
 }

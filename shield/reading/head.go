@@ -165,10 +165,11 @@ func cutField(line []byte) (name, value string, ok bool) {
 }
 
 // looksLikeMail says that bytes begin as a mail does: with three fields that
-// mails have, one of them the sender's or a server's.
+// mails have, one of them the sender's or a server's. Exchange Online puts some
+// 20 KiB of its own above them.
 func looksLikeMail(b []byte) bool {
 	known, trace, seen := 0, false, 0
-	for rest := bytes.TrimLeft(b[:min(len(b), 16<<10)], "\r\n"); len(rest) > 0 && seen < 200; seen++ {
+	for rest := bytes.TrimLeft(b[:min(len(b), 64<<10)], "\r\n"); len(rest) > 0 && seen < 600; seen++ {
 		line, next := cutLine(rest)
 		rest = next
 		if len(line) == 0 {
@@ -179,7 +180,7 @@ func looksLikeMail(b []byte) bool {
 		}
 		name, _, ok := cutField(line)
 		if !ok {
-			return false
+			break // splitHeader reads over broken lines too, where enough stands above
 		}
 		switch name {
 		case "from", "received", "return-path", "delivered-to":

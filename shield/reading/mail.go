@@ -364,8 +364,9 @@ func (m *mailbag) result(c *collector, opt Option) Result {
 		}
 	}
 	m.listUnsubscribe(c, opt)
-	if doubtful && c.wanted == 0 {
-		// A thread that the sender made up, with his link above it.
+	if doubtful && (c.wanted == 0 || !isForward(outer.Subject)) {
+		// Nothing says that a person forwarded this: it may be the sender's own
+		// mail, with a thread that he made up below his link.
 		c.promote(Reporter)
 	}
 	for _, t := range texts {

@@ -33,3 +33,18 @@ func TestStyles(t *testing.T) {
 		}
 	}
 }
+
+// A thread that a phisher made up below his link does not make the link the
+// reporter's: his mail comes redirected, and nothing says "forwarded".
+func TestMadeUpThread(t *testing.T) {
+	const thread = "Zie https://login.evil.example/\n\nVan: Collega <collega@bank.example>\nVerzonden: maandag\nAan: jan\nOnderwerp: offerte\n\nhttps://www.bank.example/\n"
+	for subject, want := range map[string][]string{
+		"Offerte":     {"https://login.evil.example/", "https://www.bank.example/"},
+		"FW: Offerte": {"https://www.bank.example/"},
+	} {
+		r := Mail([]byte("From: x@y.example\nSubject: "+subject+"\n\n"+thread), Option{})
+		if got := wantedURLs(r); !slices.Equal(got, want) {
+			t.Errorf("%s: got %q, want %q", subject, got, want)
+		}
+	}
+}

@@ -19,6 +19,7 @@ import (
 	"net/textproto"
 	"regexp"
 	"strings"
+	"unicode/utf8"
 
 	"golang.org/x/net/html/charset"
 )
@@ -129,7 +130,7 @@ func firstOf(s ...string) string {
 }
 
 func utf8Of(b []byte, label string) string {
-	if label != "" && !strings.EqualFold(label, "utf-8") {
+	if label != "" && !strings.EqualFold(label, "utf-8") && !(utf8.Valid(b) && bytes.ContainsFunc(b, func(r rune) bool { return r >= 0x80 })) {
 		if r, err := charset.NewReaderLabel(label, bytes.NewReader(b)); err == nil {
 			if d, err := io.ReadAll(r); err == nil {
 				b = d
@@ -140,8 +141,8 @@ func utf8Of(b []byte, label string) string {
 }
 
 var (
-	htmlHead   = regexp.MustCompile(`(?is)^.*?<body[^>]*>`)
-	htmlTail   = regexp.MustCompile(`(?is)</body\s*>.*$`)
+	htmlFrame  = regexp.MustCompile(`(?is)<!doctype[^>]*>|</?(?:html|head|body|meta)\b[^>]*>|<title.*?</title\s*>`)
+	htmlOpen   = regexp.MustCompile(`(?is)<a\s[^>]*?href\s*=\s*("[^"]*"|'[^']*'|[^\s>]+)[^>]*>()`)
 	htmlHidden = regexp.MustCompile(`(?is)<!--.*?-->|<style.*?</style\s*>|<script.*?</script\s*>|<title.*?</title\s*>`)
 	htmlLink   = regexp.MustCompile(`(?is)<a\s[^>]*?href\s*=\s*("[^"]*"|'[^']*'|[^\s>]+)[^>]*>(.*?)</a\s*>`)
 	htmlBreak  = regexp.MustCompile(`(?i)<(br|p|div|tr|li|h\d)\b[^>]*>`)
@@ -152,22 +153,24 @@ var (
 
 // inside is the HTML as mail programs copy it into another page.
 func inside(page string) string {
-	return htmlTail.ReplaceAllString(htmlHead.ReplaceAllString(page, ""), "")
+	return htmlFrame.ReplaceAllString(page, "")
 }
 
 // plain is HTML as mail programs write it in plain text: a link's text, and its
 // address in angle brackets behind it.
 func plain(page string) string {
 	s := htmlHidden.ReplaceAllString(page, "")
-	s = htmlLink.ReplaceAllStringFunc(s, func(a string) string {
-		p := htmlLink.FindStringSubmatch(a)
-		u := html.UnescapeString(strings.Trim(p[1], `"'`))
-		u = strings.Join(strings.Fields(u), "")
-		if !strings.HasPrefix(strings.ToLower(u), "http") {
-			return " " + p[2] + " "
-		}
-		return " " + p[2] + " \x01" + u + "\x02 "
-	})
+	for _, pattern := range []*regexp.Regexp{htmlLink, htmlOpen} { // the second takes links that never end
+		s = pattern.ReplaceAllStringFunc(s, func(a string) string {
+			p := pattern.FindStringSubmatch(a)
+			u := html.UnescapeString(strings.Trim(p[1], `"'`))
+			u = strings.Join(strings.Fields(u), "")
+			if !strings.HasPrefix(strings.ToLower(u), "http") {
+				return " " + p[2] + " "
+			}
+			return " " + p[2] + " \x01" + u + "\x02 "
+		})
+	}
 	s = htmlBreak.ReplaceAllString(s, "\n")
 	s = html.UnescapeString(htmlTag.ReplaceAllString(s, ""))
 	s = strings.NewReplacer("\x01", "<", "\x02", ">", "\u00a0", " ").Replace(s)
