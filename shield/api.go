@@ -6,6 +6,7 @@ import (
 	"errors"
 	"log/slog"
 	"net/http"
+	"reflect"
 	"strings"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -16,6 +17,7 @@ import (
 	"bolwerk/internal/idem"
 	"bolwerk/internal/web"
 	"bolwerk/internal/webhook"
+	"bolwerk/shield/aid"
 )
 
 // APIPath is the root of the API.
@@ -42,6 +44,8 @@ func NewAPI(s *Shield, door *account.Door, once *idem.Keeper) *API {
 
 // Routes adds the API to a site's mux.
 func (a *API) Routes(mux *http.ServeMux) {
+	schemas := huma.NewMapRegistry("#/components/schemas/", huma.DefaultSchemaNamer)
+	schemas.RegisterTypeAlias(reflect.TypeFor[aid.Set](), reflect.TypeFor[[]string]()) // as it is written
 	api := humago.New(guarded{mux, a}, huma.Config{
 		OpenAPI: &huma.OpenAPI{
 			Info: &huma.Info{
@@ -52,7 +56,7 @@ func (a *API) Routes(mux *http.ServeMux) {
 					"A POST may carry an `Idempotency-Key`: repeated within 24 hours it has one effect and the same answer; with another body it is refused with 422.",
 			},
 			Components: &huma.Components{
-				Schemas: huma.NewMapRegistry("#/components/schemas/", huma.DefaultSchemaNamer),
+				Schemas: schemas,
 				SecuritySchemes: map[string]*huma.SecurityScheme{
 					"token":   {Type: "http", Scheme: "bearer", Description: "A personal token: bolwerk token create, or the account page of the console."},
 					"session": {Type: "apiKey", In: "cookie", Name: "bolwerk_session", Description: "A log-in to the console."},

@@ -15,6 +15,9 @@ import (
 // what is sent and answered. A test holds each example against its schema.
 func (a *API) document(api huma.API) {
 	doc := api.OpenAPI()
+	for _, s := range doc.Components.Schemas.Map() {
+		wide(s, 0)
+	}
 	problem := doc.Components.Schemas.Schema(problemType, true, "Problem")
 	for path, item := range doc.Paths {
 		for method, op := range map[string]*huma.Operation{http.MethodGet: item.Get, http.MethodPost: item.Post} {
@@ -44,6 +47,7 @@ func (a *API) documentOne(schemas huma.Registry, problem *huma.Schema, method, p
 			op.Responses[status] = &huma.Response{Description: when, Content: map[string]*huma.MediaType{"application/problem+json": {Schema: problem}}}
 		}
 	}
+	a.statuses(method, path, op)
 	e := exampler{schemas}
 	if op.RequestBody != nil {
 		for _, m := range op.RequestBody.Content {
@@ -71,6 +75,44 @@ func (a *API) documentOne(schemas huma.Registry, problem *huma.Schema, method, p
 			}
 		}
 	}
+}
+
+// statuses describes those answers that are not 200: what was made, and what waits
+// for a second person.
+func (a *API) statuses(method, path string, op *huma.Operation) {
+	if method != http.MethodPost {
+		return
+	}
+	also := func(status, what string) {
+		op.Responses[status] = &huma.Response{Description: what, Content: map[string]*huma.MediaType{"application/json": {Schema: op.Responses["200"].Content["application/json"].Schema}}}
+	}
+	const made, waits = "Done: it is committed", "A second person must approve it: nothing is in force yet"
+	switch path {
+	case APIPath + "/blocks", APIPath + "/exemptions":
+		also("201", made)
+		also("202", waits)
+		op.Responses["200"].Description = "With dry_run: what would come of it"
+	case APIPath + "/cases/{id}/confirm":
+		also("202", waits)
+	case APIPath + "/webhooks":
+		also("201", made)
+		delete(op.Responses, "200")
+	}
+}
+
+// wide makes room for numbers of 32 bits without a sign, as serials are: generated
+// clients would take them for numbers with one.
+func wide(s *huma.Schema, depth int) {
+	if s == nil || depth > exampleDepth {
+		return
+	}
+	if s.Type == huma.TypeInteger && s.Format == "int32" && s.Minimum != nil && *s.Minimum == 0 {
+		s.Format = "int64"
+	}
+	for _, p := range s.Properties {
+		wide(p, depth+1)
+	}
+	wide(s.Items, depth+1)
 }
 
 func (a *API) who(right account.Right, guarded bool, op *huma.Operation) string {
