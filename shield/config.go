@@ -53,6 +53,10 @@ type Config struct {
 	Platforms []judge.Platform `toml:"platform"`
 	// OwnNames are the operator's own domains: never blocked, with all below.
 	OwnNames []bolwerk.Domain `toml:"own_names"`
+	// KitRules is a folder of rules that know phishing kits, one YAML file each, in
+	// the format of the public Indicators of Kits; read again when a file changes.
+	// Rules for Dutch and Belgian brands come with the program.
+	KitRules string `toml:"kit_rules"`
 	// SuffixFile is a public suffix list to use instead of the built-in one.
 	SuffixFile string `toml:"suffix_file"`
 	// Landing are the addresses of the warning page, as resolvers answer them;
@@ -110,6 +114,9 @@ func (c Config) Validate() error {
 	for i, l := range c.Lists {
 		if err := l.Validate(); err != nil {
 			errs = append(errs, fmt.Errorf("shield.list %d: %w", i+1, err))
+		}
+		if l.Name == kitRules {
+			errs = append(errs, fmt.Errorf("shield.list %d: %q is the name of the rules for kits", i+1, l.Name))
 		}
 		if seen[l.Name] {
 			errs = append(errs, fmt.Errorf("shield.list %d: a second list named %q", i+1, l.Name))

@@ -16,6 +16,7 @@ import (
 	"bolwerk/internal/store"
 	"bolwerk/internal/suffix"
 	"bolwerk/shield/judge"
+	"bolwerk/shield/kit"
 	"bolwerk/shield/lists"
 )
 
@@ -56,6 +57,7 @@ type rules struct {
 	popular   lists.Popularity
 	good      []*lists.Set
 	feeds     []judge.Feed
+	kits      []*kit.Set
 	versions  map[string]string
 }
 
@@ -70,7 +72,9 @@ type guard struct {
 
 	mu   sync.Mutex // one loader
 	sets map[string]*lists.Set
-	now  atomic.Pointer[rules]
+	// kits are the operator's rules for kits, ownKits those of the program.
+	kits, ownKits *kit.Set
+	now           atomic.Pointer[rules]
 }
 
 func newGuard(cfg Config, log *slog.Logger) *guard {
@@ -106,6 +110,7 @@ func (g *guard) load(ctx context.Context, db *store.DB) error {
 		}
 		g.refresh(ctx, db, l, psl)
 	}
+	g.loadKits(ctx, db)
 	return g.rebuild(ctx, db, psl)
 }
 
@@ -130,14 +135,18 @@ func (g *guard) refresh(ctx context.Context, db *store.DB, l ListConfig, psl *su
 		version = s.Version()
 	}
 	err = db.Write(ctx, store.Intake, func(tx *store.Tx) error {
-		_, err := tx.Exec(`insert into shield_list(name,version,size,state,why,at) values($1,$2,$3,$4,$5,$6)
-			on conflict(name) do update set version=excluded.version, size=excluded.size, state=excluded.state, why=excluded.why, at=excluded.at`,
-			l.Name, version, g.sets[l.Name].Len(), state, why, tx.NowMicros())
-		return err
+		return recordList(tx, l.Name, version, g.sets[l.Name].Len(), state, why)
 	})
 	if err != nil && ctx.Err() == nil {
 		g.log.Error("state of a list not recorded", "list", l.Name, "err", err)
 	}
+}
+
+func recordList(tx *store.Tx, name, version string, size int, state, why string) error {
+	_, err := tx.Exec(`insert into shield_list(name,version,size,state,why,at) values($1,$2,$3,$4,$5,$6)
+		on conflict(name) do update set version=excluded.version, size=excluded.size, state=excluded.state, why=excluded.why, at=excluded.at`,
+		name, version, size, state, why, tx.NowMicros())
+	return err
 }
 
 // maxListBytes bounds a list that is fetched or read.
@@ -171,6 +180,11 @@ func (g *guard) rebuild(ctx context.Context, db *store.DB, psl *suffix.List) err
 	}
 	if r.brands, err = judge.NewBrands(psl, g.cfg.Brands...); err != nil {
 		return err
+	}
+	r.kits = []*kit.Set{g.ownKits, g.kits}
+	r.versions["kits"] = g.ownKits.Version()
+	if g.kits != nil {
+		r.versions[kitRules] = g.kits.Version()
 	}
 	rows := []judge.NeverRow{}
 	for _, d := range g.cfg.OwnNames {
@@ -284,6 +298,7 @@ func (g *guard) look(now time.Time) map[string]sight {
 	for _, l := range g.cfg.Lists {
 		seen[l.Name] = sight{now, fileStamp(l.File)}
 	}
+	seen[kitRules] = sight{now, folderStamp(g.cfg.KitRules)}
 	return seen
 }
 
@@ -300,6 +315,11 @@ func (g *guard) again(ctx context.Context, db *store.DB, now time.Time, seen map
 			g.refresh(ctx, db, l, g.rules().psl)
 			changed = true
 		}
+	}
+	if is := folderStamp(g.cfg.KitRules); is != "" && is != seen[kitRules].stamp {
+		seen[kitRules] = sight{now, is}
+		g.loadKits(ctx, db)
+		changed = true
 	}
 	if !changed {
 		return nil
@@ -320,5 +340,5 @@ func (c Config) Warnings() []string {
 	if !have[lists.KnownGood] {
 		out = append(out, "shield: no known-good list: publications are checked against the compiled never-block list only; a set of 1,000 names or more is advised")
 	}
-	return out
+	return append(out, c.kitWarnings()...)
 }

@@ -22,3 +22,20 @@ func (b *Brands) ByIcon(sum string) string {
 	}
 	return ""
 }
+
+// ByToken is the brand that has the word among its tokens, hyphens and
+// underscores aside; empty where none has.
+func (b *Brands) ByToken(word string) string {
+	if b == nil {
+		return ""
+	}
+	plain := strings.NewReplacer("-", "", "_", "", " ", "").Replace
+	for i := range b.all {
+		for _, t := range b.all[i].tokens {
+			if plain(t.text) == plain(strings.ToLower(word)) {
+				return b.all[i].Name
+			}
+		}
+	}
+	return ""
+}
