@@ -92,6 +92,20 @@ func (a *API) webhooks(api huma.API) {
 	add(a, api, account.Administer, "POST", "/webhooks/{id}/remove", "Remove a webhook", func(ctx context.Context, in *ByID) (*answer[removed], error) {
 		return &answer[removed]{Body: removed{in.ID, "removed"}}, hooks.Remove(ctx, whoAsks(ctx).Actor(), in.ID)
 	})
+	type pause struct {
+		ByID
+		Body struct {
+			Resume bool `json:"resume,omitempty" doc:"go on, instead of pausing: what happened meanwhile is told"`
+		}
+	}
+	add(a, api, account.Administer, "POST", "/webhooks/{id}/pause", "Pause a webhook, or go on", func(ctx context.Context, in *pause) (*answer[webhook.Hook], error) {
+		err := hooks.Pause(ctx, whoAsks(ctx).Actor(), in.ID, !in.Body.Resume)
+		if err != nil {
+			return nil, err
+		}
+		h, err := hooks.Find(ctx, in.ID)
+		return &answer[webhook.Hook]{Body: h}, err
+	})
 	type deliveries struct {
 		ByID
 		Window

@@ -30,6 +30,8 @@ func TestAPIWebhooksFromAddToRemove(t *testing.T) {
 	d.ask(admin, "POST", "/webhooks/"+id+"/rotate", `{"finish":true}`).want(t, 200, `"state":"finished"`)
 	d.ask(admin, "POST", "/webhooks/"+id+"/replay", `{"since":"2026-11-01T00:00:00Z"}`).want(t, 200, `"state":"replayed"`)
 	d.ask(admin, "GET", "/webhooks/"+id+"/deliveries", "").want(t, 200, `"items":[]`)
+	d.ask(admin, "POST", "/webhooks/"+id+"/pause", `{}`).want(t, 200, `"state":"paused"`)
+	d.ask(admin, "POST", "/webhooks/"+id+"/pause", `{"resume":true}`).want(t, 200, `"state":"on"`)
 	d.ask(admin, "POST", "/webhooks/"+id+"/remove", "").want(t, 200, `"state":"removed"`)
 	d.ask(admin, "POST", "/webhooks/"+id+"/test", "").want(t, 404)
 }

@@ -22,6 +22,7 @@ type WebhookCmd struct {
 	Deliveries hookDeliveries `cmd:"" help:"List what was told, newest first."`
 	Replay     hookReplay     `cmd:"" help:"Tell again what happened since a time."`
 	Rotate     hookRotate     `cmd:"" help:"Change the signing key: both sign until --finish."`
+	Pause      hookPause      `cmd:"" help:"Pause a webhook: what happens waits until --resume."`
 	Remove     hookRemove     `cmd:"" help:"Remove a webhook."`
 }
 
@@ -35,6 +36,9 @@ func (c *hookList) Run(ctx context.Context, t *terminal.Terminal) error {
 		}
 		for _, h := range all {
 			note := dash(h.Note)
+			if h.State == "paused" {
+				note += " (paused)"
+			}
 			if h.TwoKeys {
 				note += " (two keys)"
 			}
@@ -135,4 +139,16 @@ type hookRemove struct{ hookID }
 // Run does it.
 func (c *hookRemove) Run(ctx context.Context, t *terminal.Terminal) error {
 	return show(ctx, t, &c.desktop, http.MethodPost, c.path("remove"), nil, func(w io.Writer, _ HookKey) { fmt.Fprintln(w, "removed") })
+}
+
+type hookPause struct {
+	hookID
+	Resume bool `help:"Go on: what happened meanwhile is told."`
+}
+
+// Run does it.
+func (c *hookPause) Run(ctx context.Context, t *terminal.Terminal) error {
+	return show(ctx, t, &c.desktop, http.MethodPost, c.path("pause"), map[string]bool{"resume": c.Resume}, func(w io.Writer, h webhook.Hook) {
+		fmt.Fprintf(w, "%s is %s\n", terminal.Escape(h.Name), h.State)
+	})
 }

@@ -18,6 +18,7 @@ import (
 	"bolwerk/internal/mail"
 	"bolwerk/internal/store"
 	"bolwerk/internal/web"
+	"bolwerk/internal/webhook"
 	"bolwerk/shield/judge"
 )
 
@@ -49,6 +50,11 @@ func Places() []web.Place {
 // OutboxPlace is the entry for the mails that went out, where they are listed.
 func OutboxPlace() web.Place { return web.Place{Path: "/mail", Text: "shield.mail"} }
 
+// HookPlace is the administrators' entry for webhooks.
+func HookPlace() web.Place {
+	return web.Place{Path: "/webhooks", Text: "shield.hooks", For: func(w *web.Who) bool { return w.Role == string(account.Administrator) }}
+}
+
 // Outbox lists the mails that went out, newest first. Only a demo has one:
 // elsewhere an answer is forgotten once it is sent.
 type Outbox func(context.Context) ([]mail.Message, error)
@@ -61,6 +67,7 @@ type Pages struct {
 	outbox Outbox
 	door   *account.Door
 	open   presence // who has which case open
+	hooks  *webhook.Hooks
 }
 
 // NewPages reads the templates, and gives s the look that its reports have.
@@ -128,6 +135,9 @@ func (p *Pages) Routes(mux *http.ServeMux, door *account.Door) {
 	decide("/proposal/{id}/decline", p.decline)
 	look("/search", p.search)
 	look("/audit", p.audit)
+	if p.hooks != nil {
+		p.hookRoutes(add)
+	}
 	look("/figures", p.figuresPage)
 	look("/figures/report", p.figuresReport)
 	if p.outbox != nil {

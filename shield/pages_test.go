@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"net/netip"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -22,9 +23,12 @@ import (
 	"bolwerk/desk"
 	"bolwerk/internal/account"
 	"bolwerk/internal/mail"
+	"bolwerk/internal/seal"
 	"bolwerk/internal/store"
 	"bolwerk/internal/web"
+	"bolwerk/internal/webhook"
 	"bolwerk/shield/edge"
+	"bolwerk/shield/fact"
 	"bolwerk/shield/figures"
 )
 
@@ -62,7 +66,7 @@ func newConsole(t *testing.T) *console {
 	if err != nil {
 		t.Fatal(err)
 	}
-	frame, err := web.New(web.Site{Name: "console", Config: cfg, Console: true, Search: "/search", Places: append(Places(), OutboxPlace()), Who: account.Who,
+	frame, err := web.New(web.Site{Name: "console", Config: cfg, Console: true, Search: "/search", Places: append(Places(), OutboxPlace(), HookPlace()), Who: account.Who,
 		Texts: []*web.Texts{people, own, told}, Clock: c.clock, Log: slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelError})), Metrics: m})
 	if err != nil {
 		t.Fatal(err)
@@ -75,6 +79,11 @@ func newConsole(t *testing.T) *console {
 		t.Fatal(err)
 	}
 	c.pages = pages
+	key, err := seal.NewKey()
+	if err != nil {
+		t.Fatal(err)
+	}
+	pages.Webhooks(webhook.New(webhook.Config{Allow: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}}, c.db, key, fact.Subjects(), c.clock, slog.New(slog.DiscardHandler), nil))
 	mux := http.NewServeMux()
 	pages.Routes(mux, account.NewDoor(c.accounts, frame))
 	c.handler = frame.Handler(mux)

@@ -29,6 +29,7 @@ import (
 	"bolwerk/internal/store"
 	"bolwerk/internal/store/storetest"
 	"bolwerk/internal/vault"
+	"bolwerk/internal/webhook"
 	"bolwerk/shield/door"
 	"bolwerk/shield/judge"
 	"bolwerk/shield/lists"
@@ -63,7 +64,7 @@ type testShield struct {
 func newShield(t *testing.T) *testShield {
 	t.Helper()
 	s := &testShield{t: t, clock: clock.NewFake(start), dir: t.TempDir()}
-	db := storetest.Open(t, s.clock, audit.Schema(), factlog.Schema(), publish.Schema(), ledger.Schema(), job.Schema(), blob.Schema(), desk.Schema(), account.Schema(), idem.Schema(), hosts.Schema(), Schema())
+	db := storetest.Open(t, s.clock, audit.Schema(), factlog.Schema(), publish.Schema(), ledger.Schema(), job.Schema(), blob.Schema(), desk.Schema(), account.Schema(), idem.Schema(), hosts.Schema(), webhook.Schema(), Schema())
 	v, err := vault.Open(filepath.Join(s.dir, "keys"), s.clock)
 	if err != nil {
 		t.Fatal(err)

@@ -250,7 +250,7 @@ func (d *Desk) buildConsole(reg prometheus.Registerer) error {
 	if err != nil {
 		return err
 	}
-	places := append(shield.Places(), web.Place{Path: "/people", Text: "account.people.title", For: func(w *web.Who) bool { return w.Role == string(account.Administrator) }})
+	places := append(shield.Places(), web.Place{Path: "/people", Text: "account.people.title", For: func(w *web.Who) bool { return w.Role == string(account.Administrator) }}, shield.HookPlace())
 	if d.cfg.Mail.Outbox != "" {
 		places = append(places, shield.OutboxPlace())
 	}
@@ -284,6 +284,7 @@ func (d *Desk) buildConsole(reg prometheus.Registerer) error {
 	mux := http.NewServeMux()
 	book.Routes(mux, frame, func(h http.Handler) http.Handler { return door.Require(account.Look, h) })
 	people.Routes(mux)
+	pages.Webhooks(d.hooks)
 	pages.Routes(mux, door)
 	api := shield.NewAPI(d.shield, door, idem.New(d.db, d.vault, d.env.Log))
 	api.Webhooks(d.hooks)

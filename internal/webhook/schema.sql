@@ -6,7 +6,7 @@ create table webhook (
   secret    bytea not null,      -- keep secret: signing key, sealed
   former    bytea,               -- keep secret: key before, while both sign
   seq       bigint not null,     -- keep tech: last fact that was taken up
-  state     text not null check (state in ('on','off')), -- keep staff: off is removed
+  state     text not null check (state in ('on','paused','off')), -- keep staff: off is removed
   actor     text not null,       -- keep staff: who added it
   at        bigint not null      -- keep staff: when
 );

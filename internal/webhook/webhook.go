@@ -78,7 +78,7 @@ const Runners = 4
 // Hook is one receiver.
 type Hook struct {
 	ID       string    `json:"id"`
-	State    string    `json:"state" enum:"on,off"`
+	State    string    `json:"state" enum:"on,paused,off"`
 	Name     string    `json:"name" doc:"host of the address"`
 	URL      string    `json:"url"`
 	Subjects []string  `json:"subjects" doc:"facts that are told; shield.block stands for all that begin so"`
@@ -167,7 +167,7 @@ func (h *Hooks) Add(ctx context.Context, by bolwerk.Actor, address string, subje
 	}
 	err = h.db.Write(ctx, store.Decision, func(tx *store.Tx) error {
 		var n, seq int64
-		if err := tx.Row(`select count(*) from webhook where state='on'`).Scan(&n); err != nil {
+		if err := tx.Row(`select count(*) from webhook where state<>'off'`).Scan(&n); err != nil {
 			return err
 		}
 		if n >= maxHooks {
@@ -216,7 +216,7 @@ func read(scan func(...any) error) (h Hook, err error) {
 }
 
 func find(tx *store.Tx, id string) (Hook, error) {
-	h, err := read(tx.Row(`select `+columns+` from webhook where id=$1 and state='on'`, id).Scan)
+	h, err := read(tx.Row(`select `+columns+` from webhook where id=$1 and state<>'off'`, id).Scan)
 	if store.None(err) {
 		return h, bolwerk.NotFound("no webhook %q", id)
 	}
@@ -226,7 +226,7 @@ func find(tx *store.Tx, id string) (Hook, error) {
 // List gives the receivers, oldest first.
 func (h *Hooks) List(ctx context.Context) (out []Hook, err error) {
 	err = h.db.Read(ctx, func(tx *store.Tx) error {
-		out, err = store.List(tx, read, `select `+columns+` from webhook where state='on' order by id`)
+		out, err = store.List(tx, read, `select `+columns+` from webhook where state<>'off' order by id`)
 		return err
 	})
 	return out, err
@@ -268,6 +268,33 @@ func (h *Hooks) Remove(ctx context.Context, by bolwerk.Actor, id string) error {
 		_, err := tx.Exec(`update webhook set state='off', secret=$1, former=null where id=$2`, []byte{}, id)
 		return err
 	})
+}
+
+// Known are the subjects that there are.
+func (h *Hooks) Known() []string { return h.known }
+
+// Pause stops telling a receiver, or goes on with what happened meanwhile. What is
+// on its way already is still tried.
+func (h *Hooks) Pause(ctx context.Context, by bolwerk.Actor, id string, pause bool) error {
+	to, done := "on", "webhook.resume"
+	if pause {
+		to, done = "paused", "webhook.pause"
+	}
+	return h.db.Write(ctx, store.Decision, func(tx *store.Tx) error {
+		hook, err := find(tx, id)
+		if err != nil || hook.State == to {
+			return err
+		}
+		audit.Append(tx, by, done, id, "", nil)
+		_, err = tx.Exec(`update webhook set state=$1 where id=$2`, to, id)
+		return err
+	})
+}
+
+// Find gives a receiver.
+func (h *Hooks) Find(ctx context.Context, id string) (hook Hook, err error) {
+	err = h.db.Read(ctx, func(tx *store.Tx) error { hook, err = find(tx, id); return err })
+	return hook, err
 }
 
 // Try sends a test to a receiver at once and gives what came of it.

@@ -282,3 +282,25 @@ func TestARemovedReceiverIsToldNothing(t *testing.T) {
 		t.Errorf("still listed: %+v, %v", all, err)
 	}
 }
+
+// A receiver that is paused is told nothing; what happened meanwhile waits for it.
+func TestAPausedReceiverIsToldLater(t *testing.T) {
+	d := newDesk(t, loopback)
+	h, _ := d.add("shield.block")
+	if err := d.Pause(t.Context(), by, h.ID, true); err != nil {
+		t.Fatal(err)
+	}
+	d.happens("shield.block.placed")
+	if got := d.work(); len(got) != 0 {
+		t.Errorf("a paused receiver was told %v", got)
+	}
+	if all, err := d.List(t.Context()); err != nil || len(all) != 1 || all[0].State != "paused" {
+		t.Errorf("the list says %+v, %v", all, err)
+	}
+	if err := d.Pause(t.Context(), by, h.ID, false); err != nil {
+		t.Fatal(err)
+	}
+	if got := d.work(); len(got) != 1 || got[0].subject != "shield.block.placed" {
+		t.Errorf("after the pause it was told %v", got)
+	}
+}
