@@ -12,6 +12,7 @@ import (
 	"bolwerk"
 	"bolwerk/desk"
 	"bolwerk/internal/store"
+	"bolwerk/shield/aid"
 	"bolwerk/shield/reading"
 )
 
@@ -31,6 +32,13 @@ type CampaignRow struct {
 	Hits      Hits          `json:"hits"`
 	FirstSeen time.Time     `json:"first_seen"`
 	LastSeen  time.Time     `json:"last_seen"`
+	// LivelyAt is the last report or hit. ReopenedAt is when it came back after it
+	// was over; zero is never.
+	LivelyAt   time.Time `json:"lively_at"`
+	ReopenedAt time.Time `json:"reopened_at,omitzero"`
+	// MergedInto is the reference of the campaign that has its cases now.
+	MergedInto string  `json:"merged_into,omitempty"`
+	AskedFor   aid.Set `json:"asked_for"` // what its sites are known to ask for
 }
 
 // VisibleTitle is the title for a page.
@@ -43,7 +51,7 @@ type CampaignState string
 const (
 	Forming CampaignState = "forming" // fewer than three names
 	Active  CampaignState = "active"
-	Quiet   CampaignState = "quiet" // no report for three days
+	Quiet   CampaignState = "quiet" // no report and no hit for three days
 	Ended   CampaignState = "closed"
 )
 
@@ -54,7 +62,7 @@ const (
 )
 
 func stateOf(now time.Time, c CampaignRow) CampaignState {
-	switch age := now.Sub(c.LastSeen); {
+	switch age := now.Sub(c.LivelyAt); {
 	case age > closedAfter:
 		return Ended
 	case age > quietAfter:
@@ -65,13 +73,18 @@ func stateOf(now time.Time, c CampaignRow) CampaignState {
 	return Active
 }
 
-const campaignColumns = `id,ref,brand,title,cases,reports,blocks,dns,page,tls,first_seen,last_seen from shield_campaign`
+const campaignColumns = `id,ref,brand,title,cases,reports,blocks,dns,page,tls,first_seen,last_seen,lively_at,reopened_at,asked_for,coalesce((select m.ref from shield_campaign m where m.id=shield_campaign.merged_into),'') from shield_campaign`
 
 func readCampaign(now time.Time) func(scan func(...any) error) (CampaignRow, error) {
 	return func(scan func(...any) error) (c CampaignRow, err error) {
-		var first, last int64
-		err = scan(&c.ID, &c.Ref, &c.Brand, &c.Title, &c.Cases, &c.Reports, &c.Blocks, &c.Hits.DNS, &c.Hits.Page, &c.Hits.TLS, &first, &last)
+		var first, last, lively, reopened int64
+		var asked string
+		err = scan(&c.ID, &c.Ref, &c.Brand, &c.Title, &c.Cases, &c.Reports, &c.Blocks, &c.Hits.DNS, &c.Hits.Page, &c.Hits.TLS, &first, &last, &lively, &reopened, &asked, &c.MergedInto)
 		c.FirstSeen, c.LastSeen = store.Time(first), store.Time(last)
+		c.LivelyAt, c.AskedFor = store.Time(lively), aid.Read(asked)
+		if reopened > 0 {
+			c.ReopenedAt = store.Time(reopened)
+		}
 		c.State = stateOf(now, c)
 		return c, err
 	}
@@ -89,14 +102,15 @@ func (f CampaignFilter) where(now time.Time) (w desk.Where) {
 	quiet, over := store.Micros(now.Add(-quietAfter)), store.Micros(now.Add(-closedAfter))
 	switch f.State {
 	case Active, Forming:
-		w.And("last_seen>=?", quiet)
+		w.And("lively_at>=?", quiet)
 	case Quiet:
-		w.And("last_seen<? and last_seen>=?", quiet, over)
+		w.And("lively_at<? and lively_at>=?", quiet, over)
 	case Ended:
-		w.And("last_seen<?", over)
+		w.And("lively_at<?", over)
 	default:
 		w.And("last_seen>=0")
 	}
+	w.And("merged_into=''")
 	w.Like("title", f.Query)
 	return w
 }
@@ -141,13 +155,20 @@ func growCampaign(tx *store.Tx, campaign string, at time.Time, g grew) error {
 	if campaign == "" || g == (grew{}) {
 		return nil
 	}
-	seen := int64(0) // what reports say is news of it; hits are of a block that has long been there
+	// What reports say is news of it. Hits are of a block that has long been there:
+	// they only say that it still lives.
+	now, seen, lively := store.Micros(at), int64(0), int64(0)
 	if g.reports > 0 {
-		seen = store.Micros(at)
+		seen = now
+	}
+	if g.reports > 0 || g.dns+g.page+g.tls > 0 {
+		lively = now
 	}
 	if _, err := tx.Exec(`update shield_campaign set cases=cases+$1, reports=reports+$2, blocks=blocks+$3, dns=dns+$4, page=page+$5, tls=tls+$6,
-		last_seen=case when $7>last_seen then $7 else last_seen end where id=$8`,
-		g.cases, g.reports, g.blocks, g.dns, g.page, g.tls, seen, campaign); err != nil {
+		last_seen=case when $7>last_seen then $7 else last_seen end,
+		reopened_at=case when $8-lively_at>$9 and lively_at>0 then $8 else reopened_at end,
+		lively_at=case when $8>lively_at then $8 else lively_at end where id=$10`,
+		g.cases, g.reports, g.blocks, g.dns, g.page, g.tls, seen, lively, closedAfter.Microseconds(), campaign); err != nil {
 		return err
 	}
 	_, err := tx.Exec(`insert into shield_campaign_hour(campaign,hour,cases,reports,blocks,dns,page,tls) values($1,$2,$3,$4,$5,$6,$7,$8)

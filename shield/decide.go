@@ -179,14 +179,14 @@ func (s *Shield) caseFor(tx *store.Tx, in Confirm) (desk.Case, error) {
 // planFor makes of a person's wish exactly what would be done.
 func (s *Shield) planFor(tx *store.Tx, c desk.Case, who judge.Person, in Confirm) (plan, error) {
 	rules := s.guard.rules()
-	var target, scope, brand, class, verdict, asked string
-	if err := tx.Row(`select s.target,s.scope,s.brand,s.class,s.verdict,coalesce(k.asked_for,'') from shield_case s left join shield_campaign k on k.id=s.campaign where s.id=$1`, c.ID).
-		Scan(&target, &scope, &brand, &class, &verdict, &asked); err != nil {
+	var target, scope, brand, class, verdict, asked, seen string
+	if err := tx.Row(`select s.target,s.scope,s.brand,s.class,s.verdict,coalesce(k.asked_for,''),s.asked_for from shield_case s left join shield_campaign k on k.id=s.campaign where s.id=$1`, c.ID).
+		Scan(&target, &scope, &brand, &class, &verdict, &asked, &seen); err != nil {
 		return plan{}, err
 	}
 	p := plan{Reason: in.Reason, Legal: orElse(in.Legal, s.cfg.Ground), Action: edge.Action(orElse(string(in.Action), string(edge.Redirect))), First: who}
 	p.Class, p.Brand, p.Compromised, p.Versions = orElse(in.Class, class), orElse(in.Brand, brand), in.Compromised, rules.versions
-	p.Suspicious, p.AskedFor = judge.Word(verdict) == judge.Suspicious, aid.Read(asked)
+	p.Suspicious, p.AskedFor = judge.Word(verdict) == judge.Suspicious, aid.Read(asked)|aid.Read(seen)
 	if in.AskedFor != nil {
 		p.AskedFor = *in.AskedFor
 	}
@@ -391,16 +391,11 @@ func learnAsked(tx *store.Tx, caseID string, asked aid.Set) error {
 	if asked == 0 {
 		return nil
 	}
-	var campaign, known string
-	err := tx.Row(`select k.id,k.asked_for from shield_case s join shield_campaign k on k.id=s.campaign where s.id=$1`, caseID).Scan(&campaign, &known)
-	if store.None(err) {
-		return nil
-	}
-	if err != nil || aid.Read(known)|asked == aid.Read(known) {
+	campaign, err := campaignOf(tx, caseID)
+	if err != nil {
 		return err
 	}
-	_, err = tx.Exec(`update shield_campaign set asked_for=$1 where id=$2`, (aid.Read(known) | asked).String(), campaign)
-	return err
+	return askedOfCampaign(tx, campaign, asked)
 }
 
 // checkPublication lets the guards look at the publication that a transaction

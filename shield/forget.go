@@ -97,6 +97,7 @@ func forgetCases(tx *store.Tx, year int64) (int, error) {
 		`delete from desk_approval where proposal in (select id from desk_proposal where case_id=$1)`,
 		`delete from desk_proposal where case_id=$1`,
 		`delete from shield_settle where case_id=$1`,
+		`delete from shield_key where holder=$1`,
 		`delete from shield_case where id=$1`,
 		`delete from desk_case where id=$1`,
 		`update shield_observable set case_id='' where case_id=$1`)
@@ -156,5 +157,5 @@ func forgetCampaigns(tx *store.Tx, year int64) (int, error) {
 	if err != nil {
 		return 0, err
 	}
-	return len(ids), each(tx, ids, `delete from shield_campaign_hour where campaign=$1`, `delete from shield_campaign where id=$1`)
+	return len(ids), each(tx, ids, `delete from shield_campaign_hour where campaign=$1`, `delete from shield_key where holder=$1`, `delete from shield_sibling where campaign=$1`, `delete from shield_campaign where id=$1`)
 }

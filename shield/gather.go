@@ -125,12 +125,16 @@ func (s *Shield) join(tx *store.Tx, rules *rules, o observable, f found, v judge
 	if err != nil {
 		return "", err
 	}
-	campaign, err := s.campaign(tx, rules, f, v)
+	title := v.Brand
+	if title == "" {
+		title = judge.TextTitle(f.lure)
+	}
+	campaign, by, err := s.joinCampaign(tx, c.ID, keysOf(rules, f, v), 0, v.Brand, title)
 	if err != nil {
 		return "", err
 	}
-	if _, err := tx.Exec(`insert into shield_case(id,observable,campaign,verdict,brand,class,target,scope,scope_why,reports,reporters,first_seen,block,channels) values($1,$2,$3,$4,$5,'phishing',$6,$7,$8,0,0,$9,'','')`,
-		c.ID, o.id, campaign, string(v.Word), v.Brand, d.Name.String(), string(d.Scope), string(why), store.Micros(o.first)); err != nil {
+	if _, err := tx.Exec(`insert into shield_case(id,observable,campaign,verdict,brand,class,target,scope,scope_why,reports,reporters,first_seen,block,channels,joined) values($1,$2,$3,$4,$5,'phishing',$6,$7,$8,0,0,$9,'','',$10)`,
+		c.ID, o.id, campaign, string(v.Word), v.Brand, d.Name.String(), string(d.Scope), string(why), store.Micros(o.first), by); err != nil {
 		return "", err
 	}
 	if err := growCampaign(tx, campaign, tx.Now(), grew{cases: 1}); err != nil {
@@ -223,28 +227,4 @@ func (s *Shield) grow(tx *store.Tx, c desk.Case, o observable, f found, v judge.
 		p, why = 0, append(why, overQuota)
 	}
 	return desk.Prioritise(tx, c.ID, p, why.String())
-}
-
-// campaign gives the campaign of what was found, by brand and shape of name.
-func (s *Shield) campaign(tx *store.Tx, rules *rules, f found, v judge.Verdict) (string, error) {
-	if v.Brand == "" || f.name.IsZero() {
-		return "", nil
-	}
-	key := judge.CampaignKey(f.place, v.Brand, rules.brands)
-	if key == "" {
-		return "", nil
-	}
-	var id string
-	err := tx.Row(`select id from shield_campaign where key=$1`, key).Scan(&id)
-	if err == nil || !store.None(err) {
-		return id, err
-	}
-	ref, err := desk.Number(tx, "K")
-	if err != nil {
-		return "", err
-	}
-	err = tx.Row(`insert into shield_campaign(id,ref,key,brand,title,first_seen,last_seen,cases,reports,blocks,dns,page,tls) values($1,$2,$3,$4,$5,$6,$6,0,0,0,0,0,0)
-		on conflict(key) do update set last_seen=excluded.last_seen returning id`,
-		bolwerk.NewID(tx.Now()), ref, key, v.Brand, v.Brand+": "+strings.TrimPrefix(key, v.Brand+"|"), tx.NowMicros()).Scan(&id)
-	return id, err
 }

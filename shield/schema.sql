@@ -96,7 +96,9 @@ create table shield_case (
   reporters bigint not null, -- keep case: how many different ones this month
   first_seen bigint not null, -- keep case: first report
   block    text not null,    -- keep case: the block that came of it
-  channels text not null     -- keep case: by which doors reports of it came, such as ' mail web '
+  channels text not null,    -- keep case: by which doors reports of it came, such as ' mail web '
+  joined   text not null default '', -- keep case: by which keys it is in its campaign, such as 'K5 K9'
+  asked_for text not null default '' -- keep case: what its page was seen to ask for
 );
 create index shield_case_campaign on shield_case(campaign, first_seen, id);
 create index shield_case_brand on shield_case(brand);
@@ -114,9 +116,14 @@ create table shield_campaign (
   dns        bigint not null,      -- keep case: DNS answers by those blocks
   page       bigint not null,      -- keep case: page views
   tls        bigint not null,      -- keep case: TLS attempts
-  asked_for  text not null default '' -- keep case: what its sites ask visitors for
+  asked_for  text not null default '', -- keep case: what its sites ask visitors for
+  lively_at  bigint not null default 0, -- keep case: last report or hit
+  reopened_at bigint not null default 0, -- keep case: when it came back after it was over; 0 is never
+  merged_into text not null default '' -- keep case: campaign that it was merged into
 );
 create index shield_campaign_seen on shield_campaign(last_seen, id);
+create index shield_campaign_lively on shield_campaign(lively_at, id);
+create index shield_campaign_merged on shield_campaign(merged_into) where merged_into<>'';
 create index shield_campaign_brand on shield_campaign(brand, last_seen);
 create table shield_campaign_hour (
   campaign text not null,   -- keep case: which campaign
@@ -128,6 +135,25 @@ create table shield_campaign_hour (
   page     bigint not null, -- keep case: page views
   tls      bigint not null, -- keep case: TLS attempts
   primary key (campaign, hour)
+);
+create table shield_key (
+  key     text not null,    -- keep case: a trait, such as a shape of names
+  holder  text not null,    -- keep case: the campaign that has it, or a case that is in none
+  is_case boolean not null, -- keep case: the holder is a case
+  strong  boolean not null, -- keep case: it puts cases together by itself
+  full_hash text not null,  -- keep case: simhash of the page, of which the trait is a part
+  at      bigint not null,  -- keep case: when it was first seen
+  primary key (key, holder)
+);
+create index shield_key_at on shield_key(key, at);
+create index shield_key_holder on shield_key(holder);
+create table shield_sibling (
+  campaign text not null, -- keep case: which campaign
+  name    text not null,  -- keep case: a name that nobody reported
+  why     text not null,  -- keep case: what it has in common: certificate, template
+  beside  text not null,  -- keep case: the member that it stands beside
+  at      bigint not null, -- keep case: when it was proposed
+  primary key (campaign, name)
 );
 create table shield_block (
   id         text primary key,     -- keep case: name

@@ -222,14 +222,14 @@ func (s *Shield) view(tx *store.Tx, c desk.Case) (v CaseView, err error) {
 		}
 		v.Placed = &b
 	}
+	var asked, known string
+	if err := tx.Row(`select s.asked_for,coalesce(k.asked_for,'') from shield_case s left join shield_campaign k on k.id=s.campaign where s.id=$1`, c.ID).Scan(&asked, &known); err != nil {
+		return v, err
+	}
+	v.AskedFor = aid.Read(asked) | aid.Read(known)
 	if campaign == "" {
 		return v, nil
 	}
-	var asked string
-	if err := tx.Row(`select asked_for from shield_campaign where id=$1`, campaign).Scan(&asked); err != nil {
-		return v, err
-	}
-	v.AskedFor = aid.Read(asked)
 	v.Similar, err = membersOf(tx, campaign, c.ID, 20)
 	return v, err
 }

@@ -166,6 +166,7 @@ type found struct {
 	role, via   string
 	channel     string // by which its report came
 	page        string // normal form of the URL, asked of lists
+	lure, lang  string // how people were led on, and in which language
 	evidence    []judge.Evidence
 	popular     bool
 }
@@ -318,11 +319,12 @@ func (s *Shield) find(rules *rules, r reading.Result) []found {
 	var out []found
 	seen := map[string]bool{}
 	msg := messageOf(r)
+	lure := lureOf(r)
 	for _, u := range r.Wanted() {
 		if len(out) == maxObservables {
 			break
 		}
-		f := found{kind: "fqdn", value: u.Host, name: u.Name, role: string(u.Role), via: strings.Join(u.Via, " > "), page: u.URL}
+		f := found{kind: "fqdn", value: u.Host, name: u.Name, role: string(u.Role), via: strings.Join(u.Via, " > "), page: u.URL, lure: lure, lang: string(r.Lang)}
 		if u.Name.IsZero() {
 			if _, err := netip.ParseAddr(strings.Trim(u.Host, "[]")); err != nil {
 				continue
