@@ -13,6 +13,7 @@ import (
 	"bolwerk/desk"
 	"bolwerk/internal/store"
 	"bolwerk/shield/aid"
+	"bolwerk/shield/judge"
 	"bolwerk/shield/reading"
 )
 
@@ -260,6 +261,10 @@ type CampaignView struct {
 	Hours   []CampaignHour `json:"hours"`   // the last sixty days in which something was, oldest first
 	Lures   []Lure         `json:"lures"`   // of its newest reports
 	Others  []CampaignRow  `json:"others"`  // of the same brand in the same days
+	Alike   []CampaignRow  `json:"alike"`   // that share more than the brand with it
+	Traits  []judge.Key    `json:"traits"`  // what it is held together by, one of each kind
+	// Siblings are names that nobody reported, for a person to look at.
+	Siblings []Sibling `json:"siblings"`
 }
 
 // CampaignHour is what came to a campaign within an hour.
@@ -312,9 +317,21 @@ func (s *Shield) Campaign(ctx context.Context, id string) (v CampaignView, err e
 			return err
 		}
 		near := desk.Where{}
-		near.And("brand=? and last_seen>=? and first_seen<=? and id<>?", v.Brand, store.Micros(v.FirstSeen.Add(-sameDays)), store.Micros(v.LastSeen.Add(sameDays)), v.ID)
+		near.And("merged_into='' and brand<>'' and brand=? and last_seen>=? and first_seen<=? and id<>?", v.Brand, store.Micros(v.FirstSeen.Add(-sameDays)), store.Micros(v.LastSeen.Add(sameDays)), v.ID)
 		query, args := near.Select(campaignColumns, "last_seen desc, id desc", 5)
 		if v.Others, err = store.List(tx, readCampaign(tx.Now()), query, args...); err != nil {
+			return err
+		}
+		if v.Alike, err = alike(tx, v.ID); err != nil {
+			return err
+		}
+		v.Others = slices.DeleteFunc(v.Others, func(o CampaignRow) bool {
+			return slices.ContainsFunc(v.Alike, func(a CampaignRow) bool { return a.ID == o.ID })
+		})
+		if v.Traits, err = traitsOf(tx, v.ID); err != nil {
+			return err
+		}
+		if v.Siblings, err = siblingsOf(tx, v.ID); err != nil {
 			return err
 		}
 		v.Lures, err = s.lures(tx, v.ID)

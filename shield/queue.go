@@ -96,7 +96,7 @@ func (f QueueFilter) where(now time.Time, args []any) (string, []any) {
 		and("s.brand=?", f.Brand)
 	}
 	if f.Campaign != "" {
-		and("s.campaign=(select id from shield_campaign where ref=?)", f.Campaign)
+		and("s.campaign=(select case when merged_into<>'' then merged_into else id end from shield_campaign where ref=?)", f.Campaign)
 	}
 	if f.Channel != "" {
 		and("s.channels like ?", "% "+f.Channel+" %")

@@ -162,7 +162,7 @@ func numbered(tx *store.Tx, ref string) (path string, err error) {
 		path = "/block/" + ref
 	case 'K':
 		var id string
-		err = tx.Row(`select id from shield_campaign where ref=$1`, ref).Scan(&id)
+		err = tx.Row(`select case when merged_into<>'' then merged_into else id end from shield_campaign where ref=$1`, ref).Scan(&id)
 		path = "/campaign/" + ref
 	case 'A':
 		var id string
