@@ -18,19 +18,15 @@ import (
 	"os"
 	"os/exec"
 	"os/signal"
-	"path/filepath"
 	"runtime"
-	"slices"
 	"strings"
 	"sync"
 	"text/tabwriter"
 	"time"
 
-	"bolwerk"
 	"bolwerk/bench/product"
 	"bolwerk/shield/reading"
-	"bolwerk/shield/unwrap"
-	"bolwerk/test/wrap"
+	"bolwerk/test/forms"
 )
 
 type options struct {
@@ -59,7 +55,7 @@ func run(ctx context.Context, o options, out io.Writer) error {
 	if o.data == "" {
 		return errors.New("no data: name a folder with --data or BOLWERK_DATA")
 	}
-	mails, err := load(o.data, "phish")
+	mails, err := forms.Load(o.data, "phish")
 	if err != nil {
 		return err
 	}
@@ -69,7 +65,7 @@ func run(ctx context.Context, o options, out io.Writer) error {
 		return nil
 	}
 	for _, class := range []string{"ham", "spam"} {
-		more, err := load(o.data, class)
+		more, err := forms.Load(o.data, class)
 		if err != nil {
 			return err
 		}
@@ -78,144 +74,27 @@ func run(ctx context.Context, o options, out io.Writer) error {
 	return speed(ctx, o, out, mails)
 }
 
-type file struct {
-	name string
-	raw  []byte
-}
-
-func load(data, class string) (out []file, err error) {
-	names, err := filepath.Glob(filepath.Join(data, "mail", class, "*.eml"))
-	if err != nil || len(names) == 0 {
-		return nil, fmt.Errorf("no mails in %s/mail/%s (%v)", data, class, err)
-	}
-	for _, n := range names {
-		raw, err := os.ReadFile(n)
-		if err != nil {
-			return nil, err
-		}
-		out = append(out, file{filepath.Base(n), raw})
-	}
-	return out, nil
-}
-
-// form is one way of handing mails in.
-type form struct {
-	name string
-	make func(n int, raw []byte, m wrap.Mail) []byte
-	kind reading.Kind
-}
-
-// redirected says that nothing tells the phisher's mail from a reporter's.
-const redirected = "redirected unchanged"
-
-func forms() []form {
-	same := func(_ int, raw []byte, _ wrap.Mail) []byte { return raw }
-	out := []form{{"the mail itself", same, reading.Plain}, {redirected, same, reading.Plain}}
-	for _, how := range wrap.Attached {
-		out = append(out, form{"attached: " + how, func(_ int, raw []byte, m wrap.Mail) []byte { return wrap.Attach(raw, m, how) }, reading.Attached})
-	}
-	for _, s := range wrap.Styles {
-		out = append(out, form{"inline: " + s.Name, func(n int, _ []byte, m wrap.Mail) []byte {
-			return wrap.Inline(m, s, bolwerk.Langs()[n%len(bolwerk.Langs())])
-		}, reading.Inline})
-	}
-	return out
-}
-
-func table(out io.Writer, mails []file, misses bool) {
+func table(out io.Writer, mails []forms.Mail, misses bool) {
 	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(w, "form\tmails\twith a link\tlanding found\t\tall links found\tread as such\tmedian\tworst")
 	var missed []string
-	unparsed := 0
-	for _, f := range forms() {
-		n, landing, all, kind := 0, 0, 0, 0
-		var times []time.Duration
-		for i, m := range mails {
-			parsed, err := wrap.Parse(m.raw)
-			if err != nil {
-				if f.name == redirected {
-					unparsed++
-				}
-				continue
-			}
-			raw := f.make(i, m.raw, parsed)
-			begin := time.Now()
-			r := reading.Mail(raw, reading.Option{Evidence: f.kind == reading.Plain && f.name != redirected})
-			times = append(times, time.Since(begin))
-			if r.Kind == f.kind {
-				kind++
-			}
-			truth := parsed.Find()
-			if truth.Landing == "" {
-				continue
-			}
-			n++
-			urls := leads(r)
-			if wrap.Lacks(urls, truth.Landing) {
-				missed = append(missed, fmt.Sprintf("%-26s %-18s %s: %s", f.name, m.name, cut(truth.Landing), why(r, truth.Landing)))
-			} else {
-				landing++
-			}
-			if !slices.ContainsFunc(truth.All, func(k string) bool { return wrap.Lacks(urls, k) }) {
-				all++
-			}
+	for _, f := range forms.All() {
+		r := f.Measure(mails)
+		fmt.Fprintf(w, "%s\t%d\t%d\t%d\t%.1f %%\t%d\t%d\t%v\t%v\n", f.Name, r.Mails, r.WithLink, r.Landing, 100*r.Share(), r.All, r.Kind,
+			r.Median.Round(time.Microsecond), r.Worst.Round(time.Microsecond))
+		for _, m := range r.Missed {
+			missed = append(missed, f.Name+"  "+m)
 		}
-		slices.Sort(times)
-		fmt.Fprintf(w, "%s\t%d\t%d\t%d\t%.1f %%\t%d\t%d\t%v\t%v\n", f.name, len(times), n, landing, 100*float64(landing)/float64(max(n, 1)), all, kind,
-			times[len(times)/2].Round(time.Microsecond), times[len(times)-1].Round(time.Microsecond))
 	}
 	w.Flush() // what cannot be printed is not measured
-	fmt.Fprintf(out, "%d mails the strict parsers refuse: no opinion on them\n", unparsed)
 	if misses {
 		fmt.Fprintf(out, "%d misses\n%s\n", len(missed), strings.Join(missed, "\n"))
 	}
 }
 
-// leads are the addresses that the desk makes cases of, and those that were
-// rewritten by a filter where what they lead to is among them.
-func leads(r reading.Result) (urls []string) {
-	for _, u := range r.Wanted() {
-		urls = append(urls, u.URL)
-	}
-	for _, u := range r.URLs {
-		if u.Role != reading.Wrapper {
-			continue
-		}
-		for inner, n := u.URL, 0; n < unwrap.MaxDepth; n++ {
-			to, _, ok := unwrap.Once(inner)
-			if !ok {
-				break
-			}
-			if inner = to; !wrap.Lacks(urls, wrap.Key(inner)) {
-				urls = append(urls, u.URL)
-				break
-			}
-		}
-	}
-	return urls
-}
-
-func cut(s string) string { return s[:min(len(s), 90)] }
-
-// why says what became of an address that is not among the wanted.
-func why(r reading.Result, key string) string {
-	for _, u := range r.URLs {
-		if wrap.Key(u.URL) == key {
-			return fmt.Sprintf("read as %s by %s", u.Role, strings.Join(u.Via, " > "))
-		}
-	}
-	host, _, _ := strings.Cut(key, "/")
-	for _, u := range r.URLs {
-		if u.Host == host {
-			return "read with another path: " + cut(u.URL)
-		}
-	}
-	return fmt.Sprintf("not read (%s, %d others, %v)", r.Kind, len(r.URLs), r.Warnings)
-}
-
 // speed reads mails in two reader processes as the desk does, and prints how much
 // memory they hold.
-func speed(ctx context.Context, o options, out io.Writer, mails []file) error {
+func speed(ctx context.Context, o options, out io.Writer, mails []forms.Mail) error {
 	if o.binary == "" {
 		dir, err := os.MkdirTemp("", "bench-reading")
 		if err != nil {
@@ -248,9 +127,9 @@ func speed(ctx context.Context, o options, out io.Writer, mails []file) error {
 	for range readers {
 		workers.Go(func() {
 			for i := range next {
-				if _, err := pool.Read(ctx, reading.ReadMail, mails[i%len(mails)].raw, reading.Option{}); err != nil {
+				if _, err := pool.Read(ctx, reading.ReadMail, mails[i%len(mails)].Raw, reading.Option{}); err != nil {
 					select {
-					case errs <- fmt.Errorf("%s: %w", mails[i%len(mails)].name, err):
+					case errs <- fmt.Errorf("%s: %w", mails[i%len(mails)].Name, err):
 					default:
 					}
 				}

@@ -18,7 +18,7 @@ const maxLiterals = 20_000 // of one script
 // literal is a text that stands in a program, with "a"+"b" joined.
 type literal struct {
 	at    int    // where it begins
-	value string // without its escapes
+	value []byte // without its escapes
 	how   string // "concat", "escape", or empty
 }
 
@@ -34,13 +34,14 @@ func (p *parser) script(src, how string) {
 		if l.how != "" {
 			way += ":" + l.how
 		}
-		p.program(l.value, role, way)
+		value := string(l.value)
+		p.program(value, role, way)
 		if p.nested {
 			continue // what came out of a literal is not decoded again
 		}
-		text, steps := undo(l.value, callers(src, l.at))
+		text, steps := undo(value, callers(src, l.at))
 		if len(steps) == 0 {
-			text, steps = guessed(l.value, lower)
+			text, steps = guessed(value, lower)
 		}
 		if len(steps) > 0 {
 			p.program(text, role, way+":"+strings.Join(steps, ":"))
@@ -111,12 +112,10 @@ func literals(src string) (out []literal) {
 			}
 			if joined && len(out) > 0 {
 				l := &out[len(out)-1]
-				if len(l.value)+len(v) <= MaxTextBytes {
-					l.value += v
-				}
+				l.value = append(l.value, v...) // all are pieces of src
 				l.how = "concat"
 			} else {
-				l := literal{at: i, value: v}
+				l := literal{at: i, value: []byte(v)}
 				if escaped {
 					l.how = "escape"
 				}

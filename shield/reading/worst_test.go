@@ -1,10 +1,16 @@
 package reading
 
 import (
+	"archive/zip"
 	"bytes"
+	"compress/flate"
 	"encoding/base64"
+	"encoding/binary"
 	"fmt"
+	"slices"
 	"strings"
+
+	"bolwerk/test/wrap"
 )
 
 type worstMail struct {
@@ -76,8 +82,83 @@ func worstMails() []worstMail {
 		{"25 MiB of base64", []byte(head + "Content-Type: text/plain\nContent-Transfer-Encoding: base64\n\n" +
 			base64.StdEncoding.EncodeToString([]byte("http://lure.example/x "+rep("http://a.example/b ", 900<<10)))), true},
 		{"25 MiB of HTML", page(`<a href="http://lure.example/x">x</a>` + rep("<p>a.b <b>c</b>", 1700<<10)), true},
+		{"a message of circles", circles(), false},
+		{"a message in itself", swallowed(), false},
+		{"an endless RTF", []byte("{\\rtf1 " + rep("{\\b ", 5<<20)), false},
+		{"RTF fields", []byte("{\\rtf1 " + rep(`{\field{\*\fldinst HYPERLINK "http://a.example/x"}{\fldrslt x`, 300<<10)), false},
+		{"RTF letters", []byte("{\\rtf1 " + rep(`\u8364?`, 3<<20)), false},
+		{"a bomb", bomb(40), false},
+		{"bombs", bomb(400), false},
+		{"a winmail.dat of attributes", append(slices.Clone(tnefMagic), bytes.Repeat([]byte{2, 2, 0x90, 6, 0, 0, 0, 0, 0, 0, 0}, 1<<20)...), false},
+		{"a winmail.dat of lengths", append(slices.Clone(tnefMagic), bytes.Repeat([]byte{0xff}, 20<<20)...), false},
+		{"literals", page2(rep("'a'+", 4<<20)), false},
+		{"quotes", page2(rep(`"`, 4<<20)), false},
+		{"half quotes", page2(rep("\"\n`", 2<<20)), false},
+		{"escapes", page2("'" + rep(`\x41`, 1<<20) + "'"), false},
+		{"base64 in literals", page2("atob('" + base64.StdEncoding.EncodeToString([]byte(rep("<a href=http://a.example/>", 100<<10))) + "')"), false},
+		{"many literals", page2("atob;" + rep("'aHR0cDovL2EuZXhhbXBsZS8=';", 150<<10)), false},
+		{"percent signs in literals", page2("unescape;" + rep("'%41%41%41%41';", 300<<10)), false},
+		{"codes", page2("String.fromCharCode(" + rep("65,", 1<<20) + ")"), false},
+		{"callers", page2(rep("atob(", 800<<10) + "'x'"), false},
+		{"an invitation", []byte("BEGIN:VCALENDAR\n" + rep("URL:http://a.example/x\n", 1<<20)), false},
+		{"an invitation's quotes", []byte("BEGIN:VCALENDAR\n" + rep("A;B=\"", 2<<20)), false},
 		{"more than 25 MiB", []byte(head + end + rep("x", MaxBytes-200)), true},
 	}
+}
+
+// page2 is a file whose program runs in a browser.
+func page2(script string) []byte {
+	return []byte("<html><script>" + script + "</script><a href=\"http://lure.example/x\">x</a>")
+}
+
+// circles is a compound file whose chains and trees lead back to themselves.
+func circles() []byte {
+	b := wrap.Mail{From: "a@b.example", Text: strings.Repeat("x", 100<<10), Files: []wrap.File{{Name: "a", Type: "text/plain", Data: bytes.Repeat([]byte("y"), 1<<20)}}}.MSG(wrap.HTML)
+	table := int(binary.LittleEndian.Uint32(b[76:]))
+	for at := (table + 1) << 9; at+4 <= len(b) && at < (table+20)<<9; at += 4 {
+		binary.LittleEndian.PutUint32(b[at:], 3)
+	}
+	dir := int(binary.LittleEndian.Uint32(b[48:])+1) << 9
+	for at := dir; at+128 <= len(b) && at < dir+512; at += 128 {
+		binary.LittleEndian.PutUint32(b[at+68:], 1)
+		binary.LittleEndian.PutUint32(b[at+72:], 2)
+		binary.LittleEndian.PutUint64(b[at+120:], 1<<31)
+	}
+	return b
+}
+
+// swallowed is a message whose attached message is the storage around it.
+func swallowed() []byte {
+	b := wrap.Mail{From: "a@b.example", Text: "x", Mails: []wrap.Mail{{From: "c@d.example", Text: "y"}}}.MSG(wrap.HTML)
+	dir := int(binary.LittleEndian.Uint32(b[48:])+1) << 9
+	child := binary.LittleEndian.Uint32(b[dir+76:])
+	for at := dir; at+128 <= len(b); at += 128 {
+		if b[at+66] == 1 {
+			binary.LittleEndian.PutUint32(b[at+76:], child)
+		}
+	}
+	return b
+}
+
+// bomb is an archive of n files of 64 MiB of nothing each.
+func bomb(n int) []byte {
+	var b bytes.Buffer
+	var deflated bytes.Buffer
+	w, _ := flate.NewWriter(&deflated, flate.BestSpeed) // a known level
+	for range 64 {
+		w.Write(make([]byte, 1<<20)) // a buffer takes all
+	}
+	w.Close()
+	z := zip.NewWriter(&b)
+	for i := range n {
+		f, err := z.CreateRaw(&zip.FileHeader{Name: fmt.Sprintf("%d.html", i), Method: zip.Deflate, CompressedSize64: uint64(deflated.Len()), UncompressedSize64: 64 << 20})
+		if err != nil {
+			panic(err)
+		}
+		f.Write(deflated.Bytes())
+	}
+	z.Close()
+	return b.Bytes()
 }
 
 func many(n int) string {

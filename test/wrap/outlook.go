@@ -224,11 +224,11 @@ func CompressRTF(in []byte) []byte {
 	window := append([]byte(rtfDictionary), in...)
 	start := len(rtfDictionary)
 	var out bytes.Buffer
-	seen := map[string][]int{} // places of each pair of octets
+	seen := make([][]int, 1<<16) // places of each pair of octets
+	pair := func(i int) int { return int(window[i])<<8 | int(window[i+1]) }
 	index := func(i int) {
 		if i+2 <= len(window) {
-			k := string(window[i : i+2])
-			seen[k] = append(seen[k], i)
+			seen[pair(i)] = append(seen[pair(i)], i)
 		}
 	}
 	for i := range start - 1 {
@@ -247,7 +247,7 @@ func CompressRTF(in []byte) []byte {
 	for at := start; at < len(window); {
 		best, from := 0, 0
 		if at+2 <= len(window) {
-			places := seen[string(window[at:at+2])]
+			places := seen[pair(at)]
 			for n := len(places) - 1; n >= 0 && n >= len(places)-20; n-- {
 				p := places[n]
 				if at-p >= 4095 {
