@@ -18,8 +18,9 @@ type collector struct {
 	text     int            // bytes of text taken so far
 	left     int            // URLs left out by the bounds
 	hostless int            // links whose host cannot exist
-	unpacked int            // bytes that came out of archives and the like
-	seen     seen           // what pictures and PDFs have taken so far
+	others   []Other
+	unpacked int  // bytes that came out of archives and the like
+	seen     seen // what pictures and PDFs have taken so far
 }
 
 // room is how much of n bytes may still be unpacked.
@@ -145,6 +146,13 @@ func (c *collector) result(r Result) Result {
 	if r.URLs == nil {
 		r.URLs = []URL{}
 	}
+	for _, u := range r.Wanted() {
+		c.otherURL(u)
+	}
+	// Who wrote stands in the heads.
+	r.Others = slices.DeleteFunc(c.others, func(o Other) bool {
+		return o.Kind == EMail && (r.Outer != nil && o.Value == r.Outer.From || r.Inner != nil && o.Value == r.Inner.From)
+	})
 	r.Warnings = []string{}
 	for _, s := range c.order {
 		if n := c.said[s]; n > 1 {

@@ -20,6 +20,8 @@ type Line struct {
 	Kind     Kind      `json:"kind"`
 	URLs     []LineURL `json:"urls"`
 	Warnings []string  `json:"warnings"`
+	Others   []Other   `json:"others,omitempty"`
+	Drill    string    `json:"drill,omitempty"`
 }
 
 // LineURL is one URL of a Line; noise is listed with its role.
@@ -31,7 +33,7 @@ type LineURL struct {
 
 // Line is the result as `bolwerk read --json` prints it for file.
 func (r Result) Line(file string) Line {
-	l := Line{File: file, Kind: r.Kind, URLs: make([]LineURL, 0, len(r.URLs)), Warnings: append([]string{}, r.Warnings...)}
+	l := Line{File: file, Kind: r.Kind, URLs: make([]LineURL, 0, len(r.URLs)), Warnings: append([]string{}, r.Warnings...), Others: r.Others, Drill: r.Drill}
 	for _, u := range r.URLs {
 		l.URLs = append(l.URLs, LineURL{u.URL, u.Role, append([]string{}, u.Via...)})
 	}
@@ -159,6 +161,12 @@ func table(out io.Writer, name string, r Result) error {
 	}
 	if err := w.Flush(); err != nil {
 		return err
+	}
+	for _, o := range r.Others {
+		fmt.Fprintf(out, "  %-9s %s\n", o.Kind, idn.Escape(o.Value))
+	}
+	if r.Drill != "" {
+		fmt.Fprintf(out, "  exercise: it says so itself (%s)\n", idn.Escape(r.Drill))
 	}
 	for _, s := range r.Warnings {
 		fmt.Fprintf(out, "  ! %s\n", idn.Escape(s))

@@ -19,6 +19,14 @@ func holds(t *testing.T, r Result) {
 	if r.Kind == "" || r.URLs == nil || r.Warnings == nil || !utf8.ValidString(r.Excerpt) {
 		t.Fatalf("shape: %+v", r)
 	}
+	if len(r.Others) > maxOthers {
+		t.Fatalf("%d others", len(r.Others))
+	}
+	for _, o := range r.Others {
+		if o.Kind == "" || o.Value == "" || len(o.Value) > 400 || !utf8.ValidString(o.Value) {
+			t.Fatalf("%+v", o)
+		}
+	}
 	seen := map[string]bool{}
 	for _, u := range r.URLs {
 		if seen[u.URL] {

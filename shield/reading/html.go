@@ -19,6 +19,13 @@ type page struct {
 	// what the link shows, not links of their own.
 	taken [][2]int
 	cut   bool // a bound was reached
+	calls []call
+}
+
+// call is a link that opens another program: mailto:, tel:.
+type call struct {
+	raw string
+	at  int
 }
 
 type link struct {
@@ -261,6 +268,9 @@ func (p *parser) link(raw string, role Role, how string) bool {
 		case "hxxp", "hxxps":
 			raw = strings.Replace(scheme, "xx", "tt", 1) + raw[i:]
 		default: // mailto, tel, cid, javascript
+			if len(p.calls) < maxOthers {
+				p.calls = append(p.calls, call{raw, p.b.Len()})
+			}
 			if scheme == "javascript" {
 				p.quotedURLs(raw, Lure, "javascript")
 			}

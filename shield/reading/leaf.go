@@ -28,9 +28,9 @@ func (l *leaf) read(e *evidence) string {
 		return l.readRTF(e)
 	case file == fileMSG:
 		return l.readStrings(e)
-	case l.isPDF(ending, file):
+	case file == filePDF:
 		return l.readPDF(e)
-	case l.isPicture(ending, file):
+	case file == filePic:
 		l.readImage(e)
 		return ""
 	case l.isHTML(ending):
@@ -39,6 +39,12 @@ func (l *leaf) read(e *evidence) string {
 		return l.readCalendar(e)
 	case ending == ".url" || ending == ".desktop" || ending == ".website" || ending == ".webloc" || l.kind == "application/internet-shortcut" || l.kind == "text/uri-list":
 		return l.readShortcut(e, ending)
+	// By the declared type only where neither octets nor name say otherwise.
+	case l.isPDF(ending, file):
+		return l.readPDF(e)
+	case l.isPicture(ending, file):
+		l.readImage(e)
+		return ""
 	case l.kind == "text/rfc822-headers" || l.kind == "message/delivery-status" || l.kind == "text/css":
 		return ""
 	case strings.HasPrefix(l.kind, "text/") || l.kind == "test/plain" || ending == ".txt":
@@ -155,6 +161,11 @@ func (l *leaf) readLinks(source, how string, p page, e *evidence) string {
 			via = append(via, "inline-forward")
 		}
 		e.c.add(k.raw, role, via, k.text)
+	}
+	for _, k := range p.calls {
+		if e.role == Lure && k.at >= cut.body {
+			e.c.otherLink(k.raw)
+		}
 	}
 	via := append(slices.Clone(e.via), how)
 	before := len(e.c.urls)

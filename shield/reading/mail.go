@@ -370,6 +370,7 @@ func (m *mailbag) result(c *collector, opt Option) Result {
 		c.promote(Reporter)
 	}
 	for _, t := range texts {
+		c.scanOthers(t)
 		if len(strings.TrimSpace(t)) > len(strings.TrimSpace(r.Excerpt)) && len(r.Excerpt) < 80 {
 			r.Excerpt = excerpt(t)
 		}

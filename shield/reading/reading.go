@@ -88,6 +88,8 @@ type Result struct {
 	// URLs are unique by URL, in order of appearance, noise included.
 	URLs     []URL    `json:"urls"`
 	Warnings []string `json:"warnings"`
+	// Others are numbers, accounts and addresses of the evidence's text.
+	Others []Other `json:"others,omitempty"`
 	// Later counts what Option.Fast left out: the pictures, PDFs and drawings that
 	// a second reading looks at.
 	Later int `json:"later,omitempty"`
@@ -190,6 +192,7 @@ func Text(s string) Result {
 	var c collector
 	s = clean(string(c.clip([]byte(s))))
 	c.scanText(s, Lure, []string{"text"})
+	c.scanOthers(s)
 	return c.result(Result{Kind: FreeText, Excerpt: excerpt(s), Lang: guess(s)})
 }
 
