@@ -49,6 +49,8 @@ type Config struct {
 	// FetchAllow are networks that are not public and from which lists and orders
 	// may be fetched all the same, and to which issuers are told.
 	FetchAllow []netip.Prefix `toml:"fetch_allow"`
+	// Lookup says whom the desk may ask about reported names.
+	Lookup LookupConfig `toml:"lookup"`
 	// Platforms are added to the compiled platform list.
 	Platforms []judge.Platform `toml:"platform"`
 	// OwnNames are the operator's own domains: never blocked, with all below.
@@ -85,6 +87,7 @@ func DefaultConfig() Config {
 		DKIMQuota:   2000,
 		ReceiptDays: 365,
 		Readers:     2,
+		Lookup:      LookupConfig{PerMinute: 60},
 		Canary:      bolwerk.MustDomain("serial.zz-canary"),
 	}
 }
@@ -98,6 +101,7 @@ func (c Config) Validate() error {
 	if u, err := url.Parse(c.PublicURL); err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
 		errs = append(errs, fmt.Errorf("shield.public_url: %q is no web address", c.PublicURL))
 	}
+	errs = append(errs, c.Lookup.Validate())
 	if c.Ground == "" {
 		errs = append(errs, errors.New("shield.ground: a block needs a legal ground"))
 	}

@@ -160,7 +160,10 @@ func (s *Shield) caseFor(tx *store.Tx, in Confirm) (desk.Case, error) {
 		on conflict(value) do update set case_id=excluded.case_id returning id`, bolwerk.NewID(tx.Now()), f.value, f.place.Registrable.String(), tx.NowMicros(), c.ID).Scan(&observable); err != nil {
 		return c, err
 	}
-	d := s.scope(rules, f)
+	d, err := s.scopeOf(tx, rules, f.place, false)
+	if err != nil {
+		return c, err
+	}
 	why, err := json.Marshal(d.Reasons)
 	if err != nil {
 		return c, err

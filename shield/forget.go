@@ -49,6 +49,12 @@ func (s *Shield) forget(ctx context.Context) error {
 		if _, err := tx.Exec(`delete from shield_filter where not exists (select 1 from account a where a.id=shield_filter.person)`); err != nil {
 			return err
 		}
+		if _, err := tx.Exec(`delete from shield_registration where at>0 and at<$1 and not exists (select 1 from shield_observable o where o.registrable=shield_registration.name)`, year); err != nil {
+			return err
+		}
+		if _, err := tx.Exec(`delete from shield_certificate where at<$1`, year); err != nil {
+			return err
+		}
 		_, err := tx.Exec(`delete from shield_edge_pass where until<$1`, year)
 		return err
 	})

@@ -120,7 +120,13 @@ func (s *Shield) join(tx *store.Tx, rules *rules, o observable, f found, v judge
 	if !fresh {
 		return c.ID, s.grow(tx, c, o, f, v, quiet)
 	}
-	d := s.scope(rules, f)
+	if err := s.planLookup(tx, f); err != nil {
+		return "", err
+	}
+	d, err := s.scopeOf(tx, rules, f.place, f.name.IsZero())
+	if err != nil {
+		return "", err
+	}
 	why, err := json.Marshal(d.Reasons)
 	if err != nil {
 		return "", err
@@ -143,6 +149,9 @@ func (s *Shield) join(tx *store.Tx, rules *rules, o observable, f found, v judge
 	if err := s.grow(tx, c, o, f, v, quiet); err != nil {
 		return "", err
 	}
+	if err := s.tellCertificate(tx, o.id, f.name); err != nil {
+		return "", err
+	}
 	// A block that is in force under another case, or by an order, answers this
 	// one at once.
 	if !f.name.IsZero() {
@@ -162,11 +171,6 @@ func (s *Shield) join(tx *store.Tx, rules *rules, o observable, f found, v judge
 	}
 	s.facts.Append(tx, bolwerk.Rule("judge"), fact.CaseProposed, c.ID, struct{}{})
 	return c.ID, desk.SetCase(tx, c, desk.Gathering, desk.Waiting, "")
-}
-
-// scope is what the rules would block of what was found.
-func (s *Shield) scope(rules *rules, f found) judge.ScopeDecision {
-	return judge.DecideScope(judge.Target{Place: f.place, Address: f.name.IsZero()}, rules.popular)
 }
 
 // firstReasons are codes of why a case stands where it does in the queue, kept

@@ -41,7 +41,7 @@ func Places() []web.Place {
 		{Path: "/appeals", Text: "shield.appeals", Also: []string{"/appeal"}},
 		{Path: "/blocks", Text: "shield.blocks", Also: []string{"/block", "/block-a-name", "/exempt"}},
 		{Path: "/orders", Text: "shield.orders"},
-		{Path: "/name", Text: "shield.name"},
+		{Path: "/name", Text: "shield.name", Also: []string{"/near"}},
 		{Path: "/figures", Text: "figures.title"},
 		{Path: "/audit", Text: "shield.audit"},
 	}
@@ -122,6 +122,8 @@ func (p *Pages) Routes(mux *http.ServeMux, door *account.Door) {
 	look("/exempt", p.exemptForm)
 	decide("/exempt", p.exempt)
 	look("/name", p.name)
+	look("/near", p.near)
+	decide("/near/aside", p.nearAside)
 	look("/orders", p.orders)
 	decide("/orders/release", p.release)
 	look("/appeals", p.appeals)

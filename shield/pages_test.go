@@ -208,7 +208,7 @@ func (c *console) paths() []string {
 	}
 	return []string{"/", "/queue", "/queue?state=all", "/queue?q=none-such", "/case/" + c.caseOf("login.anchorbank-pay7.example"), "/case/" + c.caseOf("pay-parcel.example"),
 		"/case/" + c.caseOf("https://pages.example/someone/login"), "/report/report-1/mail", "/blocks", "/blocks?kind=exemptions", "/block/B-2026-000001", "/block-a-name",
-		"/block-a-name?name=x.example", "/exempt", "/name", "/name?name=pay-parcel.example", "/name?name=busy.example", "/orders", "/orders?state=held", "/appeals", "/appeals?state=decided",
+		"/block-a-name?name=x.example", "/exempt", "/name", "/near", "/name?name=pay-parcel.example", "/name?name=busy.example", "/orders", "/orders?state=held", "/appeals", "/appeals?state=decided",
 		"/appeal/A-2026-000001", "/proposals", "/proposal/" + proposal, "/campaigns", "/campaigns?q=none-such", "/campaign/K-2026-000001", "/search", "/search?q=anchorbank", "/search?q=none-such", "/audit", "/audit?q=B-2026-000001", "/mail"}
 }
 

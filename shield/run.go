@@ -32,6 +32,8 @@ func (s *Shield) Run(ctx context.Context) error {
 	g.Go(func() error { return s.pollOrders(ctx) })
 	g.Go(func() error { return s.release(ctx) })
 	g.Go(func() error { return s.reportBack(ctx) })
+	g.Go(func() error { return s.lookAll(ctx) })
+	g.Go(func() error { return s.followLogs(ctx) })
 	return g.Wait()
 }
 

@@ -307,3 +307,31 @@ create table shield_filter (
   at     bigint not null   -- keep tech: when it was saved
 );
 create unique index shield_filter_name on shield_filter(person, name);
+create table shield_registration (
+  name    text primary key, -- keep case: registrable domain
+  state   text not null check (state in ('waiting','known','failed')), -- keep case: where it stands
+  due_at  bigint not null,  -- keep tech: when it is to be asked about
+  tries   bigint not null,  -- keep tech: how often it was asked about
+  known   text not null,    -- keep case: what registry and DNS answered, as JSON
+  created_at bigint not null, -- keep case: when it was registered; 0 is not known
+  at      bigint not null   -- keep case: when that was answered
+);
+create index shield_registration_due on shield_registration(due_at) where state='waiting';
+create index shield_observable_registrable on shield_observable(registrable, last_seen);
+create table shield_certificate (
+  name    text primary key, -- keep case: name that looks like a protected brand's
+  brand   text not null,    -- keep case: which brand
+  kind    text not null,    -- keep case: in what it is like it
+  issuer  text not null,    -- keep case: who issued the certificate
+  log     text not null,    -- keep case: which transparency log has it
+  nth     bigint not null,  -- keep case: where in that log
+  at      bigint not null,  -- keep case: when the log took the first one
+  looked  bigint not null   -- keep case: when a person opened a case or put it aside; 0 is not yet
+);
+create index shield_certificate_at on shield_certificate(at, name);
+create table shield_log_place (
+  log  text primary key, -- keep tech: which transparency log
+  next bigint not null,  -- keep tech: where to go on
+  size bigint not null,  -- keep tech: how many certificates it had
+  at   bigint not null   -- keep tech: when it was last read
+);

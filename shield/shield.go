@@ -6,8 +6,10 @@ package shield
 import (
 	_ "embed"
 	"log/slog"
+	"net/http"
 	"net/netip"
 	"sync"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"golang.org/x/sync/semaphore"
@@ -16,6 +18,7 @@ import (
 	"bolwerk/internal/blob"
 	"bolwerk/internal/clock"
 	"bolwerk/internal/factlog"
+	"bolwerk/internal/gate"
 	"bolwerk/internal/job"
 	"bolwerk/internal/ledger"
 	"bolwerk/internal/publish"
@@ -66,7 +69,8 @@ type Shield struct {
 		sync.Mutex
 		of map[string]*heard // by name
 	}
-	room *semaphore.Weighted // bytes of the reports that are worked on
+	asker *http.Client        // of registries and logs: public addresses only, no redirects
+	room  *semaphore.Weighted // bytes of the reports that are worked on
 
 	releasing sync.Mutex // of held orders
 	touched   touched    // blocks of which the public is to be told anew
@@ -93,7 +97,8 @@ func New(cfg Config, p Parts) *Shield {
 	s := &Shield{
 		cfg: cfg, db: p.DB, clock: p.Clock, log: p.Log, facts: p.Facts, vault: p.Vault, blobs: p.Blobs,
 		publish: p.Publish, ledger: p.Ledger, reader: p.Reader, guard: newGuard(cfg, p.Log), count: newMetrics(p.Metrics, p.DB),
-		wake: make(chan struct{}, 1), decided: make(chan struct{}, 1), ask: p.Resolvers, room: semaphore.NewWeighted(atOnceSize),
+		asker: gate.New(nil).Client(30 * time.Second),
+		wake:  make(chan struct{}, 1), decided: make(chan struct{}, 1), ask: p.Resolvers, room: semaphore.NewWeighted(atOnceSize),
 	}
 	s.heard.of = map[string]*heard{}
 	return s

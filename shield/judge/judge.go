@@ -37,6 +37,10 @@ const (
 	FamilyContent Family = "content" // what the page shows and asks for
 	FamilyKit     Family = "kit"     // rules that know a phishing kit
 	FamilyCrowd   Family = "crowd"   // how many people reported it: priority only
+	// FamilyRegistration is what registry and DNS say of its domain, and
+	// FamilyCertificate what certificate transparency logs have of it.
+	FamilyRegistration Family = "registration"
+	FamilyCertificate  Family = "certificate"
 )
 
 // Tier says how much a source is trusted: 1 authoritative, 2 strong, 3 context.

@@ -1,0 +1,38 @@
+package shield
+
+import (
+	"bolwerk/desk"
+	"bolwerk/internal/store"
+	"bolwerk/shield/judge"
+)
+
+// rejudge brings the case about an observable up to what it is judged now.
+func rejudge(tx *store.Tx, observable string, v judge.Verdict) error {
+	var caseID, brand string
+	var reporters, first int64
+	err := tx.Row(`update shield_case set verdict=$2, brand=case when $3<>'' then $3 else brand end
+		where id=(select case_id from shield_observable where id=$1) returning id,brand,reporters,first_seen`, observable, string(v.Word), v.Brand).Scan(&caseID, &brand, &reporters, &first)
+	if store.None(err) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	c, err := desk.FindCase(tx, caseID)
+	if err != nil || !c.State.Open() {
+		return err
+	}
+	p, why := int64(judge.Priority(int(reporters), brand != "", tx.Now().Sub(store.Time(first)))), "reported"
+	switch v.Word {
+	case judge.Malicious:
+		p, why = p+300, "malicious"
+	case judge.Suspicious:
+		p, why = p+200, "suspicious"
+	case judge.Inconclusive:
+		why = "inconclusive"
+	}
+	if brand != "" {
+		why += ", imitates " + brand
+	}
+	return desk.Prioritise(tx, caseID, p, why)
+}
