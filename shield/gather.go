@@ -214,19 +214,7 @@ func (s *Shield) grow(tx *store.Tx, c desk.Case, o observable, f found, v judge.
 	if err := growCampaign(tx, campaign, tx.Now(), grew{reports: 1}); err != nil || !c.State.Open() {
 		return err
 	}
-	p := int64(judge.Priority(int(reporters), brand != "", tx.Now().Sub(o.first)))
-	why := firstReasons{"reported"}
-	switch word {
-	case judge.Malicious:
-		p, why = p+300, firstReasons{"malicious"}
-	case judge.Suspicious:
-		p, why = p+200, firstReasons{"suspicious"}
-	case judge.Inconclusive:
-		why = firstReasons{"inconclusive"}
-	}
-	if brand != "" {
-		why = append(why, "imitates")
-	}
+	p, why := rankOf(word, int(reporters), brand, tx.Now().Sub(o.first))
 	if quiet {
 		p, why = 0, append(why, overQuota)
 	}

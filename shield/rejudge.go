@@ -1,6 +1,8 @@
 package shield
 
 import (
+	"time"
+
 	"bolwerk/desk"
 	"bolwerk/internal/store"
 	"bolwerk/shield/judge"
@@ -22,17 +24,23 @@ func rejudge(tx *store.Tx, observable string, v judge.Verdict) error {
 	if err != nil || !c.State.Open() {
 		return err
 	}
-	p, why := int64(judge.Priority(int(reporters), brand != "", tx.Now().Sub(store.Time(first)))), "reported"
-	switch v.Word {
+	p, why := rankOf(v.Word, int(reporters), brand, tx.Now().Sub(store.Time(first)))
+	return desk.Prioritise(tx, caseID, p, why.String())
+}
+
+// rankOf says how early a case is looked at, and why.
+func rankOf(word judge.Word, reporters int, brand string, sinceFirst time.Duration) (int64, firstReasons) {
+	p, why := int64(judge.Priority(reporters, brand != "", sinceFirst)), firstReasons{"reported"}
+	switch word {
 	case judge.Malicious:
-		p, why = p+300, "malicious"
+		p, why = p+300, firstReasons{"malicious"}
 	case judge.Suspicious:
-		p, why = p+200, "suspicious"
+		p, why = p+200, firstReasons{"suspicious"}
 	case judge.Inconclusive:
-		why = "inconclusive"
+		why = firstReasons{"inconclusive"}
 	}
 	if brand != "" {
-		why += ", imitates " + brand
+		why = append(why, "imitates")
 	}
-	return desk.Prioritise(tx, caseID, p, why)
+	return p, why
 }

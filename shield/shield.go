@@ -97,7 +97,7 @@ func New(cfg Config, p Parts) *Shield {
 	s := &Shield{
 		cfg: cfg, db: p.DB, clock: p.Clock, log: p.Log, facts: p.Facts, vault: p.Vault, blobs: p.Blobs,
 		publish: p.Publish, ledger: p.Ledger, reader: p.Reader, guard: newGuard(cfg, p.Log), count: newMetrics(p.Metrics, p.DB),
-		asker: gate.New(nil).Client(30 * time.Second),
+		asker: gate.New(cfg.FetchAllow).Client(30 * time.Second),
 		wake:  make(chan struct{}, 1), decided: make(chan struct{}, 1), ask: p.Resolvers, room: semaphore.NewWeighted(atOnceSize),
 	}
 	s.heard.of = map[string]*heard{}
