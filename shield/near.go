@@ -55,7 +55,7 @@ func (s *Shield) NearNames(ctx context.Context, f NearFilter) (out []Near, err e
 			var at int64
 			if err := tx.Row(`select at from shield_certificate where name=$1`, f.After).Scan(&at); err != nil {
 				if store.None(err) {
-					return bolwerk.NotFound("no name %.80q in the list", f.After)
+					return bolwerk.NotFound("no name %q in the list", f.After)
 				}
 				return err
 			}
