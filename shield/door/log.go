@@ -45,3 +45,34 @@ func (d *Door) logName(w http.ResponseWriter, r *http.Request) error {
 	}
 	return web.WriteJSON(w, http.StatusOK, out)
 }
+
+// logged is where the transparency log opens a block: what a visitor can check.
+type logged struct {
+	Name  string
+	Index int64
+}
+
+// loggedAs finds the leaf of a block that is in force, or else of the last one of
+// that name. While the log is away there is none: the page says the rest.
+func (d *Door) loggedAs(name bolwerk.Domain, b Listed, inForce bool) *logged {
+	if d.history == nil {
+		return nil
+	}
+	if inForce {
+		var err error
+		if name, err = bolwerk.ParseDomain(b.Name); err != nil {
+			return nil
+		}
+	}
+	out, err := d.history.Look(name)
+	if err != nil {
+		return nil
+	}
+	for _, e := range out.Entries {
+		leaf, err := openlog.ParseLeaf([]byte(e.Leaf))
+		if err == nil && !leaf.Pass && (inForce && leaf.Ref == b.Ref || !inForce && e.Ended != nil) {
+			return &logged{name.String(), e.Index}
+		}
+	}
+	return nil
+}

@@ -182,6 +182,7 @@ type namePage struct {
 	Listed Listed
 	Shown  shown // of the blocked name
 	Appeal appealFields
+	Log    *logged // where the public log says the same; nil where it does not yet
 	name   bolwerk.Domain
 }
 
@@ -244,6 +245,7 @@ func (d *Door) lookUp(p *namePage) error {
 	}
 	p.name, p.Asked, p.Found, p.Listed = name, show(name.String()), ok, b
 	p.Shown = show(b.Name)
+	p.Log = d.loggedAs(name, b, ok)
 	return nil
 }
 

@@ -14,20 +14,21 @@ func Bind(t testing.TB, s Setup) *Resolver {
 	binary := Need(t, "named")
 	dir, addr := t.TempDir(), s.listen(t)
 	var b strings.Builder
-	key := ""
+	key, transfer := "", "none;"
 	if s.KeyName != "" {
+		transfer = fmt.Sprintf("key %q;", s.KeyName)
 		fmt.Fprintf(&b, "key %q { algorithm %s; secret %q; };\n", s.KeyName, s.KeyAlgorithm, s.secret(t))
 		key = fmt.Sprintf(" key %q", s.KeyName)
 	}
 	fmt.Fprintf(&b, `options {
 	directory %q; pid-file none; session-keyfile none; lock-file none;
 	listen-on port %d { %s; }; listen-on-v6 { none; };
-	recursion yes; allow-query { any; }; allow-transfer { none; };
+	recursion yes; allow-query { any; }; allow-transfer { %s };
 	dnssec-validation no; empty-zones-enable no; notify no; querylog no;
 	forwarders { %s port %d; }; forward only;
 	max-cache-size 16M; minimal-responses yes; servfail-ttl 0;
 	response-policy {
-`, dir, addr.Port(), addr.Addr(), s.Upstream.Addr(), s.Upstream.Port())
+`, dir, addr.Port(), addr.Addr(), transfer, s.Upstream.Addr(), s.Upstream.Port())
 	for _, z := range s.Zones {
 		fmt.Fprintf(&b, "\t\tzone %q;\n", z)
 	}
