@@ -2,6 +2,8 @@ package shield
 
 import (
 	"fmt"
+	"net/http"
+	"net/url"
 	"strings"
 	"testing"
 	"time"
@@ -267,5 +269,35 @@ func TestSiblings_leave_out_what_is_nobodys_to_block(t *testing.T) {
 	}
 	if got := s.one(`select count(*)||' '||min(name) from shield_sibling`); got != "1 x.example" {
 		t.Errorf("got %s", got)
+	}
+}
+
+func TestMergePage(t *testing.T) {
+	c := newConsole(t)
+	for i, u := range []string{"anchorbank-pay7", "anchorbank-pay8", "anchorbank-desk1"} {
+		c.report(lure(strings.Repeat("w", i+1), "https://"+u+".example/in"))
+	}
+	rows, err := c.Campaigns(t.Context(), CampaignFilter{})
+	if err != nil || len(rows) != 2 {
+		t.Fatalf("got %+v, %v", rows, err)
+	}
+	// One script in both makes.
+	for _, r := range rows {
+		c.put(`insert into shield_key(key,holder,is_case,strong,full_hash,at) values('K2|step|77',$1,false,true,'',1)`, r.ID)
+	}
+	a, b := rows[1].Ref, rows[0].Ref
+	page := c.get(c.anna, "/campaign/"+a)
+	wantText(t, page, "What holds it together", "shape of the name (enough by itself)", "Shares more than the brand", "Compare and merge: "+b)
+	wantText(t, c.get(c.anna, "/campaign/"+a+"/merge?from="+b), "Merge "+b+" into "+a, "Together", "In common: ")
+	if w := c.do(c.anna, "/campaign/"+a+"/merge", url.Values{"from": {b}, "reason": {" "}}); w.Code != http.StatusUnprocessableEntity {
+		t.Errorf("without a reason: got %d", w.Code)
+	}
+	c.post(c.anna, "/campaign/"+a+"/merge", url.Values{"from": {b}, "reason": {"one make"}})
+	wantText(t, c.get(c.anna, "/campaign/"+a+"?done=merged"), "Merged. The cases of both are here now.", "Cases 3")
+	if w := c.do(c.anna, "/campaign/"+b, nil); w.Code != http.StatusSeeOther || w.Header().Get("Location") != "/campaign/"+a {
+		t.Errorf("the old number: got %d to %s", w.Code, w.Header().Get("Location"))
+	}
+	if got := c.get(c.anna, "/queue?campaign="+b+"&state=waiting"); !strings.Contains(got, "anchorbank-pay7") {
+		t.Error("the queue of the old number is empty")
 	}
 }

@@ -114,6 +114,8 @@ func (p *Pages) Routes(mux *http.ServeMux, door *account.Door) {
 	look("/report/{id}/mail", p.reportMail)
 	look("/campaigns", p.campaigns)
 	look("/campaign/{id}", p.campaign)
+	look("/campaign/{id}/merge", p.mergePage)
+	decide("/campaign/{id}/merge", p.merge)
 	look("/blocks", p.blocks)
 	look("/block/{id}", p.block)
 	decide("/block/{id}/withdraw", p.withdraw)
@@ -193,7 +195,7 @@ func commonOf(r *http.Request, who account.Person) common {
 		c.Form, c.Again = h.Form, path.Base(h.Path)
 	}
 	switch d := r.URL.Query().Get("done"); d {
-	case "blocked", "second", "rejected", "withdrawn", "exempted", "approved", "declined", "released", "upheld", "appeal_rejected":
+	case "blocked", "second", "rejected", "withdrawn", "exempted", "approved", "declined", "released", "merged", "upheld", "appeal_rejected":
 		c.Done = "shield.done." + d
 	}
 	return c

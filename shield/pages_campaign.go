@@ -4,6 +4,7 @@ import (
 	"context"
 	"html/template"
 	"net/http"
+	"net/url"
 	"time"
 
 	"bolwerk"
@@ -61,6 +62,13 @@ type campaignData struct {
 	Charts  []series
 	Wait    counting // names that wait
 	PerHour bool
+	// Siblings are those of K, as their names are shown.
+	Siblings []siblingRow
+}
+
+type siblingRow struct {
+	Sibling
+	Show Shown
 }
 
 // series is what happened in steps of time, as a picture and as a table.
@@ -84,6 +92,10 @@ func (p *Pages) campaign(w http.ResponseWriter, r *http.Request, who account.Per
 	if data.K, err = p.s.Campaign(ctx, r.PathValue("id")); err != nil {
 		return err
 	}
+	if into := data.K.MergedInto; into != "" { // the number on an old letter leads on
+		http.Redirect(w, r, "/campaign/"+url.PathEscape(into), http.StatusSeeOther)
+		return nil
+	}
 	l := p.queueList(ctx, QueueFilter{})
 	l.name = data.K.Ref
 	l.rows = func(after string, limit int) ([]queueRow, error) {
@@ -96,6 +108,9 @@ func (p *Pages) campaign(w http.ResponseWriter, r *http.Request, who account.Per
 	}
 	if data.Rows, data.around, err = l.page(r); err != nil {
 		return err
+	}
+	for _, b := range data.K.Siblings {
+		data.Siblings = append(data.Siblings, siblingRow{b, p.s.showName(b.Name)})
 	}
 	data.Wait = around{Count: data.K.Waiting}.Counting("shield.campaign.confirm")
 	data.Charts, data.PerHour = p.timeline(web.Lang(r), data.K.Hours, campaignMeasures)
