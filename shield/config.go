@@ -42,7 +42,8 @@ type Config struct {
 	ReceiptDays Days `toml:"receipt_days"`
 	// Readers is how many reader processes run.
 	Readers int `toml:"readers"`
-	// Brands are protected names.
+	// Brands are protected names, beside the compiled list of those that are
+	// imitated most; a row with the name of one there replaces it.
 	Brands []judge.Brand `toml:"brand"`
 	// Lists are the operator's feeds and allow lists.
 	Lists []ListConfig `toml:"list"`

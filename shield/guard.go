@@ -178,7 +178,7 @@ func (g *guard) rebuild(ctx context.Context, db *store.DB, psl *suffix.List) err
 	if r.platforms, err = judge.NewPlatforms(g.cfg.Platforms...); err != nil {
 		return err
 	}
-	if r.brands, err = judge.NewBrands(psl, g.cfg.Brands...); err != nil {
+	if r.brands, err = judge.NewBrands(psl, judge.KnownBrands(g.cfg.Brands...)...); err != nil {
 		return err
 	}
 	r.kits = []*kit.Set{g.ownKits, g.kits}

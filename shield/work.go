@@ -318,7 +318,7 @@ const maxObservables = 50
 func (s *Shield) find(rules *rules, r reading.Result) []found {
 	var out []found
 	seen := map[string]bool{}
-	msg := messageOf(r)
+	msg := judge.ReadMessage(messageOf(r), rules.brands, s.cfg.AuthservIDs, rules.psl)
 	lure := lureOf(r)
 	for _, u := range r.Wanted() {
 		if len(out) == maxObservables {
@@ -346,15 +346,27 @@ func (s *Shield) find(rules *rules, r reading.Result) []found {
 		if !u.Name.IsZero() {
 			f.evidence = append(f.evidence, judge.NameEvidence(f.place, rules.brands)...)
 			f.evidence = append(f.evidence, judge.ListEvidence(f.place, u.URL, rules.feeds)...)
-			f.evidence = append(f.evidence, judge.MessageEvidence(msg, f.place, rules.brands, s.cfg.AuthservIDs, rules.psl)...)
 			if !f.place.Shared && f.place.Tenant.IsZero() {
 				_, _, f.popular = rules.popular.Best(u.Name, bolwerk.ScopeHost, false)
 				if !f.popular && !f.place.Registrable.IsZero() {
 					_, f.popular = rules.popular.Rank(f.place.Registrable)
 				}
 			}
+			f.evidence = append(f.evidence, told(msg, f, rules)...)
 		}
 		out = append(out, f)
+	}
+	return out
+}
+
+// told is what a mail tells of a name. Lures name popular sites beside their own:
+// of these the words of the whole mail are context only.
+func told(msg *judge.Reading, f found, rules *rules) []judge.Evidence {
+	out := msg.About(f.place, rules.brands, rules.psl)
+	for i := range out {
+		if f.popular && out[i].Reason != "link_text" {
+			out[i].Tier = 3
+		}
 	}
 	return out
 }
@@ -370,11 +382,16 @@ func pageOf(u string) string {
 func messageOf(r reading.Result) judge.Message {
 	head := r.Inner
 	if head == nil {
-		return judge.Message{}
+		return judge.Message{Text: r.Excerpt} // a text message, or a mail without another in it
 	}
-	m := judge.Message{Name: head.Name}
+	m := judge.Message{Name: head.Name, ManyFroms: head.ManyFroms, Subject: head.Subject, Text: r.Excerpt}
+	if _, domain, ok := strings.Cut(head.ReplyTo, "@"); ok {
+		m.ReplyTo, _ = bolwerk.ParseDomain(domain)
+	}
 	if _, domain, ok := strings.Cut(head.From, "@"); ok {
-		m.From, _ = bolwerk.ParseDomain(domain)
+		var err error
+		m.From, err = bolwerk.ParseDomain(domain)
+		m.BadFrom = err != nil || m.From.Labels() < 2
 	}
 	for _, a := range head.Auth {
 		f := judge.Auth{ServID: a.ID}
@@ -386,7 +403,7 @@ func messageOf(r reading.Result) judge.Message {
 		m.Auth = append(m.Auth, f)
 	}
 	for _, u := range r.Wanted() {
-		if u.Text != "" && !u.Name.IsZero() {
+		if !u.Name.IsZero() {
 			m.Links = append(m.Links, judge.Link{Text: u.Text, Target: u.Name})
 		}
 	}

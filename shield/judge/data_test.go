@@ -361,3 +361,15 @@ func BenchmarkName(b *testing.B) {
 		DecideScope(Target{Place: p}, nil)
 	}
 }
+
+func BenchmarkNameKnown(b *testing.B) {
+	pf, _ := NewPlatforms()
+	br, err := NewBrands(psl, KnownBrands()...)
+	if err != nil {
+		b.Fatal(err)
+	}
+	names := []bolwerk.Domain{d("secure-login.paypaI-account-verify24.example"), d("www.somebody-else.example"), d("my-shop-2024.pages.dev"), d("mail.evil.example")}
+	for i := 0; b.Loop(); i++ {
+		Judge(NameEvidence(PlaceOf(names[i%4], psl, pf), br))
+	}
+}

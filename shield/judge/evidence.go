@@ -3,6 +3,7 @@ package judge
 import (
 	"fmt"
 	"strings"
+	"unicode"
 
 	"bolwerk"
 	"bolwerk/internal/suffix"
@@ -19,7 +20,7 @@ func NameEvidence(p Place, brands *Brands) (out []Evidence) {
 		out = append(out, Evidence{Family: FamilyName, Source: source, Tier: tier, Verdict: w,
 			Reason: reason, Brand: brand, Detail: fmt.Sprintf(format, a...)})
 	}
-	if own := brands.Owner(p.Name); own != "" {
+	if own := brands.Owner(p.Name); own != "" && !p.Shared && p.Tenant.IsZero() {
 		say("brands", 1, Clean, "own_name", own, "%s is %s's own", p.Name, own)
 	}
 	for _, l := range brands.Look(p) {
@@ -27,8 +28,13 @@ func NameEvidence(p Place, brands *Brands) (out []Evidence) {
 		if l.strong() {
 			w = Malicious
 		}
-		say("brands", 2, w, l.Kind, l.Brand, "%s", l.Text)
+		tier := Tier(2)
+		if !l.Sure {
+			tier = 3
+		}
+		say("brands", tier, w, l.Kind, l.Brand, "%s", l.Text)
 	}
+	out = append(out, lureEvidence(p, brands)...)
 	for label := range strings.SplitSeq(p.Name.String(), ".") {
 		if text := unicodeLabel(label); text != label && mixed(text) {
 			say("scripts", 3, Suspicious, "mixed_scripts", "", "the label %s mixes scripts that are not written together", text)
@@ -100,6 +106,14 @@ func ListEvidence(p Place, url string, feeds []Feed) (out []Evidence) {
 type Message struct {
 	From bolwerk.Domain // of the From field; zero without one
 	Name string         // the display name of the From field, decoded
+	// ReplyTo is the domain of the Reply-To field; zero without one.
+	ReplyTo bolwerk.Domain
+	// ManyFroms says that more than one sender stands in the From field.
+	ManyFroms bool
+	// BadFrom says that the sender's address has no domain that can exist.
+	BadFrom bool
+	Subject string
+	Text    string // the beginning of what a reader sees
 	// Auth are the Authentication-Results fields (RFC 8601) from the top of the
 	// header down.
 	Auth  []Auth
@@ -118,41 +132,6 @@ type Link struct {
 	Target bolwerk.Domain
 }
 
-// MessageEvidence is what the mail tells about a name that it links to.
-// Authentication-Results count only from an authserv-id in trusted, and only
-// the topmost of each: an attacker can write one into his mail, so trusted may
-// name only hosts that take such fields off at the border (RFC 8601 section 5).
-func MessageEvidence(m Message, p Place, brands *Brands, trusted []string, psl *suffix.List) (out []Evidence) {
-	say := func(source string, w Word, reason, brand, format string, a ...any) {
-		out = append(out, Evidence{Family: FamilyMessage, Source: source, Tier: 2, Verdict: w,
-			Reason: reason, Brand: brand, Detail: fmt.Sprintf(format, a...)})
-	}
-	own := brands.Owner(m.From)
-	if brands.Owner(p.Name) == "" {
-		if own != "" && dmarc(m.Auth, trusted) == "fail" {
-			say("dmarc", Malicious, "forged_brand", own, "the mail says it is from %s, which is %s's, and DMARC says it is not", m.From, own)
-		}
-		if claimed := brands.claims(m.Name); claimed != "" && own != claimed && !m.From.IsZero() {
-			say("display_name", Suspicious, "display_name", claimed, "the sender calls himself %s and writes from %s", claimed, m.From)
-		}
-	}
-	for _, l := range m.Links {
-		if l.Target != p.Name {
-			continue
-		}
-		shown, ok := nameIn(l.Text)
-		if !ok {
-			continue
-		}
-		a, _ := psl.Registrable(shown)
-		if b, _ := psl.Registrable(l.Target); !a.IsZero() && a != b {
-			say("link_text", Suspicious, "link_text", brands.Owner(shown), "the link shows %s and goes to %s", shown, l.Target)
-			break
-		}
-	}
-	return out
-}
-
 // dmarc is what the first trusted field says.
 func dmarc(fields []Auth, trusted []string) string {
 	for _, f := range fields {
@@ -165,29 +144,14 @@ func dmarc(fields []Auth, trusted []string) string {
 	return ""
 }
 
-// claims is the brand whose display name the text has as a word of its own.
-func (b *Brands) claims(text string) string {
-	if b == nil || text == "" {
-		return ""
-	}
-	have := " " + words(text) + " "
-	for i := range b.all {
-		for _, d := range b.all[i].Display {
-			if w := words(d); w != "" && strings.Contains(have, " "+w+" ") {
-				return b.all[i].Name
-			}
-		}
-	}
-	return ""
-}
-
 // words is a text as skeletons of its words with one space between them.
 func words(text string) string {
-	if len(text) > 512 {
-		text = text[:512]
+	if len(text) > maxPressed {
+		text = strings.ToValidUTF8(text[:maxPressed], "")
 	}
 	return strings.Join(strings.FieldsFunc(skeleton(text), func(r rune) bool {
-		return r == ' ' || r == '"' || r == '\'' || r == '(' || r == ')' || r == ',' || r == '-' || r == '|' || r == ':' || r == '.' || r == '!'
+		return unicode.IsSpace(r) || r == '"' || r == '\'' || r == '(' || r == ')' || r == ',' || r == '-' || r == '|' || r == ':' || r == '.' || r == '!' ||
+			r == '?' || r == ';' || r == '/' || r == '[' || r == ']' || r == '<' || r == '>' || r == '*' || r == '_' || r == '’'
 	}), " ")
 }
 

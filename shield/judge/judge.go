@@ -74,10 +74,21 @@ type Brand struct {
 	// Tokens are how the brand appears in host names: letters, digits and
 	// hyphens, at least 3 characters. Empty: the first label of each domain.
 	Tokens []string `toml:"tokens"`
+	// Words are such tokens that are words of a language too, or too short to
+	// tell (orange, ups): they count only in a name that has something else
+	// against it.
+	Words []string `toml:"words"`
 	// Domains are the brand's own; they and all below never look like it.
 	Domains []bolwerk.Domain `toml:"domains"`
+	// Everywhere are labels that the brand has under most countries' suffixes: a
+	// name that is such a label there is neither its own nor an imitation.
+	Everywhere []string `toml:"everywhere"`
+	// Top are top-level domains that are the brand's.
+	Top []bolwerk.Domain `toml:"-"`
 	// Display are the names under which the brand sends mail. Empty: Name.
 	Display []string `toml:"display"`
+	// partial says that Domains lacks some: likeness alone is context then.
+	partial bool
 	// Icons are the SHA-256 of the icons of the brand's own site, in hex: a page
 	// elsewhere that has one shows itself as the brand.
 	Icons []string `toml:"icons"`

@@ -147,18 +147,47 @@ func TestMessageEvidence(t *testing.T) {
 	b, p := brands(t), place(t, "evil.example")
 	fail := []Auth{{"mx.operator.example", "fail"}}
 	link := func(text string) []Link { return []Link{{text, d("evil.example")}} }
+	many := func(n int) (l []Link) {
+		for i := range n {
+			l = append(l, Link{"", d("n" + string(rune('a'+i)) + ".example")})
+		}
+		return l
+	}
 	for _, c := range []struct {
 		name string
 		m    Message
 		at   string
 		want string
 	}{
-		{"forged brand", Message{From: d("mail.exbank.be"), Auth: fail}, "", "forged_brand=malicious"},
+		{"forged brand", Message{From: d("mail.exbank.be"), Auth: fail, Links: link("")}, "", "forged_brand=malicious brand_sender=suspicious"},
 		{"dmarc of somebody unknown", Message{From: d("exbank.be"), Auth: []Auth{{"mx.attacker.example", "fail"}}}, "", ""},
 		{"the topmost of ours counts", Message{From: d("exbank.be"), Auth: []Auth{{"mx.operator.example", "pass"}, {"mx.operator.example", "fail"}}}, "", ""},
+		{"a brand's sender who leads away", Message{From: d("exbank.be"), Links: link("")}, "", "brand_sender=suspicious"},
+		{"the same, proved", Message{From: d("exbank.be"), Auth: []Auth{{"mx.operator.example", "pass"}}, Links: link("")}, "", ""},
+		{"a brand's sender with a link of its own too", Message{From: d("exbank.be"), Links: append(link(""), Link{"", d("www.exbank.be")})}, "", ""},
+		{"answers to a free address", Message{From: d("shop.example"), ReplyTo: d("gmail.com"), Subject: "Your account has been suspended"}, "", "reply_to=suspicious"},
+		{"answers to the same company", Message{From: d("mail.shop.example"), ReplyTo: d("shop.example"), Subject: "Your account has been suspended"}, "", ""},
+		{"pressure", Message{Subject: "Uw rekening is geblokkeerd", Text: "Klik hier om binnen 24 uur uw gegevens te bevestigen."}, "", "pressure=suspicious"},
+		{"pressure, French", Message{Subject: "Votre compte a été bloqué", Text: "Vérifiez votre identité sous 24 heures."}, "", "pressure=suspicious"},
+		{"pressure, German", Message{Subject: "Ihr Konto wurde gesperrt", Text: "Bestätigen Sie umgehend Ihre Daten."}, "", "pressure=suspicious"},
+		{"pressure, with what nobody sees", Message{Subject: "Your acc\u200bount has been susp\u200bended", Text: "Ver\u00adify your identity within 24 hours."}, "", "hidden_text=suspicious pressure=suspicious"},
+		{"one word of pressure", Message{Subject: "Last chance for early birds"}, "", ""},
+		{"pressure of a newsletter that leads to many", Message{Subject: "Your account has been suspended: verify your identity", Links: many(7)}, "", ""},
+		{"words that lead away", Message{From: d("shop.example"), Text: "Klik hier", Links: link("")}, "", "leads_away=suspicious"},
+		{"words that lead home", Message{From: d("mail.evil.example"), Text: "Klik hier", Links: link("")}, "", ""},
+		{"a brand in the subject", Message{Subject: "Example Bank: uw pas verloopt, klik hier"}, "", "brand_named=suspicious"},
+		{"a brand in the text of talk", Message{Subject: "lunch", Text: "Example Bank has a new branch"}, "", ""},
+		{"an address as a name", Message{From: d("shop.example"), Name: "service@exbank.be"}, "", "display_address=suspicious"},
+		{"its own address as a name", Message{From: d("shop.example"), Name: "info@shop.example"}, "", ""},
+		{"bold letters of mathematics", Message{Subject: "𝗨𝗿𝗴𝗲𝗻𝘁"}, "", "hidden_text=suspicious"},
+		{"a sender who cannot exist", Message{BadFrom: true, Text: "klik hier"}, "", "odd_sender=suspicious"},
+		{"a made-up sender", Message{From: d("login-verify.top"), Text: "klik hier"}, "", "odd_sender=suspicious"},
+		{"an office at a free address", Message{From: d("gmail.com"), Name: "Billing Department"}, "", "free_mail=suspicious"},
+		{"a person at a free address", Message{From: d("gmail.com"), Name: "Jan Jansen"}, "", ""},
+		{"more than one sender", Message{From: d("shop.example"), ManyFroms: true}, "", "many_senders=suspicious"},
 		{"fail for a name of nobody", Message{From: d("shop.example"), Auth: fail}, "", ""},
 		{"display name", Message{From: d("shop.example"), Name: `"Example Bank" service`}, "", "display_name=suspicious"},
-		{"display name in other letters", Message{From: d("shop.example"), Name: "Ехample Bаnk"}, "", "display_name=suspicious"},
+		{"display name in other letters", Message{From: d("shop.example"), Name: "Ехample Bаnk"}, "", "display_name=suspicious hidden_text=suspicious"},
 		{"display name of its own", Message{From: d("news.exbank.be"), Name: "Example Bank"}, "", ""},
 		{"a word with it inside", Message{From: d("shop.example"), Name: "Example Bankers"}, "", ""},
 		{"link text", Message{Links: link("https://www.exbank.be/login")}, "", "link_text=suspicious"},
@@ -173,7 +202,8 @@ func TestMessageEvidence(t *testing.T) {
 			if c.at != "" {
 				at = place(t, c.at)
 			}
-			if got := reasons(MessageEvidence(c.m, at, b, []string{"MX.operator.example"}, psl)); got != c.want {
+			strong := slices.DeleteFunc(MessageEvidence(c.m, at, b, []string{"MX.operator.example"}, psl), func(e Evidence) bool { return e.Tier == 3 })
+			if got := reasons(strong); got != c.want {
 				t.Errorf("got %q, want %q", got, c.want)
 			}
 		})

@@ -16,7 +16,9 @@ type Head struct {
 	Name string `json:"name,omitempty"`
 	// ManyFroms says that there is more than one From field or address, which
 	// no honest mail program writes.
-	ManyFroms bool   `json:"many_froms,omitempty"`
+	ManyFroms bool `json:"many_froms,omitempty"`
+	// ReplyTo is the address in the Reply-To field, where answers would go.
+	ReplyTo   string `json:"reply_to,omitempty"`
 	Subject   string `json:"subject,omitempty"`
 	Date      string `json:"date,omitempty"` // as written
 	MessageID string `json:"message_id,omitempty"`
@@ -212,6 +214,9 @@ func (h header) head(c *collector) *Head {
 			} else {
 				r.ManyFroms = true
 			}
+		case f.name == "reply-to" && r.ReplyTo == "":
+			_, address, _ := parseFrom(f.value)
+			r.ReplyTo = value(address)
 		case f.name == "return-path":
 			if v := strings.TrimSpace(f.value); v == "<>" {
 				r.NullReturn = true
