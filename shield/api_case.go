@@ -16,7 +16,6 @@ import (
 	"bolwerk/internal/store"
 	"bolwerk/shield/aid"
 	"bolwerk/shield/edge"
-	"bolwerk/shield/judge"
 )
 
 var problemType = reflect.TypeFor[Problem]()
@@ -121,15 +120,6 @@ type listCases struct {
 	Query string   `query:"q" maxLength:"253" doc:"part of the name"`
 }
 
-// Replayed is a verdict made again from the evidence that is kept.
-type Replayed struct {
-	ID    string        `json:"id"`
-	Name  string        `json:"name"`
-	State string        `json:"state" enum:"same,different"`
-	Was   judge.Verdict `json:"was"`
-	Is    judge.Verdict `json:"is"`
-}
-
 // CasesByAge lists cases newest first, as Cases does by priority.
 func (s *Shield) CasesByAge(ctx context.Context, f desk.CaseFilter) (rows []CaseRow, err error) {
 	f.Capability = Name
@@ -206,11 +196,7 @@ func (a *API) cases(api huma.API) {
 		if err != nil {
 			return nil, err
 		}
-		was, is, err := s.Replay(ctx, v.ID)
-		r := Replayed{ID: v.ID, Name: v.Name, State: "same", Was: was, Is: is}
-		if was.Word != is.Word || was.Because != is.Because {
-			r.State = "different"
-		}
+		r, err := s.Replay(ctx, v.ID)
 		return &answer[Replayed]{Body: r}, err
 	})
 }

@@ -125,6 +125,13 @@ func (c *caseReject) Run(ctx context.Context, t *terminal.Terminal) error {
 	return decide(ctx, t, &c.desktop, "/cases/"+url.PathEscape(c.ID)+"/reject", because{Reason: c.Reason})
 }
 
+var replayState = map[string]string{
+	"same":          "the verdict is the same, to the byte",
+	"different":     "the kept evidence gives the kept verdict; what is known today gives another one",
+	"broken":        "the kept evidence does not give the kept verdict: verify the audit trail",
+	"unknown_rules": "this program has not the rules that made the verdict",
+}
+
 type caseReplay struct {
 	desktop
 	ID string `arg:"" help:"Id, number (C-2026-000001) or name."`
@@ -133,7 +140,14 @@ type caseReplay struct {
 // Run does it.
 func (c *caseReplay) Run(ctx context.Context, t *terminal.Terminal) error {
 	return show(ctx, t, &c.desktop, http.MethodGet, "/cases/"+url.PathEscape(c.ID)+"/replay", nil, func(w io.Writer, r Replayed) {
-		fmt.Fprintf(w, "%s\tthe verdict is %s\nwas\t%s\t%s\nis\t%s\t%s\n", named(r.Name), map[string]string{"same": "the same", "different": "another one now"}[r.State],
-			dash(string(r.Was.Word)), dash(r.Was.Ruleset), dash(string(r.Is.Word)), dash(r.Is.Ruleset))
+		fmt.Fprintf(w, "%s\t%s\nwas\t%s\t%s\nagain\t%s\t%s\nis\t%s\t%s\n", named(r.Name), replayState[r.State],
+			dash(string(r.Was.Word)), dash(r.Was.Ruleset), dash(string(r.Again.Word)), dash(r.Again.Ruleset), dash(string(r.Is.Word)), dash(r.Is.Ruleset))
+		for _, c := range r.Changed {
+			e := c.Is
+			if e == nil {
+				e = c.Was
+			}
+			fmt.Fprintf(w, "%s\t%s\t%s: %s %s %s\n", c.How, e.Family, terminal.Escape(e.Source), e.Reason, e.Verdict, terminal.Escape(e.Detail))
+		}
 	})
 }

@@ -84,8 +84,12 @@ func (s *Shield) assess(tx *store.Tx, observable string) (judge.Verdict, error) 
 	if err != nil {
 		return v, err
 	}
-	if _, err := tx.Exec(`insert into shield_verdict(id,observable,verdict,why,reasons,class,brand,ruleset,at) values($1,$2,$3,$4,$5,$6,$7,$8,$9)`,
-		bolwerk.NewID(tx.Now()), observable, string(v.Word), v.Because, string(reasons), "phishing", v.Brand, v.Ruleset, tx.NowMicros()); err != nil {
+	kept, err := json.Marshal(all)
+	if err != nil {
+		return v, err
+	}
+	if _, err := tx.Exec(`insert into shield_verdict(id,observable,verdict,why,reasons,class,brand,ruleset,evidence,at) values($1,$2,$3,$4,$5,$6,$7,$8,$9,$10)`,
+		bolwerk.NewID(tx.Now()), observable, string(v.Word), v.Because, string(reasons), "phishing", v.Brand, v.Ruleset, string(kept), tx.NowMicros()); err != nil {
 		return v, err
 	}
 	_, err = tx.Exec(`update shield_observable set verdict=$1, assessed_at=$2 where id=$3`, string(v.Word), tx.NowMicros(), observable)

@@ -79,6 +79,7 @@ create table shield_verdict (
   class      text not null,    -- keep case: phishing and so on
   brand      text not null,    -- keep case: imitated brand
   ruleset    text not null,    -- keep case: version of the rules
+  evidence   text not null default '[]', -- keep case: what it was made of, as JSON
   at         bigint not null   -- keep case: when
 );
 create index shield_verdict_observable on shield_verdict(observable, at);

@@ -40,6 +40,8 @@ type CaseView struct {
 	Proposal  *desk.Proposal   `json:"proposal,omitempty"` // that waits for a second person
 	Similar   []CaseRow        `json:"similar,omitempty"`  // of the same campaign
 	Placed    *Block           `json:"placed,omitempty"`
+	// Replay is how the newest verdict stands up when it is made again.
+	Replay string `json:"replay,omitempty" enum:"same,different,broken,unknown_rules"`
 	// AskedFor is what the sites of its campaign are known to ask visitors for.
 	AskedFor aid.Set `json:"asked_for,omitempty"`
 }
@@ -199,6 +201,11 @@ func (s *Shield) view(tx *store.Tx, c desk.Case) (v CaseView, err error) {
 	if err != nil {
 		return v, err
 	}
+	again, err := replay(tx, c)
+	if err != nil {
+		return v, err
+	}
+	v.Replay = again.State
 	v.Sightings, err = store.List(tx, func(scan func(...any) error) (x Sighting, err error) {
 		var at int64
 		err = scan(&x.Report, &x.Channel, &at, &x.Form, &x.Role, &x.Via)
@@ -262,27 +269,6 @@ func (s *Shield) Reading(ctx context.Context, report string) (r reading.Result, 
 	})
 	r.Outer = nil
 	return r, err
-}
-
-// Replay judges a case again from the evidence that is kept, and says whether
-// the verdict is the same.
-func (s *Shield) Replay(ctx context.Context, id string) (was, is judge.Verdict, err error) {
-	err = s.db.Read(ctx, func(tx *store.Tx) error {
-		c, err := desk.FindCase(tx, id)
-		if err != nil {
-			return err
-		}
-		v, err := s.view(tx, c)
-		if err != nil {
-			return err
-		}
-		is = judge.Judge(v.Evidence)
-		if len(v.Verdicts) > 0 {
-			was = judge.Verdict{Word: judge.Word(v.Verdicts[0].Verdict), Because: v.Verdicts[0].Because, Reasons: v.Verdicts[0].Reasons, Ruleset: v.Verdicts[0].Ruleset}
-		}
-		return nil
-	})
-	return was, is, err
 }
 
 // Blocks lists blocks or exemptions, newest first.
