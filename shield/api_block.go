@@ -15,7 +15,7 @@ import (
 
 type listBlocksIn struct {
 	Window
-	State string `query:"state" enum:"in_force,expired,withdrawn" doc:"absent: all"`
+	State string `query:"state" enum:"in_force,expired,withdrawn,suspended" doc:"absent: all"`
 	Query string `query:"q" maxLength:"253" doc:"part of the name"`
 }
 

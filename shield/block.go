@@ -24,6 +24,8 @@ const (
 	InForce   State = "in_force"
 	Expired   State = "expired"
 	Withdrawn State = "withdrawn"
+	// Suspended is out of force until a person decides its case again.
+	Suspended State = "suspended"
 )
 
 // Cause says why a block was withdrawn.
@@ -36,6 +38,8 @@ const (
 	Cleaned       Cause = "cleaned"
 	ByMistake     Cause = "error"
 	OrderLifted   Cause = "order"
+	ByTripwire    Cause = "tripwire" // suspended: too many customers ran into it
+	NothingLeft   Cause = "quiet"    // expired: later looks found nothing any more
 )
 
 // ParseCause reads a cause.
@@ -86,6 +90,8 @@ type Block struct {
 	MadeAt      time.Time `json:"made_at"`
 	ReportedAt  time.Time `json:"reported_at,omitzero"` // first report about it
 	ReadAt      time.Time `json:"read_at,omitzero"`     // when that was read
+	// Machine says that a rule decided, and no person has confirmed it since.
+	Machine bool `json:"by_machine,omitempty"`
 	// Hits are what was counted so far, where a list or a view asked for it.
 	Hits Hits `json:"hits"`
 	// firstHit is when the first was, where a list asked for hits.
@@ -116,7 +122,11 @@ func readBlock(scan func(...any) error) (b Block, err error) {
 	if err := b.Actor.UnmarshalText([]byte(actor)); err != nil {
 		return b, err
 	}
-	return b, b.Second.UnmarshalText([]byte(second))
+	if err := b.Second.UnmarshalText([]byte(second)); err != nil {
+		return b, err
+	}
+	b.Machine = b.Actor == byRules && !b.Second.IsPerson()
+	return b, nil
 }
 
 // findBlock gives a block or exemption by id, by reference, or by the name
@@ -321,7 +331,7 @@ type BlockFilter struct {
 
 func (f BlockFilter) states() []State {
 	if f.State == "" {
-		return []State{InForce, Expired, Withdrawn}
+		return []State{InForce, Expired, Withdrawn, Suspended}
 	}
 	return []State{f.State}
 }

@@ -73,6 +73,8 @@ type Config struct {
 	OpenFeed bool `toml:"open_feed"`
 	// Issuers are authorities whose orders are carried out.
 	Issuers []Issuer `toml:"issuer"`
+	// Automatic is what rules decide by themselves.
+	Automatic AutoConfig `toml:"automatic"`
 	// Chromium is the path of the browser that makes PDFs of reports; empty is
 	// the one that is found in PATH, where one is installed.
 	Chromium string `toml:"chromium"`
@@ -90,6 +92,7 @@ func DefaultConfig() Config {
 		Readers:     2,
 		Lookup:      LookupConfig{PerMinute: 60},
 		Canary:      bolwerk.MustDomain("serial.zz-canary"),
+		Automatic:   AutoConfig{Phishing: judge.Off, Malware: judge.Off, FakeShop: judge.Off, Scam: judge.Off},
 	}
 }
 
@@ -127,6 +130,9 @@ func (c Config) Validate() error {
 			errs = append(errs, fmt.Errorf("shield.list %d: a second list named %q", i+1, l.Name))
 		}
 		seen[l.Name] = true
+	}
+	if err := c.Automatic.validate(seen); err != nil {
+		errs = append(errs, err)
 	}
 	for i, is := range c.Issuers {
 		if err := is.Validate(); err != nil {

@@ -146,6 +146,9 @@ func keepCount(tx *store.Tx, day int64, c tally) error {
 // noKind stands for a kind that is not known, such as no brand.
 const noKind = "none"
 
+// whoDecided parts blocks by who decided: people, an authority, or rules alone.
+const whoDecided = `case when order_id<>'' then 'order' when actor='rule:automatic' then 'machine' else 'own' end`
+
 // countDay counts a day from the rows that there are.
 func countDay(tx *store.Tx, day int64) (out []tally, err error) {
 	from, to := day*86400e6, (day+1)*86400e6
@@ -181,7 +184,7 @@ func countDay(tx *store.Tx, day int64) (out []tally, err error) {
 	made := ` from shield_block where made_at>=$1 and made_at<$2 and not pass group by `
 	kinds(figures.Blocks+".class", `select class,count(*)`+made+`class`)
 	kinds(figures.Blocks+".scope", `select scope,count(*)`+made+`scope`)
-	kinds(figures.Blocks+".ground", `select case when order_id='' then 'own' else 'order' end,count(*)`+made+`case when order_id='' then 'own' else 'order' end`)
+	kinds(figures.Blocks+".ground", `select `+whoDecided+`,count(*)`+made+whoDecided)
 	kinds(figures.Withdrawals+".cause", `select ended_why,count(*) from shield_block where state='withdrawn' and ended_at>=$1 and ended_at<$2 and not pass group by ended_why`)
 	one(figures.Appeals, `select count(*) from desk_appeal where received_at>=$1 and received_at<$2 and capability=$3`, Name)
 	kinds(figures.AppealsDone+".outcome", `select decision,count(*) from desk_appeal where state='decided' and decided_at>=$1 and decided_at<$2 and capability=$3 group by decision`, Name)

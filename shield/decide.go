@@ -66,6 +66,8 @@ type plan struct {
 	Suspicious bool         `json:"suspicious,omitempty"`
 	AskedFor   aid.Set      `json:"asked_for,omitempty"`
 	First      judge.Person `json:"first"`
+	// Subject is what the case is about: its evidence is that of the plan.
+	Subject string `json:"subject,omitempty"`
 }
 
 // The actions that wait for a second person.
@@ -95,7 +97,10 @@ func (s *Shield) Confirm(ctx context.Context, who judge.Person, in Confirm) (Out
 		if err != nil {
 			return err
 		}
-		objections := s.check(tx, p, who, nil)
+		objections, err := s.check(tx, p, who, nil)
+		if err != nil {
+			return err
+		}
 		refuse, second := split(objections)
 		switch {
 		case len(refuse) > 0:
@@ -187,7 +192,7 @@ func (s *Shield) planFor(tx *store.Tx, c desk.Case, who judge.Person, in Confirm
 		Scan(&target, &scope, &brand, &class, &verdict, &asked, &seen); err != nil {
 		return plan{}, err
 	}
-	p := plan{Reason: in.Reason, Legal: orElse(in.Legal, s.cfg.Ground), Action: edge.Action(orElse(string(in.Action), string(edge.Redirect))), First: who}
+	p := plan{Subject: c.Subject, Reason: in.Reason, Legal: orElse(in.Legal, s.cfg.Ground), Action: edge.Action(orElse(string(in.Action), string(edge.Redirect))), First: who}
 	p.Class, p.Brand, p.Compromised, p.Versions = orElse(in.Class, class), orElse(in.Brand, brand), in.Compromised, rules.versions
 	p.Suspicious, p.AskedFor = judge.Word(verdict) == judge.Suspicious, aid.Read(asked)|aid.Read(seen)
 	if in.AskedFor != nil {
@@ -218,6 +223,10 @@ func (s *Shield) planFor(tx *store.Tx, c desk.Case, who judge.Person, in Confirm
 	length := judge.ForPerson
 	if in.Compromised {
 		length = judge.ForCompromised
+	} else if age, known, err := ageOf(tx, rules.place(p.Name)); err != nil {
+		return p, err
+	} else if known && age > judge.Old && in.Scope == "" {
+		length = judge.ForCompromised // what is proposed of an old domain (guard 4)
 	}
 	p.Until = in.Until
 	if p.Until.IsZero() {
@@ -242,8 +251,49 @@ func orElse(s, other string) string {
 
 // check lets the guards look at a plan, inside the transaction that would
 // publish it.
-func (s *Shield) check(tx *store.Tx, p plan, first judge.Person, second *judge.Approval) []judge.Objection {
-	return judge.Check(p.Proposal, s.context(tx, first, second))
+func (s *Shield) check(tx *store.Tx, p plan, first judge.Person, second *judge.Approval) ([]judge.Objection, error) {
+	c, err := s.contextOf(tx, p.Proposal, p.Subject)
+	if err != nil {
+		return nil, err
+	}
+	c.First, c.Second = first, second
+	return judge.Check(p.Proposal, c), nil
+}
+
+// contextOf is all that the guards may look at about a proposal. subject is what
+// its case is about; empty where there is no case.
+func (s *Shield) contextOf(tx *store.Tx, p judge.Proposal, subject string) (judge.Context, error) {
+	c := s.context(tx, judge.Person{}, nil)
+	place := s.guard.rules().place(p.Name)
+	covers, err := covering(tx, p.Name)
+	if err != nil {
+		return c, err
+	}
+	for _, b := range covers {
+		if b.Pass {
+			c.Exemptions = append(c.Exemptions, judge.Exemption{Name: b.Name, Scope: b.Scope, Until: b.Until, Reason: b.Reason})
+		}
+	}
+	if c.Age, c.AgeKnown, err = ageOf(tx, place); err != nil {
+		return c, err
+	}
+	first := tx.Now()
+	if subject != "" {
+		var id string
+		var seen int64
+		err := tx.Row(`select id,first_seen from shield_observable where value=$1`, subject).Scan(&id, &seen)
+		if err != nil && !store.None(err) {
+			return c, err
+		}
+		if err == nil {
+			first = store.Time(seen)
+			if c.Evidence, err = evidenceOf(tx, id); err != nil {
+				return c, err
+			}
+		}
+	}
+	c.Asked, err = askedBefore(tx, p.Name, p.Scope, place, first, c.Limits)
+	return c, err
 }
 
 func (s *Shield) context(tx *store.Tx, first judge.Person, second *judge.Approval) judge.Context {
@@ -317,7 +367,11 @@ func (s *Shield) Approve(ctx context.Context, who judge.Person, proposal, digest
 		if err := desk.Approve(tx, p, digest, bolwerk.Person(who.ID)); err != nil {
 			return err
 		}
-		if bad := s.check(tx, pl, pl.First, &judge.Approval{By: who, Digest: pl.Digest()}); len(bad) > 0 {
+		bad, err := s.check(tx, pl, pl.First, &judge.Approval{By: who, Digest: pl.Digest()})
+		if err != nil {
+			return err
+		}
+		if len(bad) > 0 {
 			return judge.Refusal(bad)
 		}
 		c, err := desk.FindCase(tx, p.CaseID)
@@ -344,7 +398,7 @@ func (s *Shield) mayPlace(tx *store.Tx, p plan) error {
 	if have > 0 {
 		return bolwerk.WithHint(bolwerk.Conflict("block %s: already blocked with scope %s", p.Name, p.Scope), "bolwerk block explain "+p.Name.String())
 	}
-	return s.checkPublication(tx, 1)
+	return s.checkPublication(tx, p.Proposal)
 }
 
 // block places what the plan says and decides the case.
@@ -365,6 +419,9 @@ func (s *Shield) block(tx *store.Tx, c desk.Case, p plan, first, second bolwerk.
 		Legal: p.Legal, By: s.cfg.Operator, Reason: p.Reason, Actor: first, Second: second, Compromised: p.Compromised, Suspicious: p.Suspicious,
 		AskedFor: p.AskedFor, Lists: string(versions), Until: p.Until})
 	if err != nil {
+		return b, err
+	}
+	if err := planRecheck(tx, b.ID, 0, tx.Now()); err != nil {
 		return b, err
 	}
 	if err := desk.SetCase(tx, c, c.State, desk.Decided, "blocked"); err != nil {
@@ -403,12 +460,17 @@ func learnAsked(tx *store.Tx, caseID string, asked aid.Set) error {
 
 // checkPublication lets the guards look at the publication that a transaction
 // is about to make of our own decisions. One that only removes is never asked.
-func (s *Shield) checkPublication(tx *store.Tx, added int) error {
+func (s *Shield) checkPublication(tx *store.Tx, p judge.Proposal) error {
 	var size, serial int64
 	if err := tx.Row(`select count,serial from copy_head where copy=$1`, CopyBlocks).Scan(&size, &serial); err != nil && !store.None(err) {
 		return err
 	}
-	return judge.Refusal(judge.CheckPublication(judge.Publication{Size: int(size), Added: added, Serial: serial + 1, Last: serial}, s.limits()))
+	r := s.guard.rules()
+	candidate := judge.Publication{Size: int(size), Added: 1, Serial: serial + 1, Last: serial}
+	if taken, ok := r.canaries.Taken(r.place(p.Name), p.Scope); ok {
+		candidate.Taken = taken.Name
+	}
+	return judge.Refusal(judge.CheckPublication(candidate, s.limits()))
 }
 
 func lastOf(first, second bolwerk.Actor) bolwerk.Actor {

@@ -84,8 +84,9 @@ func (s *Shield) Explain(ctx context.Context, name bolwerk.Domain) (Explanation,
 			return err
 		}
 		if len(covers) == 0 {
-			e.Guards = judge.Check(judge.Proposal{Name: name, Scope: bolwerk.ScopeHost, Until: tx.Now().Add(judge.ForPerson), Class: "phishing"},
-				s.context(tx, judge.Person{ID: "anybody", Roles: []judge.Role{judge.Analyst}}, nil))
+			pl := plan{Subject: name.String(), Proposal: judge.Proposal{Name: name, Scope: bolwerk.ScopeHost, Until: tx.Now().Add(judge.ForPerson), Class: "phishing"}}
+			e.Guards, err = s.check(tx, pl, judge.Person{ID: "anybody", Roles: []judge.Role{judge.Analyst}}, nil)
+			return err
 		}
 		return nil
 	})

@@ -90,6 +90,8 @@ func (s *Shield) forgetBlocks(tx *store.Tx, year int64) (int, error) {
 	return len(refs), each(tx, refs,
 		`delete from desk_receipt where hash in (select receipt from desk_appeal where object=$1 and state='decided')`,
 		`delete from desk_appeal where object=$1 and state='decided'`,
+		`delete from shield_recheck where block in (select id from shield_block where ref=$1)`,
+		`delete from shield_trip where block in (select id from shield_block where ref=$1)`,
 		`delete from shield_block where ref=$1`)
 }
 
@@ -104,6 +106,7 @@ func forgetCases(tx *store.Tx, year int64) (int, error) {
 		`delete from desk_proposal where case_id=$1`,
 		`delete from shield_settle where case_id=$1`,
 		`delete from shield_key where holder=$1`,
+		`delete from shield_auto where case_id=$1`, `delete from shield_in_use where case_id=$1`,
 		`delete from shield_case where id=$1`,
 		`delete from desk_case where id=$1`,
 		`update shield_observable set case_id='' where case_id=$1`)

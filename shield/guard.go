@@ -7,6 +7,7 @@ import (
 	"io"
 	"log/slog"
 	"os"
+	"slices"
 	"strconv"
 	"sync"
 	"sync/atomic"
@@ -56,6 +57,7 @@ type rules struct {
 	never     *judge.NeverBlock
 	popular   lists.Popularity
 	good      []*lists.Set
+	canaries  *judge.NeverBlock // what must resolve through every publication
 	feeds     []judge.Feed
 	kits      []*kit.Set
 	versions  map[string]string
@@ -230,29 +232,59 @@ func (g *guard) rebuild(ctx context.Context, db *store.DB, psl *suffix.List) err
 			}
 		}
 	}
+	r.canaries = canaries(rows, r.good, r.popular)
 	g.now.Store(r)
 	return g.canary(ctx, db, r)
+}
+
+// What a candidate publication is tried on, besides the never-block list.
+const (
+	topCanaries  = 1000   // of each ranked list of most used names
+	longEnough   = 10_000 // names, or a list is none of the world's most used
+	goodCanaries = 50_000 // of each known-good list
+)
+
+// canaries are the names that must resolve through every publication: those that
+// are never blocked, the known-good lists, and the most used names themselves.
+func canaries(never []judge.NeverRow, good []*lists.Set, popular lists.Popularity) *judge.NeverBlock {
+	rows := slices.Clone(never)
+	for _, set := range good {
+		n := 0
+		for d := range set.All {
+			if n++; n > goodCanaries {
+				break
+			}
+			rows = append(rows, judge.NeverRow{Name: d, Why: "the known-good set"})
+		}
+	}
+	for _, set := range popular {
+		if set.Len() < longEnough {
+			continue
+		}
+		for d := range set.All {
+			if rank, ok := set.Rank(d); ok && rank <= topCanaries {
+				rows = append(rows, judge.NeverRow{Name: d, Why: "one of the 1,000 most used names"})
+			}
+		}
+	}
+	return judge.NewNeverBlock(rows...)
 }
 
 // canary alarms where a block in force takes a name of the known-good set as it
 // is loaded now. It withdraws nothing: a person does.
 func (g *guard) canary(ctx context.Context, db *store.DB, r *rules) error {
-	if len(r.good) == 0 {
-		return nil
-	}
 	return db.Read(ctx, func(tx *store.Tx) error {
-		return tx.Each(`select ref,name,scope,www from shield_block where state='in_force' and not pass`, nil, func(scan func(...any) error) error {
+		return tx.Each(`select ref,name,scope from shield_block where state='in_force' and not pass`, nil, func(scan func(...any) error) error {
 			var ref, name, scope string
-			var www bool
-			if err := scan(&ref, &name, &scope, &www); err != nil {
+			if err := scan(&ref, &name, &scope); err != nil {
 				return err
 			}
 			d, err := bolwerk.ParseDomain(name)
 			if err != nil {
 				return err
 			}
-			if good, hit := r.good[0].Taken(d, bolwerk.Scope(scope), www); hit {
-				g.log.Error("a block in force takes a name of the known-good set", "alarm", true, "block", ref, "name", d, "known_good", good)
+			if good, hit := r.canaries.Taken(r.place(d), bolwerk.Scope(scope)); hit {
+				g.log.Error("a block in force takes a name of the known-good set", "alarm", true, "block", ref, "name", d, "known_good", good.Name)
 			}
 			return nil
 		})

@@ -32,6 +32,8 @@ func (s *Shield) Receive(ctx context.Context, host, kind, id string, body []byte
 		return s.receiveAppeal(ctx, id, body)
 	case edge.KindPass:
 		return s.receivePass(ctx, host, id, body)
+	case edge.KindAsked:
+		return s.receiveAsked(ctx, host, body)
 	}
 	return bolwerk.Invalid("the shield takes no %q", kind)
 }
@@ -42,6 +44,7 @@ func Kinds() map[string]handin.Kind {
 		door.KindReport: {Roles: []join.Role{join.Intake}, Sealed: true},
 		edge.KindAppeal: {Roles: []join.Role{join.Intake, join.Edge}, Max: 64 << 10, Sealed: true},
 		edge.KindHits:   {Roles: []join.Role{join.Edge}, Max: 4 << 20},
+		edge.KindAsked:  {Roles: []join.Role{join.Edge}, Max: 1 << 20},
 		edge.KindPass:   {Roles: []join.Role{join.Edge}, Max: 4 << 10},
 	}
 }
@@ -127,7 +130,7 @@ func (s *Shield) receiveHits(ctx context.Context, host string, body []byte) erro
 				of[campaign] = of[campaign].plus(more)
 			}
 		}
-		tx.After(func() { s.touch(h.Counts) })
+		tx.After(func() { s.touch(h.Counts); s.tripped.note(h, s.limits()) })
 		if err := reopen(tx, h.Bucket); err != nil {
 			return err
 		}
@@ -177,6 +180,11 @@ func (s *Shield) receiveAppeal(ctx context.Context, id string, body []byte) erro
 		}
 		if err := reopen(tx, in.At); err != nil {
 			return err
+		}
+		if fresh && block != "" && b.OrderID == "" {
+			if err := recheckNow(tx, b); err != nil {
+				return err
+			}
 		}
 		if fresh {
 			s.facts.Append(tx, bolwerk.Rule("door"), fact.AppealReceived, a.ID, struct{}{})

@@ -182,7 +182,7 @@ func (s *Shield) LogAbout(ctx context.Context, text string) (v LogView, err erro
 type Opening struct {
 	Index int64  `json:"index" doc:"of the leaf"`
 	ID    string `json:"id" doc:"reference of the block or exemption"`
-	State State  `json:"state" enum:"in_force,expired,withdrawn"`
+	State State  `json:"state" enum:"in_force,expired,withdrawn,suspended"`
 	Name  string `json:"name"`
 	Salt  string `json:"salt" doc:"in hex"`
 }
@@ -199,4 +199,9 @@ func (s *Shield) Openings(ctx context.Context, after int64, limit int) (out []Op
 		return err
 	})
 	return out, err
+}
+
+// extendedOf is what the log says of another end of b.
+func extendedOf(b Block, epoch, serial int64) openlog.Leaf {
+	return openlog.Leaf{Kind: openlog.Extended, Ref: b.Ref, Pass: b.Pass, Until: b.Until, Epoch: epoch, Serial: serial}
 }

@@ -100,7 +100,7 @@ func (p *Pages) blockList(ctx context.Context, lang bolwerk.Lang, f BlockFilter)
 
 func (p *Pages) blocks(w http.ResponseWriter, r *http.Request, who account.Person) (err error) {
 	q := r.URL.Query()
-	data := blocksData{common: commonOf(r, who), Kind: "blocks", State: q.Get("state"), Query: clip(q.Get("q")), States: []State{InForce, Expired, Withdrawn}}
+	data := blocksData{common: commonOf(r, who), Kind: "blocks", State: q.Get("state"), Query: clip(q.Get("q")), States: []State{InForce, Expired, Withdrawn, Suspended}}
 	if q.Get("kind") == "exemptions" {
 		data.Kind = "exemptions"
 	}

@@ -227,7 +227,11 @@ func (p *Pages) options(ctx context.Context, data *caseData) error {
 			}) {
 				continue // other words for what is offered already
 			}
-			o.Refuse, o.Second = split(p.s.check(tx, pl, who, nil))
+			objections, err := p.s.check(tx, pl, who, nil)
+			if err != nil {
+				return err
+			}
+			o.Refuse, o.Second = split(objections)
 			data.Options = append(data.Options, o)
 		}
 		return nil

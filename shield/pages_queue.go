@@ -370,6 +370,7 @@ func (p *Pages) optionOf(tx *store.Tx, c desk.Case, who judge.Person, in Confirm
 		return option{}, err
 	}
 	o := option{Value: string(in.Scope), Scope: pl.Scope, Taken: p.s.taken(pl.Name, pl.Scope), Until: pl.Until}
-	o.Refuse, o.Second = split(p.s.check(tx, pl, who, nil))
-	return o, nil
+	objections, err := p.s.check(tx, pl, who, nil)
+	o.Refuse, o.Second = split(objections)
+	return o, err
 }

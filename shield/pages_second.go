@@ -136,8 +136,9 @@ func (p *Pages) needs(tx *store.Tx, row *proposalRow) error {
 	if err := json.Unmarshal(row.Body, &pl); err != nil {
 		return err
 	}
-	_, row.Needs = split(p.s.check(tx, pl, pl.First, nil))
-	return nil
+	objections, err := p.s.check(tx, pl, pl.First, nil)
+	_, row.Needs = split(objections)
+	return err
 }
 
 type proposalsData struct {

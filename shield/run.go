@@ -34,6 +34,7 @@ func (s *Shield) Run(ctx context.Context) error {
 	g.Go(func() error { return s.reportBack(ctx) })
 	g.Go(func() error { return s.lookAll(ctx) })
 	g.Go(func() error { return s.followLogs(ctx) })
+	g.Go(func() error { return s.decideAlone(ctx) })
 	return g.Wait()
 }
 
@@ -106,4 +107,12 @@ func (s *Shield) settleSome(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// ring wakes who waits, once.
+func ring(c chan struct{}) {
+	select {
+	case c <- struct{}{}:
+	default:
+	}
 }

@@ -178,13 +178,13 @@ create table shield_block (
   lists      text not null,        -- keep case: versions of lists used, as JSON
   valid_from bigint not null,      -- keep case: start
   valid_until bigint not null,     -- keep case: end; 0 is open
-  state      text not null check (state in ('in_force','expired','withdrawn')), -- keep case: where it stands
+  state      text not null check (state in ('in_force','expired','withdrawn','suspended')), -- keep case: where it stands
   version    bigint not null,      -- keep case: version in the copy
   epoch      bigint not null,      -- keep case: publication
   serial     bigint not null,      -- keep case: publication
   ended_at   bigint not null,      -- keep case: when it ended
   ended_by   text not null,        -- keep case: who or what ended it
-  ended_why  text not null,        -- keep case: false_positive, appeal, cleaned, error, expired, order
+  ended_why  text not null,        -- keep case: false_positive, appeal, cleaned, error, expired, order, quiet, tripwire
   ended_reason text not null,      -- keep case: in words
   ended_serial bigint not null,    -- keep case: publication without it
   made_at    bigint not null,      -- keep case: when it was decided
@@ -336,3 +336,53 @@ create table shield_log_place (
   size bigint not null,  -- keep tech: how many certificates it had
   at   bigint not null   -- keep tech: when it was last read
 );
+create table shield_auto (
+  case_id text primary key, -- keep case: which case
+  class   text not null,    -- keep case: phishing and so on
+  mode    text not null check (mode in ('shadow','on')), -- keep case: what rules did by themselves then
+  source  text not null,    -- keep case: what the decision goes back to: a list, a platform, a suffix
+  why     text not null,    -- keep case: guards that leave it to people, as JSON
+  at      bigint not null,  -- keep case: when rules would have blocked it, or did; 0 is never
+  looked  bigint not null,  -- keep case: when they last looked
+  block   text not null     -- keep case: the block that came of it
+);
+create index shield_auto_at on shield_auto(mode, at) where at>0;
+create table shield_auto_due (
+  observable text primary key, -- keep tech: of which rules are to look at the case
+  at         bigint not null   -- keep tech: since when
+);
+create table shield_in_use (
+  case_id text primary key, -- keep case: which case
+  at      bigint not null   -- keep case: when the list in use today had its name first
+);
+create table shield_asked (
+  name        text not null,   -- keep figure: a name that customers asked for; never who
+  registrable text not null,   -- keep figure: its registrable domain
+  day         bigint not null, -- keep figure: day of UTC, in days since 1970
+  edge        text not null,   -- keep figure: which edge counted
+  boot        text not null,   -- keep figure: counted since this start
+  n           bigint not null, -- keep figure: about how often
+  primary key (name, day, edge, boot)
+);
+create index shield_asked_registrable on shield_asked(registrable, day);
+create index shield_asked_day on shield_asked(day);
+create table shield_recheck (
+  block    text not null,   -- keep case: which block
+  nth      bigint not null, -- keep case: how many-eth look
+  due_at   bigint not null, -- keep case: when it is due
+  asked_at bigint not null, -- keep case: when it was asked for; 0 is not yet
+  at       bigint not null, -- keep case: when somebody looked; 0 is not yet
+  live     text not null,   -- keep case: what was found
+  profiles bigint not null, -- keep case: as how many different visitors
+  hash     text not null,   -- keep case: of the page's structure or its kit
+  primary key (block, nth)
+);
+create index shield_recheck_due on shield_recheck(due_at) where at=0;
+create table shield_trip (
+  block text primary key, -- keep case: which block
+  did   text not null check (did in ('alert','suspend')), -- keep case: what the tripwire did
+  hits  bigint not null,  -- keep case: DNS answers in five minutes
+  edges bigint not null,  -- keep case: at how many edges
+  at    bigint not null   -- keep case: when
+);
+create index shield_trip_at on shield_trip(at);

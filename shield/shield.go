@@ -63,6 +63,8 @@ type Shield struct {
 	count   *metrics
 	wake    chan struct{} // a report came in
 	decided chan struct{} // a case was decided
+	alone   chan struct{} // rules are to look at a case
+	tripped tripped
 	ask     map[string]netip.AddrPort
 	names   [nameKinds]names
 	heard   struct {
@@ -98,7 +100,7 @@ func New(cfg Config, p Parts) *Shield {
 		cfg: cfg, db: p.DB, clock: p.Clock, log: p.Log, facts: p.Facts, vault: p.Vault, blobs: p.Blobs,
 		publish: p.Publish, ledger: p.Ledger, reader: p.Reader, guard: newGuard(cfg, p.Log), count: newMetrics(p.Metrics, p.DB),
 		asker: gate.New(cfg.FetchAllow).Client(30 * time.Second),
-		wake:  make(chan struct{}, 1), decided: make(chan struct{}, 1), ask: p.Resolvers, room: semaphore.NewWeighted(atOnceSize),
+		wake:  make(chan struct{}, 1), decided: make(chan struct{}, 1), alone: make(chan struct{}, 1), ask: p.Resolvers, room: semaphore.NewWeighted(atOnceSize),
 	}
 	s.heard.of = map[string]*heard{}
 	return s

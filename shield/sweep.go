@@ -21,7 +21,7 @@ func (s *Shield) Sweep(ctx context.Context) error {
 	defer tick.Stop()
 	var lastHour, lastDay time.Time
 	for {
-		steps := []func(context.Context) error{s.endExpired, s.endAppealed, s.endUndone}
+		steps := []func(context.Context) error{s.trip, s.recheck, s.endExpired, s.endAppealed, s.endUndone}
 		if now := s.clock.Now(); now.Sub(lastHour) > time.Hour {
 			lastHour = now
 			steps = append(steps, s.retain)
@@ -117,6 +117,9 @@ func (s *Shield) endAppealed(ctx context.Context) error {
 			if b.OrderID != "" {
 				return nil // passed on to the issuer; it stays in the queue, overdue
 			}
+			if kept, err := keptOnAppeal(tx, b); err != nil || kept {
+				return err // a person confirmed it and it was seen today: a person decides the appeal too
+			}
 			if b.State == InForce {
 				if err := s.end(tx, b, Withdrawn, bolwerk.Rule("appeal-deadline"), string(OnAppeal), reason); err != nil {
 					return err
@@ -203,6 +206,9 @@ func (s *Shield) retain(ctx context.Context) error {
 			return err
 		}
 		if err := s.forgetNames(tx); err != nil {
+			return err
+		}
+		if err := forgetAsked(tx); err != nil {
 			return err
 		}
 		if _, err := desk.Expire(tx); err != nil {

@@ -42,3 +42,10 @@ func TestTheGateStandsBehindTheName(t *testing.T) {
 		t.Errorf("allowed: %v, %v", res, err)
 	}
 }
+
+// TestGuard21_address_gate: what is fetched for a stranger never reaches an address
+// of ours (guard 21 of docs/understand/guards.md).
+func TestGuard21_address_gate(t *testing.T) {
+	t.Run("only public addresses", TestOnlyPublicAddressesAreDialed)
+	t.Run("behind the name", TestTheGateStandsBehindTheName)
+}

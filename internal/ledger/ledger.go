@@ -143,7 +143,7 @@ func (d *Desk) add(tx *store.Tx, st *state, leaf openlog.Leaf, name string) erro
 		salt = make([]byte, openlog.SaltSize)
 		rand.Read(salt) // never fails
 		leaf.Name = openlog.Commit(salt, name)
-	case openlog.Ended:
+	case openlog.Ended, openlog.Extended:
 		if err := tx.Row(`select n from log_leaf where ref=$1 and kind=$2`, leaf.Ref, openlog.Placed).Scan(&leaf.Of); err != nil && !store.None(err) {
 			return err
 		}
@@ -168,7 +168,11 @@ func (d *Desk) put(tx *store.Tx, st *state, leaf openlog.Leaf, body []byte) (boo
 		ref = fmt.Sprintf("epoch %d", leaf.Epoch)
 	}
 	hash := tlog.RecordHash(body)
-	wrote, err := tx.Exec(`insert into log_leaf(n,ref,kind,body,hash) values($1,$2,$3,$4,$5) on conflict(ref,kind) do nothing`, st.tree.Size, ref, leaf.Kind, string(body), hash[:])
+	kind := leaf.Kind
+	if kind == openlog.Extended { // as often as it is
+		kind += " " + leaf.Until.UTC().Format(time.RFC3339Nano)
+	}
+	wrote, err := tx.Exec(`insert into log_leaf(n,ref,kind,body,hash) values($1,$2,$3,$4,$5) on conflict(ref,kind) do nothing`, st.tree.Size, ref, kind, string(body), hash[:])
 	if err != nil || wrote == 0 {
 		return false, err
 	}

@@ -23,6 +23,7 @@ const (
 	Began    = "began"    // the first leaf of a log
 	Placed   = "placed"   // a block or an exemption came into force
 	Ended    = "ended"    // it is no longer in force
+	Extended = "extended" // it stays in force until another day
 	Restored = "restored" // the desk was brought back to an older day and goes on
 )
 
@@ -37,7 +38,7 @@ type Leaf struct {
 	At   time.Time `json:"at"`
 	// Ref is the public reference of the block (B-2026-000001) or exemption.
 	Ref string `json:"ref,omitempty"`
-	// Of is where an ended one was placed; leaf 0 is never a block's.
+	// Of is where an ended or extended one was placed; leaf 0 is never a block's.
 	Of     int64     `json:"of,omitempty"`
 	Pass   bool      `json:"pass,omitempty"` // an exemption
 	Scope  string    `json:"scope,omitempty"`

@@ -45,6 +45,7 @@ type Edge struct {
 	seed     maphash.Seed // of the keys of both sets
 	terms    terms
 	hits     *hits
+	asked    *asked
 	released *releases
 	grown    chan struct{}
 
@@ -73,7 +74,7 @@ func New(cfg Config, dir string, workers int, c clock.Clock, handIn HandIn, log 
 	var boot [16]byte
 	rand.Read(boot[:])
 	e := &Edge{cfg: cfg, clock: c, handIn: handIn, log: log, dir: dir, set: nameset.New(), local: nameset.New(),
-		seed: maphash.MakeSeed(), hits: newHits(hex.EncodeToString(boot[:]), workers), grown: make(chan struct{}, 1)}
+		seed: maphash.MakeSeed(), hits: newHits(hex.EncodeToString(boot[:]), workers), asked: newAsked(workers), grown: make(chan struct{}, 1)}
 	e.addr4, e.addr6, _ = cfg.addresses()
 	e.sde = cfg.structured()
 	e.released = newReleases(cfg.Release)
@@ -122,6 +123,7 @@ func (e *Edge) Run(ctx context.Context) error {
 			}
 		}
 	})
+	wg.Go(func() { e.countAsked(ctx) })
 	wg.Go(func() {
 		every := time.NewTicker(rollUpEvery)
 		defer every.Stop()
@@ -303,6 +305,9 @@ func (e *Edge) find(name []byte) (f found) {
 
 // Answer is the dnsserve.Policy.
 func (e *Edge) Answer(q *dnsserve.Question) (dnsserve.Answer, bool) {
+	if e.handIn != nil {
+		e.asked.count(q.Worker, q.Name)
+	}
 	f := e.find(q.Name)
 	if !f.ok || f.pass {
 		return dnsserve.Answer{}, false

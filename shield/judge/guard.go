@@ -132,6 +132,7 @@ type Limits struct {
 	AddMin       int           `toml:"add_min"`       // additions that are always in order
 	RemovePart   float64       `toml:"remove_part"`
 	RemoveMin    int           `toml:"remove_min"`
+	MachineLimits
 }
 
 // DefaultLimits are the numbers that docs/understand/guards.md gives reasons for.
@@ -140,6 +141,7 @@ func DefaultLimits() Limits {
 		PopularNever: 10_000, PopularTwo: 100_000,
 		Longest: ForPerson, Compromised: ForCompromised, Cap: 180 * 24 * time.Hour, ExemptOne: 24 * time.Hour,
 		AddPart: 0.10, AddMin: 500, RemovePart: 0.20, RemoveMin: 50,
+		MachineLimits: defaultMachineLimits(),
 	}
 }
 
@@ -158,8 +160,17 @@ type Context struct {
 	Exemptions []Exemption
 	// Zone is the longest zone that the name is published in: "b.rpz" where zero.
 	Zone bolwerk.Domain
-	// AgeKnown says that the age of the registrable domain was learned.
+	// AgeKnown says that the age of the registrable domain was learned; Age is it.
 	AgeKnown bool
+	Age      time.Duration
+	// Evidence is what is known of the name.
+	Evidence []Evidence
+	// Asked is how much the name was asked for before its first report, and what
+	// else the block would take.
+	Asked Asked
+	// Machine is set where a rule decides instead of a person: then every guard
+	// that asks for people leaves the case to them.
+	Machine *Machine
 	// Since is when the block first came into force; zero for a new one.
 	Since time.Time
 	// First is who confirms, Second who approved, if anybody did. Reporters are
@@ -224,6 +235,12 @@ func Check(p Proposal, c Context) []Objection {
 	}
 	for _, r := range decisionRules {
 		run(r.guard, r.name, func() *Objection { return r.check(g) })
+	}
+	if c.Machine != nil {
+		for _, r := range machineRules {
+			run(r.guard, r.name, func() *Objection { return r.check(g) })
+		}
+		return out
 	}
 	if c.Second == nil {
 		run(7, "first_role", func() *Objection { return approvalRules[0].check(pair{first: c.First, action: Confirm}) })

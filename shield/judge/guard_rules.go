@@ -99,6 +99,27 @@ var decisionRules = []rule[given]{
 		}
 		return nil
 	}},
+	{3, "local", func(g given) *Objection {
+		if g.Second == nil && g.Asked.Busy >= g.Limits.LocalDays {
+			return object(NeedsTwoPeople, "a second person approves: our own customers use it every day",
+				"on %d of the 14 days before the first report it was asked for %d times or more", g.Asked.Busy, g.Limits.LocalQueries)
+		}
+		return nil
+	}},
+	{10, "collateral", func(g given) *Objection {
+		if g.Second == nil && g.Asked.Others > g.Limits.CollateralNames {
+			return object(NeedsTwoPeople, "take a narrower scope, or a second person approves",
+				"it would take %d other names that customers asked for", g.Asked.Others)
+		}
+		return nil
+	}},
+	{4, "old", func(g given) *Objection {
+		if g.Second == nil && g.old() && !SeenOnPage(g.Evidence) && (g.Scope != bolwerk.ScopeHost || g.Until.Sub(g.Now) > g.Limits.Compromised) {
+			return object(NeedsTwoPeople, "take scope host for 24 hours, or a second person approves",
+				"%s is %d days old and nothing was seen on its page: it may be somebody's own", g.place.Registrable, days(g.Age))
+		}
+		return nil
+	}},
 	{4, "unknown_age", func(g given) *Objection {
 		if g.Second == nil && wide(g.place, g.Scope) && !g.AgeKnown {
 			return object(NeedsTwoPeople, "take scope host, or a second person approves",
@@ -146,3 +167,7 @@ var decisionRules = []rule[given]{
 		return nil
 	}},
 }
+
+// old says that the registrable domain has been somebody's for more than a year.
+// A tenant of a platform is not as old as the platform.
+func (g given) old() bool { return g.AgeKnown && g.Age > Old && g.place.Tenant.IsZero() }

@@ -3,8 +3,12 @@ package judge
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
+	"path/filepath"
+	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -121,6 +125,37 @@ var ablation = []struct {
 		approve(p, c, person("olga", DutyOfficer))
 		p.Until = p.Until.Add(-time.Hour)
 	}},
+	{"local", NeedsTwoPeople, func(p *Proposal, c *Context) { c.Asked.Busy = 7 }},
+	{"collateral", NeedsTwoPeople, func(p *Proposal, c *Context) { c.Asked.Others = 21 }},
+	{"old", NeedsTwoPeople, func(p *Proposal, c *Context) { c.Age = 400 * 24 * time.Hour }},
+	{"auto_verdict", Refuse, func(p *Proposal, c *Context) { machine(p, c).Verdict = Suspicious }},
+	{"auto_families", Refuse, func(p *Proposal, c *Context) { machine(p, c); c.Evidence = c.Evidence[:1] }},
+	{"auto_basis", Refuse, func(p *Proposal, c *Context) {
+		machine(p, c)
+		c.Evidence[0] = Evidence{Family: FamilyMessage, Source: "dmarc", Tier: 2, Verdict: Malicious}
+	}},
+	{"auto_popular", Refuse, func(p *Proposal, c *Context) { machine(p, c); p.Name = d("login.rare.example") }},
+	{"auto_old", Refuse, func(p *Proposal, c *Context) {
+		machine(p, c)
+		c.Evidence[0] = Evidence{Family: FamilyList, Source: "cert", Tier: 1, Verdict: Malicious}
+		c.Age, p.Until = 400*24*time.Hour, now.Add(24*time.Hour)
+	}},
+	{"auto_flood", Refuse, func(p *Proposal, c *Context) { machine(p, c).Flooded = true }},
+	{"brake_source", Refuse, func(p *Proposal, c *Context) { machine(p, c).Rate = Rate{Source: 100, Total: 100} }},
+	{"brake_total", Refuse, func(p *Proposal, c *Context) { machine(p, c).Rate = Rate{Source: 1, Total: 300} }},
+	{"auto_known_good", Refuse, func(p *Proposal, c *Context) { machine(p, c).KnownGood = 999 }},
+	{"auto_long", Refuse, func(p *Proposal, c *Context) { machine(p, c); p.Until = now.Add(73 * time.Hour) }},
+}
+
+// machine lets a rule decide instead of a person; no guard objects to it.
+func machine(p *Proposal, c *Context) *Machine {
+	c.Evidence = []Evidence{
+		{Family: FamilyContent, Source: "page", Tier: 2, Verdict: Malicious, Reason: "asks_password"},
+		{Family: FamilyName, Source: "brands", Tier: 2, Verdict: Suspicious, Reason: "combosquat"},
+	}
+	c.Machine = &Machine{Verdict: Malicious, KnownGood: 1000}
+	c.First, p.Until = Person{}, now.Add(72*time.Hour)
+	return c.Machine
 }
 
 func TestCheck_ablation(t *testing.T) {
@@ -147,7 +182,7 @@ func TestCheck_ablation(t *testing.T) {
 		})
 	}
 	var all []string
-	for _, r := range slices.Concat(technicalRules, decisionRules) {
+	for _, r := range slices.Concat(technicalRules, decisionRules, machineRules) {
 		all = append(all, r.name)
 	}
 	for _, r := range approvalRules {
@@ -306,7 +341,7 @@ func TestGuardsPage(t *testing.T) {
 	}
 	code := map[string]int{"exempt_scope": 16, "exempt_past": 16, "exempt_tenants": 16, "exempt_long": 16, "digest": 7,
 		"serial": 9, "adds": 9, "removes": 9, "publication_known_good": 10, "removal": 15}
-	for _, r := range slices.Concat(technicalRules, decisionRules) {
+	for _, r := range slices.Concat(technicalRules, decisionRules, machineRules) {
 		code[r.name] = r.guard
 	}
 	for _, r := range approvalRules {
@@ -317,11 +352,61 @@ func TestGuardsPage(t *testing.T) {
 			t.Errorf("the page lacks | %d | `%s` |", guard, name)
 		}
 	}
-	for line := range strings.Lines(string(text)) {
+	rules, _, _ := strings.Cut(string(text), "## Every rule and its test")
+	for line := range strings.Lines(rules) {
 		if cells := strings.Split(line, "|"); len(cells) > 3 && strings.Contains(cells[2], "`") {
 			if name := strings.Trim(cells[2], " `"); code[name] == 0 && name != "scope" && name != "platform" && name != "length" {
 				t.Errorf("the page has a rule %q that the code has not", name)
 			}
+		}
+	}
+}
+
+// TestGuardsPage_every_rule_has_its_test holds the table of docs/understand/guards.md
+// to the tests that there are: every rule of 1 to 23 has one, each that is named
+// exists, and each that exists is named.
+func TestGuardsPage_every_rule_has_its_test(t *testing.T) {
+	text, err := os.ReadFile("../../docs/understand/guards.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	exist := map[string]bool{}
+	fn := regexp.MustCompile(`(?m)^func (TestGuard\d\d_\w+)\(`)
+	err = filepath.WalkDir("../..", func(path string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() || !strings.HasSuffix(path, "_test.go") {
+			return err
+		}
+		src, err := os.ReadFile(path)
+		for _, m := range fn.FindAllStringSubmatch(string(src), -1) {
+			exist[m[1]] = true
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, table, _ := strings.Cut(string(text), "## Every rule and its test")
+	named := map[string]bool{}
+	of := map[int]int{}
+	line := regexp.MustCompile(`(?m)^\| (\d+) .*$`)
+	for _, m := range line.FindAllStringSubmatch(table, -1) {
+		n, _ := strconv.Atoi(m[1])
+		for _, name := range regexp.MustCompile("`(TestGuard\\d\\d_\\w+)`").FindAllStringSubmatch(m[0], -1) {
+			named[name[1]] = true
+			if !strings.HasPrefix(name[1], fmt.Sprintf("TestGuard%02d_", n)) || !exist[name[1]] {
+				t.Errorf("rule %d names %s, which is no test of it", n, name[1])
+			}
+			of[n]++
+		}
+	}
+	for n := 1; n <= 23; n++ {
+		if of[n] == 0 {
+			t.Errorf("rule %d has no test", n)
+		}
+	}
+	for name := range exist {
+		if !named[name] {
+			t.Errorf("%s is not on the page", name)
 		}
 	}
 }
