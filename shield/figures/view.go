@@ -203,7 +203,9 @@ func (w *viewer) byTime(f Figure, b Breakdown) Chart {
 		now, before := w.value(r.Now), w.value(r.Before)
 		row := ChartRow{r.Key, now.Text, before.Text}
 		if w.toCome(r.Key) {
-			now, row.Now = chart.Value{None: true}, ""
+			// Nor is the period before counted that far: no number, not 0.
+			now, before = chart.Value{None: true}, chart.Value{None: true}
+			row.Now, row.Before = "", ""
 		} else if r.Now.N > 0 && (most < 0 || r.Now.N > b.Rows[most].Now.N) {
 			most = i
 		}
@@ -376,6 +378,9 @@ func (v View) Annex() Annex {
 				value = r.Before
 			}
 			row.Now = append(row.Now, value)
+		}
+		for len(row.Now) < len(a.Steps) {
+			row.Now = append(row.Now, "") // to come
 		}
 		a.Rows = append(a.Rows, row)
 	}
