@@ -53,7 +53,9 @@ var lureList = sync.OnceValue(func() *lures {
 			default:
 				l.long = append(l.long, w)
 			}
-			l.soft[w] = section == "soft"
+			if section == "soft" {
+				l.soft[w] = true
+			}
 			seen[w] = true
 		}
 	}
@@ -97,7 +99,7 @@ func lureEvidence(p Place, brands *Brands) (out []Evidence) {
 	switch {
 	case t.shown != "":
 		say(2, "lures", Suspicious, "shown_address", "%s begins as if it were %s", p.Name, t.shown)
-	case t.cheap && (t.hard || len(t.words) > 1 || t.tenant && len(t.words) > 0):
+	case t.cheap && (t.hard || len(t.words) > 1):
 		say(2, "lures", Suspicious, "lure_words", "it says %s and stands %s", strings.Join(t.words, ", "), cheap())
 	case t.cheap && t.number:
 		say(2, "lures", Suspicious, "numbered", "a word with a long number, %s", cheap())
