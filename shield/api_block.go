@@ -11,6 +11,7 @@ import (
 	"bolwerk"
 	"bolwerk/internal/account"
 	"bolwerk/internal/idn"
+	"bolwerk/shield/aid"
 )
 
 type listBlocksIn struct {
@@ -82,6 +83,20 @@ func (a *API) blocks(api huma.API) {
 	})
 	add(a, api, account.Decide, "POST", "/blocks/{id}/withdraw", "Take a block out of force", func(ctx context.Context, in *endIn) (*decided, error) {
 		return a.end(ctx, in, false)
+	})
+	type asked struct {
+		ByID
+		Body struct {
+			AskedFor []string `json:"asked_for" enum:"card,otp,money,remote,password,iban,id" maxItems:"7" doc:"what the site asks visitors for; none is an answer too"`
+		}
+	}
+	add(a, api, account.Decide, "POST", "/blocks/{id}/asked-for", "Say what the site of a block in force asks visitors for", func(ctx context.Context, in *asked) (*answer[Block], error) {
+		set, err := aid.ParseSet(in.Body.AskedFor)
+		if err != nil {
+			return nil, err
+		}
+		b, err := s.AskBlock(ctx, Decider(whoAsks(ctx)), in.ID, set)
+		return &answer[Block]{Body: b}, err
 	})
 	type explain struct {
 		Name string `path:"name" maxLength:"600"`

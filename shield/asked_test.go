@@ -78,3 +78,78 @@ func TestAskedFor_refuses_what_no_page_knows(t *testing.T) {
 		t.Errorf("got %s", b)
 	}
 }
+
+// What a site asks for can be said when a name is blocked by hand, and changed
+// while the block is in force: by one person, with an entry in the audit trail, and
+// the edges get a new version at once.
+func TestAskedFor_changes_while_a_block_is_in_force(t *testing.T) {
+	c := newConsole(t)
+	c.post(c.anna, "/block-a-name", url.Values{"name": {"pay.harbour-parcel.example"}, "reason": {"seen by the desk"}, "scope": {"host"}, "asks": {"1"}, "asked_for": {"iban"}})
+	if got := c.rule("B-2026-000001").AskedFor; got != aid.Of(aid.IBAN) {
+		t.Fatalf("got %s", got)
+	}
+	was := c.entry("B-2026-000001")
+	c.post(c.anna, "/block/B-2026-000001/asked", url.Values{"asks": {"1"}, "asked_for": {"card", "id"}})
+	if got := c.rule("B-2026-000001").AskedFor; got != aid.Of(aid.Card, aid.ID) {
+		t.Errorf("got %s", got)
+	}
+	is := c.entry("B-2026-000001")
+	if is.version != was.version+1 || !strings.Contains(is.body, `"asked_for":["card","id"]`) {
+		t.Errorf("edges have %+v after %+v", is, was)
+	}
+	wantText(t, c.get(c.anna, "/block/B-2026-000001"), "card or PIN, identity document", "shield.block.asked_for")
+	if w := c.do(c.victor, "/block/B-2026-000001/asked", url.Values{"asks": {"1"}}); w.Code != http.StatusForbidden {
+		t.Errorf("a viewer: %d", w.Code)
+	}
+	if w := c.do(c.anna, "/block/B-2026-000001/asked", url.Values{"asked_for": {"shoe"}}); w.Code != http.StatusBadRequest {
+		t.Errorf("an unknown kind: %d", w.Code)
+	}
+	c.post(c.anna, "/block/B-2026-000001/withdraw", url.Values{"cause": {"error"}, "reason": {"wrong name"}})
+	if w := c.do(c.anna, "/block/B-2026-000001/asked", url.Values{"asks": {"1"}}); w.Code != http.StatusConflict {
+		t.Errorf("a block that is over: %d", w.Code)
+	}
+}
+
+// A campaign's page changes it for all blocks of the campaign that are in force.
+func TestAskedFor_of_a_campaign(t *testing.T) {
+	c := newConsole(t)
+	for _, site := range []string{"pay7", "pay12"} {
+		name := "login.anchorbank-" + site + ".example"
+		c.report(lure("Your card is stopped", "https://"+name+"/in"))
+		c.post(c.anna, "/case/"+c.caseOf(name)+"/confirm", url.Values{"scope": {""}, "reason": {"asks for the PIN"}})
+	}
+	var ref string
+	if err := c.db.Read(t.Context(), func(tx *store.Tx) error { return tx.Row(`select ref from shield_campaign`).Scan(&ref) }); err != nil {
+		t.Fatal(err)
+	}
+	wantText(t, c.get(c.anna, "/campaign/"+ref), "not known")
+	c.post(c.anna, "/campaign/"+ref+"/asked", url.Values{"asks": {"1"}, "asked_for": {"password"}})
+	for _, block := range []string{"B-2026-000001", "B-2026-000002"} {
+		if got := c.rule(block).AskedFor; got != aid.Of(aid.Password) || !strings.Contains(c.entry(block).body, `"asked_for":["password"]`) {
+			t.Errorf("%s: %s, edges have %s", block, got, c.entry(block).body)
+		}
+	}
+	wantText(t, c.get(c.anna, "/audit?q="+ref), "shield.campaign.asked_for")
+	if w := c.do(c.victor, "/campaign/"+ref+"/asked", url.Values{"asks": {"1"}}); w.Code != http.StatusForbidden {
+		t.Errorf("a viewer: %d", w.Code)
+	}
+}
+
+type entryOf struct {
+	version int64
+	body    string
+}
+
+// entry is what edges get of a block.
+func (s *testShield) entry(ref string) (e entryOf) {
+	s.t.Helper()
+	if err := s.db.Read(s.t.Context(), func(tx *store.Tx) error {
+		var body []byte
+		err := tx.Row(`select e.version,e.body from copy_entry e join shield_block b on b.id=e.id where e.copy=$1 and b.ref=$2`, CopyBlocks, ref).Scan(&e.version, &body)
+		e.body = string(body)
+		return err
+	}); err != nil {
+		s.t.Fatal(err)
+	}
+	return e
+}

@@ -119,6 +119,8 @@ func (p *Pages) Routes(mux *http.ServeMux, door *account.Door) {
 	look("/blocks", p.blocks)
 	look("/block/{id}", p.block)
 	decide("/block/{id}/withdraw", p.withdraw)
+	decide("/block/{id}/asked", p.askBlock)
+	decide("/campaign/{id}/asked", p.askCampaign)
 	look("/block-a-name", p.blockForm)
 	decide("/block-a-name", p.blockName)
 	look("/exempt", p.exemptForm)
@@ -195,7 +197,7 @@ func commonOf(r *http.Request, who account.Person) common {
 		c.Form, c.Again = h.Form, path.Base(h.Path)
 	}
 	switch d := r.URL.Query().Get("done"); d {
-	case "blocked", "second", "rejected", "withdrawn", "exempted", "approved", "declined", "released", "merged", "upheld", "appeal_rejected":
+	case "blocked", "second", "rejected", "withdrawn", "exempted", "approved", "declined", "released", "merged", "upheld", "appeal_rejected", "asked":
 		c.Done = "shield.done." + d
 	}
 	return c

@@ -198,6 +198,9 @@ var blockMeasures = []measure{
 }
 
 // HitColumns are the counts of the block.
+// Boxes are what its site asks for.
+func (d blockData) Boxes() asking { return asking{d.Form, d.AskedFor} }
+
 func (d blockData) HitColumns() []hitColumn { return []hitColumn{{"shield.hits.total", d.Hits}} }
 
 func (p *Pages) block(w http.ResponseWriter, r *http.Request, who account.Person) error {
@@ -278,6 +281,9 @@ type newData struct {
 	Classes []string
 	Legal   string
 }
+
+// Boxes are what the site asks for, as it was sent.
+func (d newData) Boxes() asking { return asking{d.Form, 0} }
 
 // exemptLengths are for exemptions; one person exempts for 24 hours at most.
 var exemptLengths = []length{{"1h", "shield.for.hour"}, {"24h", "shield.for.day"}, {"168h", "shield.for.week"}, {"720h", "shield.for.month"}, {"", "shield.for.ever"}}

@@ -71,6 +71,9 @@ type siblingRow struct {
 	Show Shown
 }
 
+// Boxes are what its sites ask for.
+func (d campaignData) Boxes() asking { return asking{d.Form, d.K.AskedFor} }
+
 // series is what happened in steps of time, as a picture and as a table.
 type series struct {
 	Key   string // of its title

@@ -47,20 +47,9 @@ type caseData struct {
 	Classes  []string
 }
 
-// Asks are the kinds of data that a site may ask for; Asked says which are ticked:
-// what was sent, else what the campaign is known to ask for.
-func (d caseData) Asks() []aid.Kind { return aid.Kinds() }
-
-// Asked says whether a kind is ticked.
-func (d caseData) Asked(k aid.Kind) bool {
-	if d.Form.Has("asks") {
-		return slices.Contains(d.Form["asked_for"], string(k))
-	}
-	return d.AskedFor.Has(k)
-}
-
-// AskedAny says whether any kind is ticked.
-func (d caseData) AskedAny() bool { return slices.ContainsFunc(d.Asks(), d.Asked) }
+// Boxes are what the site asks for: what was sent, else what the campaign is known
+// to ask for.
+func (d caseData) Boxes() asking { return asking{d.Form, d.AskedFor} }
 
 // Approval is what the approve button needs.
 func (d caseData) Approval() proposalData { return proposalData{common: d.common, P: *d.Wait} }
