@@ -66,7 +66,14 @@ func printCase(w io.Writer, v CaseView) {
 	for _, r := range v.ScopeWhy {
 		fmt.Fprintf(w, "\t%s\n", reasonText(r))
 	}
-	fmt.Fprintf(w, "brand\t%s\ncampaign\t%s\nreports\t%d, %d reporters, first %s\n", dash(v.Brand), dash(v.Campaign), v.Reports, v.Reporters, at(v.FirstSeen))
+	who := ""
+	if v.Reporters > 0 { // a report by token is nobody's who is counted
+		who = fmt.Sprintf(" by %d reporters", v.Reporters)
+		if v.Reporters == 1 {
+			who = " by 1 reporter"
+		}
+	}
+	fmt.Fprintf(w, "brand\t%s\ncampaign\t%s\nreports\t%d%s, first %s\n", dash(v.Brand), dash(v.Campaign), v.Reports, who, at(v.FirstSeen))
 	for _, e := range v.Evidence {
 		fmt.Fprintf(w, "evidence\t%s %s: %s %s\n", e.Family, terminal.Escape(e.Source), e.Verdict, terminal.Escape(strings.TrimSpace(e.Reason+" "+e.Detail)))
 	}

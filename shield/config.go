@@ -9,6 +9,7 @@ import (
 
 	"bolwerk"
 	"bolwerk/internal/mail"
+	"bolwerk/shield/aid"
 	"bolwerk/shield/judge"
 )
 
@@ -65,6 +66,8 @@ type Config struct {
 	// Landing are the addresses of the warning page, as resolvers answer them;
 	// they are those of the edges.
 	Landing []netip.Addr `toml:"-"`
+	// Partners are whom the public pages name: somebody has to check them at times.
+	Partners aid.Partners `toml:"-"`
 	// Canary is a name in the policy zones that proves which serial a resolver
 	// answers by.
 	Canary bolwerk.Domain `toml:"canary"`

@@ -6,6 +6,7 @@ import (
 
 	"bolwerk"
 	"bolwerk/desk"
+	"bolwerk/internal/account"
 	"bolwerk/internal/store"
 )
 
@@ -46,7 +47,7 @@ func (s *Shield) forget(ctx context.Context) error {
 		}
 	}
 	return s.db.Write(ctx, store.Intake, func(tx *store.Tx) error {
-		if _, err := tx.Exec(`delete from shield_filter where not exists (select 1 from account a where a.id=shield_filter.person)`); err != nil {
+		if err := forgetFilters(tx); err != nil {
 			return err
 		}
 		if _, err := tx.Exec(`delete from shield_registration where at>0 and at<$1 and not exists (select 1 from shield_observable o where o.registrable=shield_registration.name)`, year); err != nil {
@@ -58,6 +59,25 @@ func (s *Shield) forget(ctx context.Context) error {
 		_, err := tx.Exec(`delete from shield_edge_pass where until<$1`, year)
 		return err
 	})
+}
+
+// forgetFilters forgets what people kept whose accounts are gone.
+func forgetFilters(tx *store.Tx) error {
+	people, err := texts(tx, `select distinct person from shield_filter`)
+	if err != nil {
+		return err
+	}
+	for _, id := range people {
+		if _, err := account.ByID(tx, id); err == nil {
+			continue
+		} else if !errors.Is(err, bolwerk.ErrNotFound) {
+			return err
+		}
+		if _, err := tx.Exec(`delete from shield_filter where person=$1`, id); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // each runs every statement for each of the ids.

@@ -9,6 +9,7 @@ import (
 
 	"bolwerk"
 	"bolwerk/desk"
+	"bolwerk/internal/account"
 	"bolwerk/internal/store"
 	"bolwerk/shield/edge"
 )
@@ -150,4 +151,24 @@ func equalRows(a, b map[string]int64) bool {
 		}
 	}
 	return len(a) == len(b)
+}
+
+// What somebody keeps for himself goes with his account.
+func TestFiltersAreForgottenWithTheirAccount(t *testing.T) {
+	s := newShield(t)
+	ann := s.person("ann", account.Analyst)
+	for _, who := range []string{ann.ID, "0190a000-0000-7000-8000-00000000dead"} {
+		if err := s.SaveFilter(t.Context(), who, "mine", QueueFilter{Verdict: "malicious"}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := s.forget(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if kept, err := s.Filters(t.Context(), ann.ID); err != nil || len(kept) != 1 {
+		t.Errorf("a filter of somebody who is here: %v, %v", kept, err)
+	}
+	if kept, err := s.Filters(t.Context(), "0190a000-0000-7000-8000-00000000dead"); err != nil || len(kept) != 0 {
+		t.Errorf("a filter of somebody who is gone: %v, %v", kept, err)
+	}
 }

@@ -242,7 +242,9 @@ func (s *Shield) TakeList(ctx context.Context, is Issuer, r io.Reader) error {
 			return err
 		}
 	}
-	if hold != "" && len(fresh) > 0 {
+	if hold != "" && len(fresh) > 0 && len(have) == 0 && hasMust { // as each issuer begins: Today asks for a person
+		s.log.Warn("orders held back", "issuer", is.Name, "orders", len(fresh), "why", hold)
+	} else if hold != "" && len(fresh) > 0 {
 		s.log.Error("orders held back", "alarm", true, "issuer", is.Name, "orders", len(fresh), "why", hold)
 	}
 	return nil

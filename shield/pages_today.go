@@ -74,7 +74,7 @@ func (p *Pages) today(w http.ResponseWriter, r *http.Request, who account.Person
 	if err != nil {
 		return err
 	}
-	data.Alarms = data.Picture.alarms(data.At, data.Today, held)
+	data.Alarms = data.Picture.alarms(data.At, data.Today, held, p.s.cfg.Partners.Late(data.At))
 	first, err := p.s.waiting(ctx, top)
 	if err != nil {
 		return err

@@ -3,6 +3,7 @@ package shield
 import (
 	"context"
 	"slices"
+	"strings"
 	"time"
 
 	"bolwerk/desk"
@@ -133,8 +134,9 @@ type Alarm struct {
 	Harm bool   // customers are not protected as wanted
 }
 
-// alarms are what is wrong, the worst first.
-func (n Picture) alarms(now time.Time, t Today, held []HeldOrders) (out []Alarm) {
+// alarms are what is wrong, the worst first; late are partners whose number
+// somebody has to check again.
+func (n Picture) alarms(now time.Time, t Today, held []HeldOrders, late []string) (out []Alarm) {
 	add := func(when, harm bool, key, link string, args ...any) {
 		if when {
 			out = append(out, Alarm{Key: "shield.alarm." + key, Args: args, Help: "shield.alarm." + key + ".do", Link: link, Harm: harm})
@@ -162,6 +164,7 @@ func (n Picture) alarms(now time.Time, t Today, held []HeldOrders) (out []Alarm)
 	add(n.Withdrawn > busyWithdrawals, false, "withdrawn", "/blocks?state=withdrawn", n.Withdrawn)
 	add(n.Unreadable > 0, false, "unreadable", "", n.Unreadable)
 	add(n.Unsent > 0, false, "unsent", "", n.Unsent)
+	add(len(late) > 0, false, "partners", "", len(late), strings.Join(late, ", "))
 	slices.SortStableFunc(out, func(a, b Alarm) int { return order(a.Harm) - order(b.Harm) })
 	return out
 }

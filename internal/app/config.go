@@ -195,6 +195,7 @@ func (c *Config) settle() {
 		}
 	}
 	c.Warning.Partners = c.Partners.With(c.Country)
+	c.Shield.Partners = c.Warning.Partners
 	c.Shield.Landing = nil
 	for _, a := range c.Warning.WarningAddresses {
 		if addr, err := netip.ParseAddr(a); err == nil {
@@ -216,6 +217,9 @@ func Read(path string) (Config, error) {
 			return c, fmt.Errorf("configuration: %w", err)
 		}
 		defer f.Close()
+		if st, err := f.Stat(); err == nil && st.IsDir() {
+			return c, bolwerk.WithHint(bolwerk.Invalid("configuration %s: it is a folder", path), "name the file in it, such as "+filepath.Join(path, "bolwerk.toml"))
+		}
 		d := toml.NewDecoder(io.LimitReader(f, 4<<20))
 		d.DisallowUnknownFields()
 		if err := d.Decode(&c); err != nil {

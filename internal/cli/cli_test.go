@@ -52,6 +52,7 @@ func TestExitCodes(t *testing.T) {
 		"no desk's socket":       {[]string{"user", "list", "--data", t.TempDir()}, Refused, []string{"no desk answers", "hint:"}},
 		"no file":                {[]string{"read", filepath.Join(t.TempDir(), "none")}, Refused, []string{"no such file", "hint:"}},
 		"no configuration":       {[]string{"check", filepath.Join(t.TempDir(), "none")}, Refused, []string{"hint: check the path of the file"}},
+		"a folder":               {[]string{"check", t.TempDir()}, Refused, []string{"it is a folder", "hint: name the file in it"}},
 		"no command":             {nil, Usage, []string{"hint: bolwerk --help"}},
 		"unknown command":        {[]string{"cas"}, Usage, []string{`did you mean "case"`, "hint: bolwerk --help"}},
 		"unknown verb":           {[]string{"case", "undo"}, Usage, []string{"hint: bolwerk case --help"}},

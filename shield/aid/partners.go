@@ -205,6 +205,16 @@ func (ps Partners) Warnings(now time.Time) (out []string) {
 	return out
 }
 
+// Late are those that somebody has to look at again, by name.
+func (ps Partners) Late(now time.Time) (names []string) {
+	for _, p := range ps {
+		if now.After(p.Due()) && !slices.Contains(names, p.Name) {
+			names = append(names, p.Name)
+		}
+	}
+	return names
+}
+
 // Line is a partner as a page shows it in one language.
 type Line struct {
 	Name, Phone, Abroad, URL, Hours, Note string
