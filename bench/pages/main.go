@@ -163,7 +163,7 @@ func run(ctx context.Context, o options) (over int, err error) {
 func show(what string, m measured, aim time.Duration) int {
 	mark, over := "", 0
 	if m.p99 > aim || m.bytes > maxBytes {
-		mark, over = "  <- above", 1
+		mark, over = "  <- above: "+m.slowest, 1
 	}
 	fmt.Printf("%-40s %8.1f %8.1f %8.1f %8.1f %9d%s\n", what, ms(m.p50), ms(m.p99), ms(m.max), ms(m.cpu), m.bytes, mark)
 	return over
@@ -238,6 +238,7 @@ type measured struct {
 	p50, p99, max time.Duration
 	cpu           time.Duration // of this process, the 99th of a hundred: what others on the machine do is not in it
 	bytes         int
+	slowest       string // path of the longest
 }
 
 var nextPage = regexp.MustCompile(`href="([^"]+)" rel="next"`)
@@ -280,23 +281,28 @@ func measure(s *site, l list, o options) (m measured, err error) {
 			}
 		}
 	}
-	m.p50, m.p99, m.max, m.cpu = timed(max(o.times, len(paths)), func(i int) { s.get(paths[i%len(paths)]) })
+	var at int
+	m.p50, m.p99, m.max, m.cpu, at = timed(max(o.times, len(paths)), func(i int) { s.get(paths[i%len(paths)]) })
+	m.slowest = paths[at%len(paths)]
 	return m, nil
 }
 
 // timed runs fn n times and gives the middle time, the 99th of a hundred, the
-// longest, and the 99th of what the process computed meanwhile.
-func timed(n int, fn func(i int)) (p50, p99, longest, cpu time.Duration) {
+// longest with its number, and the 99th of what the process computed meanwhile.
+func timed(n int, fn func(i int)) (p50, p99, longest, cpu time.Duration, slowest int) {
 	var took, computed []time.Duration
 	for i := range n {
 		start, before := time.Now(), computedSoFar()
 		fn(i)
 		took, computed = append(took, time.Since(start)), append(computed, computedSoFar()-before)
+		if took[i] > longest {
+			longest, slowest = took[i], i
+		}
 	}
 	slices.Sort(took)
 	slices.Sort(computed)
 	at := (n*99+99)/100 - 1
-	return took[n/2], took[at], took[n-1], computed[at]
+	return took[n/2], took[at], longest, computed[at], slowest
 }
 
 func computedSoFar() time.Duration {
