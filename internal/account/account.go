@@ -360,6 +360,7 @@ func (s *Accounts) Expire(tx *store.Tx) error {
 		{`delete from account_token where expires<$1`, now.AddDate(-1, 0, 0)},
 		{`delete from account_used where expires<=$1`, now},
 		{`delete from account_held where expires<=$1`, now},
+		{`delete from account_away where expires<=$1`, now},
 	} {
 		if _, err := tx.Exec(d.sql, store.Micros(d.arg)); err != nil {
 			return err

@@ -2,7 +2,9 @@ package account
 
 import (
 	"context"
+	"crypto/sha256"
 	"encoding/base64"
+	"encoding/hex"
 	"encoding/json"
 	"net/http"
 	"net/url"
@@ -150,4 +152,53 @@ func (s *Accounts) held(ctx context.Context, account, id string) (h HeldForm, ok
 		h, err = s.openHeld(sealed)
 	}
 	return h, err == nil
+}
+
+// maxAway is how many forms of people that nobody knows may wait for the way back
+// from a provider: strangers make them. Whose session it was has one more.
+const maxAway = 500
+
+// keepAway keeps a form while its person is away at a provider: a cookie has no
+// room for it. What does not open is none of ours; without room it is let go,
+// because logging in goes before what was typed.
+func (s *Accounts) keepAway(ctx context.Context, state, text string) error {
+	if text == "" || len(text) > 2*maxHeld {
+		return nil
+	}
+	sealed, err := base64.RawURLEncoding.DecodeString(text)
+	if err != nil {
+		return nil
+	}
+	h, err := s.openHeld(sealed)
+	if err != nil {
+		return nil
+	}
+	hash := sha256.Sum256([]byte(state))
+	return s.db.Write(ctx, store.Intake, func(tx *store.Tx) error {
+		if h.Account != "" {
+			if _, err := tx.Exec(`delete from account_away where account=$1`, h.Account); err != nil {
+				return err
+			}
+		} else {
+			var n int64
+			if err := tx.Row(`select count(*) from account_away where account='' and expires>$1`, tx.NowMicros()).Scan(&n); err != nil || n >= maxAway {
+				return err
+			}
+		}
+		_, err := tx.Exec(`insert into account_away(state,account,form,expires) values($1,$2,$3,$4)`, hex.EncodeToString(hash[:]), h.Account, sealed, store.Micros(tx.Now().Add(leaveLife)))
+		return err
+	})
+}
+
+// takeAway gives the form that waited, once; "" where there is none.
+func (s *Accounts) takeAway(ctx context.Context, state string) string {
+	hash := sha256.Sum256([]byte(state))
+	var sealed []byte
+	err := s.db.Write(ctx, store.Intake, func(tx *store.Tx) error {
+		return tx.Row(`delete from account_away where state=$1 and expires>$2 returning form`, hex.EncodeToString(hash[:]), tx.NowMicros()).Scan(&sealed)
+	})
+	if err != nil {
+		return "" // logging in goes before what was typed
+	}
+	return base64.RawURLEncoding.EncodeToString(sealed)
 }

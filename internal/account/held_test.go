@@ -1,9 +1,12 @@
 package account
 
 import (
+	"encoding/base64"
+	"encoding/json"
 	"net/http"
 	"net/url"
 	"regexp"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -162,5 +165,62 @@ func TestProofAgain(t *testing.T) {
 	}
 	if w := s.do("POST", "/proof", url.Values{"password": {password}}, "Cookie", as(pass)); w.Code != 429 {
 		t.Errorf("a stolen session may guess the password as often as it likes: %d", w.Code)
+	}
+}
+
+// A form waits for the way back from a provider whatever its size, once, and for a
+// few minutes; strangers have room for some, whose session it was always has.
+func TestAFormWaitsForTheWayBack(t *testing.T) {
+	d := open(t)
+	seal := func(account, text string) string {
+		b, err := json.Marshal(HeldForm{Path: "/case/7/confirm", Back: "/case/7", Form: url.Values{"reason": {text}}, Account: account, At: d.clock.Now()})
+		if err != nil {
+			t.Fatal(err)
+		}
+		sealed, err := d.vault.Seal("account.held", b)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return base64.RawURLEncoding.EncodeToString(sealed)
+	}
+	keep := func(state, form string) {
+		if err := d.keepAway(t.Context(), state, form); err != nil {
+			t.Fatal(err)
+		}
+	}
+	long := seal("", strings.Repeat("a long reason ", 3000))
+	keep("one", long)
+	if got := d.takeAway(t.Context(), "another"); got != "" {
+		t.Error("another log-in gets the form")
+	}
+	if got := d.takeAway(t.Context(), "one"); got != long {
+		t.Errorf("of %d bytes %d came back", len(long), len(got))
+	}
+	if got := d.takeAway(t.Context(), "one"); got != "" {
+		t.Error("it comes back twice")
+	}
+	for _, none := range []string{"", "!", base64.RawURLEncoding.EncodeToString([]byte("not ours")), strings.Repeat("x", 3*maxHeld)} {
+		if keep("none", none); d.takeAway(t.Context(), "none") != "" {
+			t.Errorf("%.20q is kept", none)
+		}
+	}
+	short := seal("", "x")
+	for i := range maxAway + 1 {
+		keep(strconv.Itoa(i), short)
+	}
+	if d.takeAway(t.Context(), strconv.Itoa(maxAway)) != "" {
+		t.Error("strangers have room without a bound")
+	}
+	keep("known", seal("0190a000-0000-7000-8000-000000000001", "y"))
+	if d.takeAway(t.Context(), "known") == "" {
+		t.Error("strangers take the room of somebody who is known")
+	}
+	d.clock.Add(leaveLife)
+	if d.takeAway(t.Context(), "0") != "" {
+		t.Error("it waits for ever")
+	}
+	keep("later", seal("", "z"))
+	if d.takeAway(t.Context(), "later") == "" {
+		t.Error("what is over takes the room")
 	}
 }

@@ -114,7 +114,6 @@ type remote struct {
 
 const (
 	leaveLife   = 10 * time.Minute // between leaving for the provider and coming back
-	maxHeldAway = 3500             // bytes of a sealed form that travel in a cookie meanwhile
 )
 
 func newRemote(p Provider, redirect string, now func() time.Time) *remote {

@@ -415,7 +415,7 @@ func TestAFormSurvivesAProvider(t *testing.T) {
 	p.decides(mux)
 	p.h = p.frame.Handler(mux)
 	p.at.user = map[string]any{"sub": "s1", "preferred_username": "vera", "groups": []string{"soc"}}
-	w := p.do("POST", "/case/7/confirm", url.Values{"reason": {"asks for the PIN"}}, "Referer", "http://console.bolwerk.example/case/7")
+	w := p.do("POST", "/case/7/confirm", url.Values{"reason": {"asks for the PIN" + strings.Repeat(", and more", 2000)}}, "Referer", "http://console.bolwerk.example/case/7")
 	held := heldField.FindStringSubmatch(w.Body.String())
 	if held == nil {
 		t.Fatal("not kept")

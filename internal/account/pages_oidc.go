@@ -7,11 +7,8 @@ import (
 	"bolwerk"
 )
 
-// The names of cookies of somebody who is away at a provider.
-const (
-	awayCookie = "bolwerk_away"
-	heldCookie = "bolwerk_held"
-)
+// awayCookie is of somebody who is away at a provider.
+const awayCookie = "bolwerk_away"
 
 // providers are those of the configuration, for this site.
 func (s *Pages) openProviders() {
@@ -68,8 +65,8 @@ func (s *Pages) leave(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	s.setCookie(w, awayCookie, sealed, int(leaveLife.Seconds()))
-	if held := r.PostForm.Get("held"); held != "" && len(held) <= maxHeldAway {
-		s.setCookie(w, heldCookie, held, int(leaveLife.Seconds()))
+	if err := s.accounts.keepAway(r.Context(), a.State, r.PostForm.Get("held")); err != nil {
+		return err
 	}
 	return s.pages.Render(w, r, http.StatusOK, "leave", leaveData{p.Title, href})
 }
@@ -84,11 +81,7 @@ func (s *Pages) callback(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	held := s.cookie(r, heldCookie)
 	s.setCookie(w, awayCookie, "", -1)
-	if held != "" {
-		s.setCookie(w, heldCookie, "", -1)
-	}
 	c, err := p.back(r.Context(), a, r.URL.Query())
 	if err != nil {
 		return err
@@ -103,7 +96,7 @@ func (s *Pages) callback(w http.ResponseWriter, r *http.Request) error {
 		}
 		return err
 	}
-	if held != "" {
+	if held := s.accounts.takeAway(r.Context(), a.State); held != "" {
 		r.PostForm = map[string][]string{"held": {held}}
 	}
 	s.letIn(w, r, pass, a.Next)

@@ -70,6 +70,12 @@ create table account_used (
   hash    text primary key,                      -- keep secret: SHA-256 of a question that a passkey has answered
   expires bigint not null                        -- keep secret: until when the question would count
 );
+create table account_away (
+  state   text primary key,                      -- keep secret: SHA-256 of the state of a log-in at a provider
+  account text not null,                         -- keep secret: whose session had ended; empty where nobody knows
+  form    bytea not null,                        -- keep secret: the form that waits for the way back, sealed
+  expires bigint not null                        -- keep secret: until when it waits
+);
 create table account_held (
   id      text primary key,                      -- keep secret: name
   account text not null unique references account(id), -- keep secret: who filled the form in
