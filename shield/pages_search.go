@@ -19,6 +19,7 @@ type searchData struct {
 	Passes  []blockRow
 	Orders  []orderRow
 	Appeals []appealRow
+	Audit   []auditRow
 }
 
 // longestQuery is what somebody may paste: a long address.
@@ -40,6 +41,9 @@ func (p *Pages) search(w http.ResponseWriter, r *http.Request, who account.Perso
 		data.Name = p.s.showName(data.Found.Name)
 	}
 	data.Cases, data.Blocks, data.Passes = p.queueRows(data.Found.Cases), p.blockRows(web.Lang(r), data.Found.Blocks), p.blockRows(web.Lang(r), data.Found.Exemptions)
+	if data.Audit, err = p.auditRows(r.Context(), data.Found.Audit); err != nil {
+		return err
+	}
 	data.Appeals = p.appealRows(data.Found.Appeals)
 	for _, o := range data.Found.Orders {
 		data.Orders = append(data.Orders, orderRow{Order: o, Show: p.s.show(o.Subject)})

@@ -10,6 +10,7 @@ import (
 	"bolwerk"
 	"bolwerk/desk"
 	"bolwerk/internal/account"
+	"bolwerk/internal/audit"
 	"bolwerk/internal/hosts"
 	"bolwerk/internal/store"
 )
@@ -30,12 +31,13 @@ type Found struct {
 	Appeals    []desk.Appeal
 	People     []account.Person
 	Hosts      []hosts.Host
+	Audit      []audit.Entry   // about what was typed and what was found, newest first
 	More       map[string]bool // kinds of which there are more
 }
 
 // Any says that something was found.
 func (f Found) Any() bool {
-	return len(f.Cases)+len(f.Blocks)+len(f.Exemptions)+len(f.Orders)+len(f.Campaigns)+len(f.Appeals)+len(f.People)+len(f.Hosts) > 0
+	return len(f.Cases)+len(f.Blocks)+len(f.Exemptions)+len(f.Orders)+len(f.Campaigns)+len(f.Appeals)+len(f.People)+len(f.Hosts)+len(f.Audit) > 0
 }
 
 // foundRows is how many rows of each kind a search shows.
@@ -109,10 +111,42 @@ func (s *Shield) Search(ctx context.Context, text string, people bool) (f Found,
 				return err
 			}
 		}
-		f.Hosts, err = hosts.Find(tx, text, foundRows)
+		if f.Hosts, err = hosts.Find(tx, text, foundRows); err != nil {
+			return err
+		}
+		entries, err := audit.About(tx, f.objects(text), limit)
+		f.Audit = first(entries, "audit", f.More)
 		return err
 	})
 	return f, err
+}
+
+// objects are what the audit trail may have entries about: what was typed, and the
+// numbers of what was found.
+func (f Found) objects(text string) []string {
+	out := []string{text, strings.ToUpper(text)}
+	for _, c := range f.Cases {
+		out = append(out, c.Ref)
+	}
+	for _, b := range slices.Concat(f.Blocks, f.Exemptions) {
+		out = append(out, b.Ref)
+	}
+	for _, o := range f.Orders {
+		out = append(out, o.Ref)
+	}
+	for _, k := range f.Campaigns {
+		out = append(out, k.Ref)
+	}
+	for _, a := range f.Appeals {
+		out = append(out, a.Ref)
+	}
+	for _, p := range f.People {
+		out = append(out, p.ID)
+	}
+	for _, h := range f.Hosts {
+		out = append(out, h.Name)
+	}
+	return out
 }
 
 // first keeps the rows that a search shows, and notes where there are more.

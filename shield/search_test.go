@@ -229,3 +229,14 @@ func TestSearchedListsHaveTheirPages(t *testing.T) {
 		}
 	}
 }
+
+// What was decided about what is found stands beside it.
+func TestSearchShowsTheAuditTrail(t *testing.T) {
+	c := newConsole(t)
+	c.post(c.anna, "/block-a-name", url.Values{"name": {"pay.harbour-parcel.example"}, "reason": {"seen by the desk"}, "scope": {"host"}})
+	page := c.get(c.victor, "/search?q=harbour-parcel")
+	wantText(t, page, "Audit trail", "shield.block.confirm", "B-2026-000001 anna: seen by the desk")
+	if page := c.get(c.victor, "/search?q=nothing-has-this"); strings.Contains(page, "shield.block.confirm") {
+		t.Error("entries about something else")
+	}
+}

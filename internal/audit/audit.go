@@ -135,6 +135,19 @@ func Before(tx *store.Tx, object string, seq int64, limit int) ([]Entry, error) 
 	return store.List(tx, read, `select `+columns+` from audit where object=$1 and seq<$2 order by seq desc limit $3`, object, seq, limit)
 }
 
+// About gives the newest entries about any of some objects.
+func About(tx *store.Tx, objects []string, limit int) ([]Entry, error) {
+	if len(objects) == 0 {
+		return nil, nil
+	}
+	places, args := "", make([]any, 0, len(objects)+1)
+	for i, o := range objects {
+		places += fmt.Sprintf(",$%d", i+1)
+		args = append(args, o)
+	}
+	return store.List(tx, read, `select `+columns+` from audit where object in (`+places[1:]+`) order by seq desc limit `+fmt.Sprintf("$%d", len(args)+1), append(args, limit)...)
+}
+
 // After gives the entries behind seq, oldest first.
 func After(tx *store.Tx, seq int64, limit int) ([]Entry, error) {
 	return store.List(tx, read, `select `+columns+` from audit where seq>$1 order by seq limit $2`, seq, limit)
