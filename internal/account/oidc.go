@@ -113,7 +113,7 @@ type remote struct {
 }
 
 const (
-	leaveLife   = 10 * time.Minute // between leaving for the provider and coming back
+	leaveLife = 10 * time.Minute // between leaving for the provider and coming back
 )
 
 func newRemote(p Provider, redirect string, now func() time.Time) *remote {
