@@ -81,6 +81,8 @@ type Config struct {
 	// Chromium is the path of the browser that makes PDFs of reports; empty is
 	// the one that is found in PATH, where one is installed.
 	Chromium string `toml:"chromium"`
+	// Visits is how suspect pages are looked at by the probes.
+	Visits VisitConfig `toml:"visits"`
 }
 
 // DefaultConfig is good enough for a first run.

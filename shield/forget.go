@@ -32,6 +32,7 @@ func (s *Shield) forget(ctx context.Context) error {
 		func(tx *store.Tx) (int, error) { return forgetObservables(tx, year) },
 		func(tx *store.Tx) (int, error) { return forgetCampaigns(tx, year) },
 		func(tx *store.Tx) (int, error) { return forgetReached(tx, year) },
+		forgetPages,
 		func(tx *store.Tx) (int, error) { return desk.Forget(tx, before, forgetSome) },
 	} {
 		for n := 1; n > 0; {
@@ -127,6 +128,8 @@ func forgetCases(tx *store.Tx, year int64) (int, error) {
 		`delete from shield_settle where case_id=$1`,
 		`delete from shield_key where holder=$1`,
 		`delete from shield_auto where case_id=$1`, `delete from shield_in_use where case_id=$1`,
+		`delete from shield_capture where observable=(select observable from shield_case where id=$1)`,
+		`delete from shield_visit where observable=(select observable from shield_case where id=$1)`,
 		`delete from shield_case where id=$1`,
 		`delete from desk_case where id=$1`,
 		`update shield_observable set case_id='' where case_id=$1`)
@@ -187,4 +190,13 @@ func forgetCampaigns(tx *store.Tx, year int64) (int, error) {
 		return 0, err
 	}
 	return len(ids), each(tx, ids, `delete from shield_campaign_hour where campaign=$1`, `delete from shield_key where holder=$1`, `delete from shield_sibling where campaign=$1`, `delete from shield_campaign where id=$1`)
+}
+
+// forgetPages forgets captures and pictures that nothing names any more.
+func forgetPages(tx *store.Tx) (int, error) {
+	digests, err := texts(tx, `select digest from shield_page p where not exists (select 1 from shield_capture c where c.bundle=p.digest or c.picture=p.digest) limit $1`, forgetSome)
+	if err != nil {
+		return 0, err
+	}
+	return len(digests), each(tx, digests, `delete from shield_page where digest=$1`)
 }

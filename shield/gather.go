@@ -110,6 +110,9 @@ func (s *Shield) join(tx *store.Tx, rules *rules, o observable, f found, v judge
 		}
 		rejected := c.State == desk.Decided && c.Outcome == "rejected" && tx.Now().Sub(c.ClosedAt) > rejectedAt
 		if c.State.Open() || c.State == desk.Decided && !rejected {
+			if err := s.otherVisit(tx, rules, o, f); err != nil {
+				return "", err
+			}
 			return c.ID, s.grow(tx, c, o, f, v, quiet)
 		}
 	}
@@ -152,6 +155,9 @@ func (s *Shield) join(tx *store.Tx, rules *rules, o observable, f found, v judge
 		return "", err
 	}
 	if err := growCampaign(tx, campaign, tx.Now(), grew{cases: 1}); err != nil {
+		return "", err
+	}
+	if err := s.planVisit(tx, rules, o, f, v); err != nil {
 		return "", err
 	}
 	if err := s.grow(tx, c, o, f, v, quiet); err != nil {

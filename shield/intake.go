@@ -15,6 +15,7 @@ import (
 	"bolwerk/shield/door"
 	"bolwerk/shield/edge"
 	"bolwerk/shield/fact"
+	"bolwerk/shield/probe"
 )
 
 // KindReport is the kind of a report that is handed in.
@@ -30,6 +31,8 @@ func (s *Shield) Receive(ctx context.Context, host, kind, id string, body []byte
 		return s.receiveHits(ctx, host, body)
 	case edge.KindAppeal: // the public site's is the same
 		return s.receiveAppeal(ctx, id, body)
+	case probe.KindVisit:
+		return s.receiveVisit(ctx, host, id, body)
 	case edge.KindPass:
 		return s.receivePass(ctx, host, id, body)
 	case edge.KindAsked:
@@ -45,6 +48,7 @@ func Kinds() map[string]handin.Kind {
 		edge.KindAppeal: {Roles: []join.Role{join.Intake, join.Edge}, Max: 64 << 10, Sealed: true},
 		edge.KindHits:   {Roles: []join.Role{join.Edge}, Max: 4 << 20},
 		edge.KindAsked:  {Roles: []join.Role{join.Edge}, Max: 1 << 20},
+		probe.KindVisit: {Roles: []join.Role{join.Probe}, Max: probe.MaxVisit, Sealed: true},
 		edge.KindPass:   {Roles: []join.Role{join.Edge}, Max: 4 << 10},
 	}
 }

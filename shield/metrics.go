@@ -12,6 +12,7 @@ import (
 type metrics struct {
 	read      prometheus.Histogram
 	deaths    prometheus.Counter
+	captures  *prometheus.CounterVec
 	verdicts  *prometheus.CounterVec
 	decided   *prometheus.CounterVec
 	withdrawn *prometheus.CounterVec
@@ -21,7 +22,9 @@ type metrics struct {
 
 func newMetrics(r prometheus.Registerer, db *store.DB) *metrics {
 	m := &metrics{
-		read:      prometheus.NewHistogram(prometheus.HistogramOpts{Name: "bolwerk_shield_read_seconds", Help: "Time to read one report in a reader process.", Buckets: []float64{.001, .003, .01, .03, .1, .3, 1, 3, 10}}),
+		read: prometheus.NewHistogram(prometheus.HistogramOpts{Name: "bolwerk_shield_read_seconds", Help: "Time to read one report in a reader process.", Buckets: []float64{.001, .003, .01, .03, .1, .3, 1, 3, 10}}),
+		captures: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "bolwerk_shield_visits_total", Help: "Looks of probes at suspect pages, by what came of them: page, refused_page, unreadable, or why there was no page."},
+			[]string{"outcome"}),
 		deaths:    prometheus.NewCounter(prometheus.CounterOpts{Name: "bolwerk_shield_reader_deaths_total", Help: "Reader processes that died over a report."}),
 		verdicts:  prometheus.NewCounterVec(prometheus.CounterOpts{Name: "bolwerk_shield_verdicts_total", Help: "Verdicts made, by word."}, []string{"verdict"}),
 		decided:   prometheus.NewCounterVec(prometheus.CounterOpts{Name: "bolwerk_shield_cases_decided_total", Help: "Cases decided, by outcome."}, []string{"outcome"}),
@@ -29,7 +32,7 @@ func newMetrics(r prometheus.Registerer, db *store.DB) *metrics {
 	}
 	m.lookups = prometheus.NewCounterVec(prometheus.CounterOpts{Name: "bolwerk_shield_lookups_total", Help: "Domains that registry and DNS were asked about, by what became of it (known, waiting to be asked again, failed)."}, []string{"state"})
 	m.logged = prometheus.NewCounterVec(prometheus.CounterOpts{Name: "bolwerk_shield_certificates_total", Help: "Certificates of transparency logs, by log and whether they were read, skipped, or near a brand."}, []string{"log", "what"})
-	r.MustRegister(m.lookups, m.logged, m.read, m.deaths, m.verdicts, m.decided, m.withdrawn,
+	r.MustRegister(m.lookups, m.logged, m.captures, m.read, m.deaths, m.verdicts, m.decided, m.withdrawn,
 		depth(db, "bolwerk_shield_reports_waiting", "Reports that wait to be read.", `select count(*) from shield_report where state='received'`),
 		depth(db, "bolwerk_shield_cases_waiting", "Cases that wait for a person.", `select count(*) from desk_case where capability='shield' and state in ('waiting','second')`),
 		depth(db, "bolwerk_shield_blocks_in_force", "Blocks in force.", `select count(*) from shield_block where state='in_force' and pass=false`),

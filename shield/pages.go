@@ -112,6 +112,7 @@ func (p *Pages) Routes(mux *http.ServeMux, door *account.Door) {
 	decide("/case/{id}/confirm", p.confirm)
 	decide("/case/{id}/reject", p.reject)
 	look("/report/{id}/mail", p.reportMail)
+	look("/capture/{id}/picture", p.picture)
 	look("/campaigns", p.campaigns)
 	look("/campaign/{id}", p.campaign)
 	look("/campaign/{id}/merge", p.mergePage)

@@ -37,6 +37,9 @@ type heard struct {
 // Saw is told of every question of a host for a copy; see copy.Handler. It
 // returns at once.
 func (s *Shield) Saw(_ context.Context, p copy.Poll) {
+	if p.Copy == CopyProbe && p.Role == join.Probe {
+		s.heardProbe()
+	}
 	if p.Nothing || p.Copy != CopyBlocks || p.Role != join.Edge {
 		return
 	}

@@ -57,9 +57,11 @@ func hitsOfDay(tx *store.Tx, name bolwerk.Domain) (n int64, err error) {
 	return n, err
 }
 
-// askAgain asks whoever can look to look at an observable now. Nobody can yet
-// where there is no probe: the look says nothing then.
-func (s *Shield) askAgain(tx *store.Tx, observable string) error { return nil }
+// askAgain has the probes look at an observable now. Where there is none, the look
+// says nothing.
+func (s *Shield) askAgain(tx *store.Tx, observable string) error {
+	return visitAgain(tx, observable, tx.Now())
+}
 
 // sighted fills the look that is next for every block about an observable.
 func (s *Shield) sighted(tx *store.Tx, observable string, found judge.Sight) error {

@@ -35,6 +35,8 @@ func (s *Shield) Run(ctx context.Context) error {
 	g.Go(func() error { return s.lookAll(ctx) })
 	g.Go(func() error { return s.followLogs(ctx) })
 	g.Go(func() error { return s.decideAlone(ctx) })
+	g.Go(func() error { return s.giveTasks(ctx) })
+	g.Go(func() error { return s.lookAtCaptures(ctx) })
 	return g.Wait()
 }
 
@@ -46,6 +48,9 @@ func (s *Shield) unclaim(ctx context.Context) error {
 		return nil
 	}
 	return s.db.Write(ctx, store.Intake, func(tx *store.Tx) error {
+		if _, err := tx.Exec(`update shield_capture set claimed_until=0 where state='received' and claimed_until>0`); err != nil {
+			return err
+		}
 		_, err := tx.Exec(`update shield_report set claimed_until=0 where state='received' and claimed_until>0`)
 		return err
 	})

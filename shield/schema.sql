@@ -386,3 +386,47 @@ create table shield_trip (
   at    bigint not null   -- keep case: when
 );
 create index shield_trip_at on shield_trip(at);
+create table shield_visit (
+  observable text primary key, -- keep case: what is looked at
+  url        text not null,    -- keep case: the page, without what names the reporter
+  state      text not null check (state in ('waiting','open','seen','never')), -- keep case: where it stands
+  why        text not null,    -- keep case: why it is never visited
+  due_at     bigint not null,  -- keep case: when it is to be visited; 0 is not
+  task       text not null,    -- keep case: the open task; empty for none
+  opened_at  bigint not null,  -- keep case: when the task was given to the probes
+  left_over  bigint not null,  -- keep case: visits of the task that are still to come in
+  rounds     bigint not null,  -- keep case: how often all visits came in
+  lost       bigint not null,  -- keep tech: tasks in a row that no probe answered
+  live       text not null check (live in ('unknown','online','offline','parked','cloaked','benign_now')), -- keep case: what the last round found
+  live_since bigint not null,  -- keep case: since when rounds find the same
+  live_rounds bigint not null, -- keep case: how many rounds in a row
+  seen_at    bigint not null   -- keep case: when the last round came in
+);
+create index shield_visit_due on shield_visit(due_at) where due_at>0;
+create index shield_visit_task on shield_visit(task) where task<>'';
+create table shield_capture (
+  id         text primary key, -- keep case: name, given by the probe
+  observable text not null,    -- keep case: about what
+  task       text not null,    -- keep case: for which task
+  host       text not null,    -- keep case: which probe
+  profile    text not null,    -- keep case: as whom: desktop or phone
+  lang       text not null,    -- keep case: in which language
+  at         bigint not null,  -- keep case: when the page was looked at
+  bundle     text not null,    -- keep case: digest of the capture
+  picture    text not null,    -- keep case: digest of the picture that is shown
+  state      text not null check (state in ('received','read','unreadable')), -- keep case: where it stands
+  tries      bigint not null,  -- keep tech: how often it was tried to be read
+  claimed_until bigint not null, -- keep tech: who reads it has until then
+  seen       text not null     -- keep case: what was read out of it, as JSON
+);
+create unique index shield_capture_once on shield_capture(task, profile, lang);
+create index shield_capture_observable on shield_capture(observable, at);
+create index shield_capture_bundle on shield_capture(bundle);
+create index shield_capture_picture on shield_capture(picture) where picture<>'';
+create index shield_capture_waits on shield_capture(claimed_until) where state='received';
+create table shield_page (
+  digest text primary key, -- keep case: SHA-256 of the content
+  size   bigint not null,  -- keep case: octets of the content
+  body   bytea not null,   -- keep case: a capture of a suspect page, or a picture of it, compressed
+  at     bigint not null   -- keep case: when it was first written
+);

@@ -76,6 +76,7 @@ type Shield struct {
 
 	releasing sync.Mutex // of held orders
 	touched   touched    // blocks of which the public is to be told anew
+	visits    visits
 }
 
 // Parts is what the shield is given.
@@ -103,6 +104,7 @@ func New(cfg Config, p Parts) *Shield {
 		wake:  make(chan struct{}, 1), decided: make(chan struct{}, 1), alone: make(chan struct{}, 1), ask: p.Resolvers, room: semaphore.NewWeighted(atOnceSize),
 	}
 	s.heard.of = map[string]*heard{}
+	s.visits.ring, s.visits.came = make(chan struct{}, 1), make(chan struct{}, 1)
 	return s
 }
 

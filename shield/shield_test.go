@@ -34,12 +34,13 @@ import (
 	"bolwerk/shield/judge"
 	"bolwerk/shield/lists"
 	"bolwerk/shield/reading"
+	"bolwerk/shield/seen"
 )
 
 // TestMain makes the test program its own reader child, as the real program is.
 func TestMain(m *testing.M) {
 	if len(os.Args) > 1 && os.Args[1] == "reader" {
-		if err := reading.Child(os.Stdin, os.Stdout); err != nil {
+		if err := reading.Child(os.Stdin, os.Stdout, seen.Looks()); err != nil {
 			fmt.Fprintln(os.Stderr, err)
 			os.Exit(1)
 		}

@@ -44,6 +44,11 @@ type CaseView struct {
 	Replay string `json:"replay,omitempty" enum:"same,different,broken,unknown_rules"`
 	// AskedFor is what the sites of its campaign are known to ask visitors for.
 	AskedFor aid.Set `json:"asked_for,omitempty"`
+	// Visits are looks of probes at the page, newest first; Live is what the last
+	// round of them found, Unvisited why there was none.
+	Visits    []Visit `json:"visits,omitempty"`
+	Live      string  `json:"live,omitempty"`
+	Unvisited string  `json:"unvisited,omitempty"`
 }
 
 // VerdictView is one verdict of a case.
@@ -215,6 +220,9 @@ func (s *Shield) view(tx *store.Tx, c desk.Case) (v CaseView, err error) {
 	if err != nil {
 		return v, err
 	}
+	if err := s.viewVisits(tx, observable, &v); err != nil {
+		return v, err
+	}
 	if c.State == desk.Second {
 		p, err := desk.OpenProposal(tx, c.ID)
 		if err != nil {
@@ -233,7 +241,7 @@ func (s *Shield) view(tx *store.Tx, c desk.Case) (v CaseView, err error) {
 	if err := tx.Row(`select s.asked_for,coalesce(k.asked_for,'') from shield_case s left join shield_campaign k on k.id=s.campaign where s.id=$1`, c.ID).Scan(&asked, &known); err != nil {
 		return v, err
 	}
-	v.AskedFor = aid.Read(asked) | aid.Read(known)
+	v.AskedFor |= aid.Read(asked) | aid.Read(known)
 	if campaign == "" {
 		return v, nil
 	}

@@ -164,9 +164,10 @@ type found struct {
 	name        bolwerk.Domain // zero for an address
 	place       judge.Place
 	role, via   string
-	channel     string // by which its report came
-	page        string // normal form of the URL, asked of lists
-	lure, lang  string // how people were led on, and in which language
+	channel     string   // by which its report came
+	page        string   // normal form of the URL, asked of lists
+	lure, lang  string   // how people were led on, and in which language
+	who         []string // addresses of the reporter: they leave with no visit
 	evidence    []judge.Evidence
 	popular     bool
 }
@@ -201,6 +202,7 @@ func (s *Shield) link(ctx context.Context, id string, in door.Report, r reading.
 			return err
 		}
 	}
+	who := addressesOf(in, r)
 	lang := in.Lang
 	if lang == "" {
 		lang = r.Lang
@@ -234,7 +236,7 @@ func (s *Shield) link(ctx context.Context, id string, in door.Report, r reading.
 		}
 		var cases []string
 		for _, f := range finds {
-			f.channel = string(in.Channel)
+			f.channel, f.who = string(in.Channel), who
 			c, err := s.gather(tx, rules, id, f, quiet)
 			if err != nil {
 				return err
@@ -261,6 +263,19 @@ func (s *Shield) overQuota(tx *store.Tx, dkim string) (bool, error) {
 	err := tx.Row(`select count(*) from (select 1 from shield_report where dkim=$1 and received_at>$2 limit $3) x`,
 		dkim, store.Micros(tx.Now().Add(-time.Hour)), s.cfg.DKIMQuota+1).Scan(&n)
 	return n > s.cfg.DKIMQuota, err
+}
+
+// addressesOf are the addresses of a reporter that may stand in a link.
+func addressesOf(in door.Report, r reading.Result) (out []string) {
+	for _, a := range []string{in.ReplyTo, in.MailFrom} {
+		if a != "" {
+			out = append(out, a)
+		}
+	}
+	if r.Outer != nil && r.Outer.From != "" {
+		out = append(out, r.Outer.From)
+	}
+	return out
 }
 
 // reporterOf is what tells two reporters apart.
@@ -346,12 +361,7 @@ func (s *Shield) find(rules *rules, r reading.Result) []found {
 		if !u.Name.IsZero() {
 			f.evidence = append(f.evidence, judge.NameEvidence(f.place, rules.brands)...)
 			f.evidence = append(f.evidence, judge.ListEvidence(f.place, u.URL, rules.feeds)...)
-			if !f.place.Shared && f.place.Tenant.IsZero() {
-				_, _, f.popular = rules.popular.Best(u.Name, bolwerk.ScopeHost, false)
-				if !f.popular && !f.place.Registrable.IsZero() {
-					_, f.popular = rules.popular.Rank(f.place.Registrable)
-				}
-			}
+			f.popular = s.popular(rules, f)
 			f.evidence = append(f.evidence, told(msg, f, rules)...)
 		}
 		out = append(out, f)
@@ -369,6 +379,18 @@ func told(msg *judge.Reading, f found, rules *rules) []judge.Evidence {
 		}
 	}
 	return out
+}
+
+// popular says that a name is one that many people use. Who shares a platform is
+// not as popular as the platform.
+func (s *Shield) popular(rules *rules, f found) (is bool) {
+	if f.place.Shared || !f.place.Tenant.IsZero() {
+		return false
+	}
+	if _, _, is = rules.popular.Best(f.name, bolwerk.ScopeHost, false); !is && !f.place.Registrable.IsZero() {
+		_, is = rules.popular.Rank(f.place.Registrable)
+	}
+	return is
 }
 
 // pageOf is a URL without what may name the reporter: query, fragment, user.

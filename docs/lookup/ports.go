@@ -36,8 +36,11 @@ opens the port to the network: see who is meant to reach it.
 		fmt.Fprintf(&b, "| %s | %s | %s | %s | `%s` | %s |\n", r.role, r.what, r.transport, r.standard, r.key, r.who)
 	}
 	b.WriteString(`
+A probe listens nowhere but at its metrics.
+
 The demo also answers as the invented world behind the edge at 127.0.0.1:5302
-(DNS over UDP and TCP).
+(DNS over UDP and TCP), and its probe goes out through a SOCKS5 proxy at
+127.0.0.1:8083, behind which the invented web is.
 `)
 	return b.String(), nil
 }

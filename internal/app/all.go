@@ -16,9 +16,9 @@ import (
 )
 
 // local are the hosts of "all": they join their own desk over loopback.
-var local = map[join.Role]string{join.Intake: "intake-local", join.Edge: "edge-local"}
+var local = map[join.Role]string{join.Intake: "intake-local", join.Edge: "edge-local", join.Probe: "probe-local"}
 
-// All runs desk, intake and edge in one process; they talk over loopback, as
+// All runs desk, intake, edge and probe in one process; they talk over loopback, as
 // they would over a network. ready is called when every listener answers and
 // the edge serves its copy.
 func All(ctx context.Context, cfg Config, env Env, ready func(*Desk)) error {
@@ -50,7 +50,11 @@ func All(ctx context.Context, cfg Config, env Env, ready func(*Desk)) error {
 		if err != nil {
 			return err
 		}
-		parts := []part{{"intake", in.Run}, {"edge", e.Run}}
+		p, err := BuildProbe(cfg, env, hostDir(cfg, join.Probe))
+		if err != nil {
+			return err
+		}
+		parts := []part{{"intake", in.Run}, {"edge", e.Run}, {"probe", p.Run}}
 		if m, err := metricsPart(cfg, env); err != nil {
 			return err
 		} else {

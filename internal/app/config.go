@@ -28,6 +28,7 @@ import (
 	"bolwerk/shield"
 	"bolwerk/shield/aid"
 	"bolwerk/shield/edge"
+	"bolwerk/shield/probe"
 )
 
 // Config is the whole configuration: one file for every role of a host. Each
@@ -66,6 +67,8 @@ type Config struct {
 	// Resolvers are further resolvers that "block explain" asks, address:port.
 	Resolvers map[string]string `toml:"resolvers"`
 	Shield    shield.Config     `toml:"shield"`
+	// Probe is how a probe visits suspect pages.
+	Probe probe.Config `toml:"probe"`
 	// Webhook says where facts may be told to.
 	Webhook webhook.Config `toml:"webhook"`
 }
@@ -166,6 +169,7 @@ func Default() Config {
 		Warning:  WarningConfig{Listen: "127.0.0.1:8082", TLS: "127.0.0.1:8443", Config: edge.DefaultConfig()},
 		RPZ:      RPZConfig{Listen: "127.0.0.1:5301"},
 		Shield:   shield.DefaultConfig(),
+		Probe:    probe.DefaultConfig(),
 	}
 	c.Public.URL = "http://localhost:8081"
 	c.Console.Hosts = []string{"127.0.0.1", "[::1]", "::1", "localhost"}
@@ -185,6 +189,7 @@ func (c *Config) settle() {
 	c.Shield.Operator, c.Warning.Operator = c.Operator, c.Operator
 	c.Shield.PublicURL = c.Public.URL
 	c.Shield.ReportAddresses = c.SMTP.Addresses
+	c.Shield.Visits.Languages = c.Public.Languages[:min(len(c.Public.Languages), 2)]
 	main := c.Brand.Over(brand.Brand{Name: c.Operator})
 	c.Console.Brand, c.Public.Brand, c.Warning.Brand, c.Public.Subs = main, main, main, nil
 	for _, sub := range c.SubBrands {
@@ -289,6 +294,7 @@ func (c Config) Validate() error {
 	add("dns", c.DNS.Config.Validate())
 	add("warning", c.Warning.Config.Validate())
 	add("shield", c.Shield.Validate())
+	add("probe", c.Probe.Validate())
 	if _, err := c.RPZ.config(c); err != nil {
 		add("rpz", err)
 	}

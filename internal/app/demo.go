@@ -39,7 +39,7 @@ type DemoOptions struct {
 
 // demoOwns are the entries of the folder that belong to the demo; others are
 // left alone.
-var demoOwns = []string{"desk", "intake", "edge", "outbox", "lists", "world.json", "demo.json", "demo.token", "demo.password", demo.PhishFile, "orders"}
+var demoOwns = []string{"desk", "intake", "edge", "probe", "web.pem", "outbox", "lists", "world.json", "demo.json", "demo.token", "demo.password", demo.PhishFile, "orders"}
 
 // Demo starts everything on loopback with an invented operator, until ctx ends.
 func Demo(ctx context.Context, o DemoOptions, env Env) error {
@@ -79,9 +79,23 @@ func Demo(ctx context.Context, o DemoOptions, env Env) error {
 		udp.Close()
 		return demoPort(err)
 	}
+	web, err := demo.NewWeb(world)
+	if err == nil {
+		err = disk.Write(cfg.Probe.Roots, web.Authority(), "demo.web")
+	}
+	if err != nil {
+		return err
+	}
+	socks, err := net.Listen("tcp", demoAddr(o, 8083))
+	if err != nil {
+		udp.Close()
+		tcp.Close()
+		return demoPort(err)
+	}
 	asked := ctx // ends when the demo is asked to end; the group's also when a part fails
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return demo.Upstream{}.Run(ctx, udp, tcp) })
+	g.Go(func() error { return web.Run(ctx, socks) })
 	g.Go(func() error {
 		return demoPort(All(ctx, cfg, env, func(d *Desk) {
 			g.Go(func() error { return demoLife(ctx, o, cfg, env, world, d) })
@@ -148,6 +162,12 @@ func demoConfig(o DemoOptions, w demo.World) (Config, error) {
 	c.Shield.AnswerFrom, c.Shield.AuthservIDs = w.AnswerFrom, w.AuthservIDs
 	c.Shield.Brands, c.Shield.OwnNames, c.Shield.Platforms = w.Brands, w.OwnNames, w.Platforms
 	c.Partners = w.Partners
+	// The probe sees the invented web, through a proxy that leads nowhere else.
+	c.Probe.Resolver = []string{demoAddr(o, 5302)}
+	c.Probe.Desktop.Proxy = "socks5://" + demoAddr(o, 8083)
+	c.Probe.Phone.Proxy = c.Probe.Desktop.Proxy
+	c.Probe.Allow = []netip.Prefix{netip.MustParsePrefix("198.51.100.0/24"), netip.MustParsePrefix("203.0.113.0/24")}
+	c.Probe.Roots = filepath.Join(o.Data, "web.pem")
 	if err := w.WriteFiles(o.Data); err != nil {
 		return c, err
 	}

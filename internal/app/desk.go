@@ -205,7 +205,7 @@ func (d *Desk) buildHosts(reg prometheus.Registerer) error {
 	d.hosts = hosts.New(d.db)
 	d.authority = &join.Authority{CA: ca, Register: d.hosts, Operator: d.cfg.Operator, Address: d.cfg.Hosts.Address, CopyKey: signer.Public(),
 		SealKey: sealing.Public(), Clock: d.env.Clock, Log: d.env.Log}
-	roles := map[string][]join.Role{shield.CopyBlocks: {join.Edge}, shield.CopyPublic: {join.Intake}}
+	roles := map[string][]join.Role{shield.CopyBlocks: {join.Edge}, shield.CopyPublic: {join.Intake}, shield.CopyProbe: {join.Probe}}
 	receiver := handin.NewReceiver(shield.Kinds(), []seal.PrivateKey{sealing}, func(ctx context.Context, it handin.Item) error {
 		return d.shield.Receive(ctx, it.Host, it.Kind, it.ID, it.Body)
 	}, d.hosts.Replay, d.env.Log)
@@ -220,10 +220,10 @@ func (d *Desk) buildHosts(reg prometheus.Registerer) error {
 	d.askHeld(copies, d.cfg.Operator, signer.Public())
 	mux := http.NewServeMux()
 	d.authority.Routes(mux)
-	mux.Handle("/v1/handin", d.authority.Require(receiver, join.Intake, join.Edge))
-	mux.Handle("/v1/handin/", d.authority.Require(receiver, join.Intake, join.Edge))
+	mux.Handle("/v1/handin", d.authority.Require(receiver, join.Roles()...))
+	mux.Handle("/v1/handin/", d.authority.Require(receiver, join.Roles()...))
 	mux.Handle(openlog.Path, d.authority.Require(ledger.NewHandler(d.ledger, d.env.Clock, d.env.Log), join.Intake))
-	mux.Handle("/v1/copy/", d.authority.Require(copies, join.Intake, join.Edge))
+	mux.Handle("/v1/copy/", d.authority.Require(copies, join.Roles()...))
 	l, err := net.Listen("tcp", d.cfg.Hosts.Listen)
 	if err != nil {
 		return fmt.Errorf("hosts.listen: %w", err)

@@ -59,6 +59,13 @@ func Run(ctx context.Context, role, path string, env Env, out io.Writer) error {
 		}
 		main = part{role, i.Run}
 		ready(nil)
+	case "probe":
+		p, err := BuildProbe(cfg, env, hostDir(cfg, join.Probe))
+		if err != nil {
+			return err
+		}
+		main = part{role, p.Run}
+		ready(nil)
 	case "edge":
 		e, err := BuildEdge(ctx, cfg, env, hostDir(cfg, join.Edge))
 		if err != nil {

@@ -51,7 +51,7 @@ func (w *watch) seen(_ context.Context, p copy.Poll) {
 // now is where each host stands, by name.
 func (w *watch) now(ctx context.Context) ([]shield.HostNow, error) {
 	heads := map[string]copy.Mark{}
-	for _, name := range []string{copyBlocks, copyPublic} {
+	for _, name := range []string{copyBlocks, copyPublic, copyProbe} {
 		h, err := w.publish.Head(ctx, name)
 		if err != nil {
 			return nil, err

@@ -21,6 +21,7 @@ import (
 	"bolwerk/internal/terminal"
 	"bolwerk/shield"
 	"bolwerk/shield/reading"
+	"bolwerk/shield/seen"
 )
 
 // The exit codes. A command has done all of it, or refuses with a reason.
@@ -35,6 +36,7 @@ type grammar struct {
 	All    allCmd    `cmd:"" group:"Roles" help:"Run desk, intake and edge in one process."`
 	Desk   deskCmd   `cmd:"" group:"Roles" help:"Run the desk: console, API, database, RPZ primary."`
 	Intake intakeCmd `cmd:"" group:"Roles" help:"Run an intake: SMTP, public site, report API."`
+	Probe  probeCmd  `cmd:"" group:"Roles" help:"Run a probe: visits suspect pages. It listens nowhere."`
 	Edge   edgeCmd   `cmd:"" group:"Roles" help:"Run an edge: DNS and warning page. With --names it needs no desk."`
 	Demo   demoCmd   `cmd:"" group:"Roles" help:"Run everything on loopback with an invented operator."`
 
@@ -85,7 +87,7 @@ const examples = `Examples:
 func Main(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	// The reader gives up all it could do: nothing else may have been started.
 	if len(args) == 1 && args[0] == "reader" {
-		if err := reading.Child(stdin, stdout); err != nil {
+		if err := reading.Child(stdin, stdout, seen.Looks()); err != nil {
 			fmt.Fprintln(stderr, err)
 			return Refused
 		}

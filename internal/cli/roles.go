@@ -63,6 +63,13 @@ func (c *intakeCmd) Run(ctx context.Context, t *terminal.Terminal) error {
 	return c.run(ctx, t, "intake")
 }
 
+type probeCmd struct{ role }
+
+// Run does it.
+func (c *probeCmd) Run(ctx context.Context, t *terminal.Terminal) error {
+	return c.run(ctx, t, "probe")
+}
+
 type edgeCmd struct {
 	Serve edgeServe `cmd:"" default:"withargs" help:"Serve customers: DNS, warning page, TLS door."`
 	Pass  edgePass  `cmd:"" help:"Let a name pass at this edge for 24 h, also without the desk; the desk hears of it afterwards."`

@@ -60,7 +60,23 @@ type reply struct {
 // processes. It changes the whole process and is called by nothing else than the
 // role reader. It returns an error when a limit cannot be set or a frame is
 // broken.
-func Child(in io.Reader, out io.Writer) error { return serve(in, out, answer) }
+//
+// looks are further tasks, which others of the house have strangers' bytes for.
+func Child(in io.Reader, out io.Writer, looks map[Task]Look) error {
+	return serve(in, out, func(task Task, raw []byte, opt Option) Result {
+		if look := looks[task]; look != nil {
+			return Result{Kind: Looked, URLs: []URL{}, Warnings: []string{}, Answer: look(raw, opt.Ask)}
+		}
+		return answer(task, raw, opt)
+	})
+}
+
+// Look is a task of somebody else: bytes of a stranger and a question about them,
+// and the answer.
+type Look func(raw []byte, ask json.RawMessage) json.RawMessage
+
+// Looked is the kind of a result that is a Look's answer.
+const Looked Kind = "looked"
 
 // answer reads one request.
 func answer(task Task, raw []byte, opt Option) Result {

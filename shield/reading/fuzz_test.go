@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"os"
 	"path/filepath"
+	"reflect"
 	"strings"
 	"testing"
 	"unicode/utf8"
@@ -157,7 +158,7 @@ func FuzzFrame(f *testing.F) {
 		if frame, err = readFrame(&out, 1<<20); err != nil {
 			t.Fatal(err)
 		}
-		if q2, raw2, err := parseRequest(frame); err != nil || q2 != q || !bytes.Equal(raw, raw2) {
+		if q2, raw2, err := parseRequest(frame); err != nil || !reflect.DeepEqual(q2, q) || !bytes.Equal(raw, raw2) {
 			t.Fatalf("%+v %q became %+v %q, %v", q, raw, q2, raw2, err)
 		}
 	})

@@ -23,7 +23,7 @@ func TestMain(m *testing.M) {
 		var err error
 		switch os.Args[1] {
 		case "reader":
-			err = Child(os.Stdin, os.Stdout)
+			err = Child(os.Stdin, os.Stdout, nil)
 		case "hostile-reader":
 			err = serve(os.Stdin, os.Stdout, hostile)
 		default:

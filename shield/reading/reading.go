@@ -24,6 +24,7 @@ package reading
 
 import (
 	"bolwerk"
+	"encoding/json"
 )
 
 // Bounds on what one report may take. What exceeds one is left out with a
@@ -74,6 +75,8 @@ type Option struct {
 	Fast bool `json:"fast,omitempty"`
 	// MaxBytes lowers the bound MaxBytes; 0 leaves it.
 	MaxBytes int `json:"max_bytes,omitempty"`
+	// Ask goes to a Look, with what it looks at.
+	Ask json.RawMessage `json:"ask,omitempty"`
 }
 
 // Result is what was read. It holds personal data (Outer, Excerpt).
@@ -100,6 +103,8 @@ type Result struct {
 	Lang bolwerk.Lang `json:"lang,omitempty"`
 	// Drill is the name of a header that a phishing simulation leaves, or empty.
 	Drill string `json:"drill,omitempty"`
+	// Answer is a Look's.
+	Answer json.RawMessage `json:"answer,omitempty"`
 }
 
 // Wanted are the URLs without the noise.

@@ -38,9 +38,11 @@ func doors() []door {
 		{"POST", "/v1/handin/unknown/" + id, nil},
 		{"GET", "/v1/copy/blocks?wait=0", []string{"edge"}},
 		{"GET", "/v1/copy/public?wait=0", []string{"intake"}},
+		{"GET", "/v1/copy/probe?wait=0", []string{"probe"}},
 		{"GET", "/v1/copy/unknown?wait=0", nil},
 		{"PUT", "/v1/copy/blocks/held?epoch=0", []string{"edge"}},
 		{"PUT", "/v1/copy/public/held?epoch=0", []string{"intake"}},
+		{"PUT", "/v1/copy/probe/held?epoch=0", []string{"probe"}},
 	}
 }
 
@@ -59,7 +61,7 @@ func TestForbiddenDoors(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	copies := copy.NewHandler(two{copytest.NewOrigin("blocks")}, signer, map[string][]join.Role{"blocks": {join.Edge}, "public": {join.Intake}}, d.Clock, jointest.Quiet())
+	copies := copy.NewHandler(two{copytest.NewOrigin("blocks")}, signer, map[string][]join.Role{"blocks": {join.Edge}, "public": {join.Intake}, "probe": {join.Probe}}, d.Clock, jointest.Quiet())
 	told := 0
 	copies.Want = func(p copy.Poll) bool { return !p.Nothing && p.Mark.Epoch == 0 }
 	copies.Held = func(context.Context, copy.Poll, io.Reader) error { told++; return nil }
@@ -112,7 +114,7 @@ func TestForbiddenDoors(t *testing.T) {
 			}
 		}
 	}
-	if len(given) != 3 || given["intake-1 mail"] != 1 || given["probe-1 page"] != 1 || given["edge-1 hits"] != 1 || told != 2 {
+	if len(given) != 3 || given["intake-1 mail"] != 1 || given["probe-1 page"] != 1 || given["edge-1 hits"] != 1 || told != 3 {
 		t.Errorf("handed in %v, told %d", given, told)
 	}
 	t.Logf("%d doors x %d keys = %d tries", len(doors()), len(keys), tried)
