@@ -41,7 +41,7 @@ func (s *Shield) suspend(tx *store.Tx, b Block, by bolwerk.Actor, why Cause, rea
 // block, for as long as people may.
 func (s *Shield) Keep(ctx context.Context, who judge.Person, id, reason string) (Outcome, error) {
 	if strings.TrimSpace(reason) == "" {
-		return Outcome{}, bolwerk.WithHint(bolwerk.Invalid("a confirmation needs a reason"), "say why in a few words: --reason TEXT")
+		return Outcome{}, bolwerk.WithHint(bolwerk.Invalid("a confirmation needs a reason"), "say why in a few words")
 	}
 	if err := judge.May(who, judge.Confirm); err != nil {
 		return Outcome{}, err
