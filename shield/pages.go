@@ -36,6 +36,7 @@ func Places() []web.Place {
 	return []web.Place{
 		{Path: "/", Text: "shield.today"},
 		{Path: "/queue", Text: "shield.queue", Also: []string{"/case"}},
+		{Path: "/by-hand", Text: "shield.hand"},
 		{Path: "/campaigns", Text: "shield.campaigns", Also: []string{"/campaign"}},
 		{Path: "/proposals", Text: "shield.proposals", Also: []string{"/proposal"}},
 		{Path: "/appeals", Text: "shield.appeals", Also: []string{"/appeal"}},
@@ -113,6 +114,8 @@ func (p *Pages) Routes(mux *http.ServeMux, door *account.Door) {
 	decide("/case/{id}/reject", p.reject)
 	look("/report/{id}/mail", p.reportMail)
 	look("/capture/{id}/picture", p.picture)
+	look("/by-hand", p.byHand)
+	decide("/by-hand/{id}/seen", p.seen)
 	look("/campaigns", p.campaigns)
 	look("/campaign/{id}", p.campaign)
 	look("/campaign/{id}/merge", p.mergePage)
@@ -198,7 +201,7 @@ func commonOf(r *http.Request, who account.Person) common {
 		c.Form, c.Again = h.Form, path.Base(h.Path)
 	}
 	switch d := r.URL.Query().Get("done"); d {
-	case "blocked", "second", "rejected", "withdrawn", "exempted", "approved", "declined", "released", "merged", "upheld", "appeal_rejected", "asked":
+	case "blocked", "second", "rejected", "withdrawn", "exempted", "approved", "declined", "released", "merged", "upheld", "appeal_rejected", "asked", "seen":
 		c.Done = "shield.done." + d
 	}
 	return c

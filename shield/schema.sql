@@ -7,7 +7,7 @@ create table shield_report (
   read_at     bigint not null,  -- keep case: when it was read
   answered_at bigint not null,  -- keep case: when its outcome was known
   state       text not null check (state in ('received','read','no_observable','unreadable')), -- keep case: where it stands
-  outcome     text not null,    -- keep case: waiting, blocked, rejected, training, for_a_person
+  outcome     text not null,    -- keep case: waiting, blocked, rejected, training, for_a_person, seen
   tries       bigint not null,  -- keep tech: how often it was tried to be read
   claimed_until bigint not null, -- keep tech: who reads it has until then
   receipt     text not null,    -- keep case: hash of the code that the reporter holds
@@ -24,6 +24,7 @@ create table shield_report (
   warnings    bigint not null   -- keep case: how many things could not be read
 );
 create index shield_report_state on shield_report(state, received_at, claimed_until);
+create index shield_report_hand on shield_report(outcome, id);
 create index shield_report_receipt on shield_report(receipt);
 create index shield_report_mark on shield_report(mark, received_at);
 create index shield_report_received on shield_report(received_at);

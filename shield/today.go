@@ -162,7 +162,7 @@ func (n Picture) alarms(now time.Time, t Today, held []HeldOrders, late []string
 		add(l.State == "held", false, "list.held", "#lists", l.Name)
 	}
 	add(n.Withdrawn > busyWithdrawals, false, "withdrawn", "/blocks?state=withdrawn", n.Withdrawn)
-	add(n.Unreadable > 0, false, "unreadable", "", n.Unreadable)
+	add(n.Unreadable > 0, false, "unreadable", "/by-hand", n.Unreadable)
 	add(n.Unsent > 0, false, "unsent", "", n.Unsent)
 	add(len(late) > 0, false, "partners", "", len(late), strings.Join(late, ", "))
 	slices.SortStableFunc(out, func(a, b Alarm) int { return order(a.Harm) - order(b.Harm) })
