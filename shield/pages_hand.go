@@ -40,11 +40,11 @@ func (h HandReport) Kind() string {
 }
 
 // handOutcomes are the outcomes that a filter of the page stands for.
-var handOutcomes = map[string]string{"": "for_a_person", "exercise": "training", "seen": "seen"}
+var handOutcomes = map[string][2]string{"": {"for_a_person", "training"}, "exercise": {"training", "training"}, "seen": {"seen", "seen"}}
 
 func handWhere(state string) desk.Where {
 	var w desk.Where
-	w.And("outcome=?", handOutcomes[state])
+	w.And("outcome in (?,?)", handOutcomes[state][0], handOutcomes[state][1])
 	return w
 }
 

@@ -241,19 +241,6 @@ func (h header) head(c *collector) *Head {
 	return r
 }
 
-// drill is the name of a header that a phishing simulation leaves: KnowBe4,
-// Gophish, Cofense, Hoxhunt, Microsoft's attack simulator, Proofpoint.
-func (h header) drill() string {
-	for _, f := range h {
-		switch f.name {
-		case "x-phishtest", "x-gophish-contact", "x-gophish-signature", "x-phishme", "x-phishmetracking",
-			"x-threatsim-header", "x-threatsim-id", "x-hoxhunt", "x-phish-crid", "x-phishing-simulation", "x-ms-attacksimulator":
-			return f.name
-		}
-	}
-	return ""
-}
-
 // tag is the value of a tag in a tag list (RFC 6376 section 3.2).
 func tag(list, name string) string {
 	for part := range strings.SplitSeq(list, ";") {
