@@ -36,7 +36,7 @@ func Places() []web.Place {
 	return []web.Place{
 		{Path: "/", Text: "shield.today"},
 		{Path: "/queue", Text: "shield.queue", Also: []string{"/case"}},
-		{Path: "/by-hand", Text: "shield.hand"},
+		{Path: "/by-hand", Text: "shield.hand.short"},
 		{Path: "/campaigns", Text: "shield.campaigns", Also: []string{"/campaign"}},
 		{Path: "/proposals", Text: "shield.proposals", Also: []string{"/proposal"}},
 		{Path: "/appeals", Text: "shield.appeals", Also: []string{"/appeal"}},
