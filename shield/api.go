@@ -75,6 +75,7 @@ func (a *API) Routes(mux *http.ServeMux) {
 	a.picture(api)
 	a.transparency(api)
 	a.figures(api)
+	a.automatic(api)
 	a.feeds(api, mux)
 	a.webhooks(api)
 	a.document(api)

@@ -43,7 +43,7 @@ func Places() []web.Place {
 		{Path: "/blocks", Text: "shield.blocks", Also: []string{"/block", "/block-a-name", "/exempt"}},
 		{Path: "/orders", Text: "shield.orders"},
 		{Path: "/name", Text: "shield.name", Also: []string{"/near"}},
-		{Path: "/figures", Text: "figures.title"},
+		{Path: "/figures", Text: "figures.title", Also: []string{"/automatic"}},
 		{Path: "/audit", Text: "shield.audit"},
 	}
 }
@@ -149,6 +149,8 @@ func (p *Pages) Routes(mux *http.ServeMux, door *account.Door) {
 		p.hookRoutes(add)
 	}
 	look("/figures", p.figuresPage)
+	look("/automatic", p.automatic)
+	decide("/block/{id}/keep", p.keep)
 	look("/figures/report", p.figuresReport)
 	if p.outbox != nil {
 		look("/mail", p.mail)
@@ -201,7 +203,7 @@ func commonOf(r *http.Request, who account.Person) common {
 		c.Form, c.Again = h.Form, path.Base(h.Path)
 	}
 	switch d := r.URL.Query().Get("done"); d {
-	case "blocked", "second", "rejected", "withdrawn", "exempted", "approved", "declined", "released", "merged", "upheld", "appeal_rejected", "asked", "seen":
+	case "blocked", "second", "rejected", "withdrawn", "exempted", "approved", "declined", "released", "merged", "upheld", "appeal_rejected", "asked", "seen", "kept":
 		c.Done = "shield.done." + d
 	}
 	return c

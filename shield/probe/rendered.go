@@ -113,7 +113,6 @@ type look struct {
 	page    *answer            // what the first request is answered with
 	known   map[string]*answer // files that were fetched before
 
-	wg    sync.WaitGroup
 	state sync.Mutex
 	asked int
 	open  int
@@ -237,7 +236,7 @@ func (t *look) answer(ctx context.Context, p paused) {
 			return
 		}
 		dest := map[string]string{"Document": "document", "Image": "image"}[p.Type]
-		if a, err = t.get(at, dest, t.b.Final()); a == nil {
+		if a, _ = t.get(at, dest, t.b.Final()); a == nil {
 			no("Failed")
 			return
 		}
