@@ -119,7 +119,7 @@ func TestACaseIsForgottenAYearAfterItIsOver(t *testing.T) {
 		}
 		delete(left, one)
 	}
-	for _, some := range []string{"shield_evidence", "shield_verdict", "desk_receipt"} {
+	for _, some := range []string{"shield_evidence", "shield_verdict", "shield_key", "shield_visit", "desk_receipt"} {
 		if left[some] == 0 {
 			t.Errorf("%s is empty: the case that waits has lost it", some)
 		}
