@@ -73,23 +73,24 @@ func (s *Shield) planVisit(tx *store.Tx, rules *rules, o observable, f found, v 
 }
 
 // pageFor is the address that a probe asks for, without what names the reporter,
-// or why it is never asked for.
+// or why it is never asked for. The query stays at home whole: it may name the
+// reporter in ways that nobody knows, and a visit is kept for as long as its case.
 func (s *Shield) pageFor(rules *rules, f found) (at, why string) {
 	at, _ = unwrap.Strip(f.page, f.who)
 	u, err := url.Parse(at)
 	switch {
 	case err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https":
-		return at, "not_http"
+		return pageOf(at), "not_http"
 	case !f.name.IsZero() && f.place.Shared && f.place.Platform.Kind == judge.Wrapper:
-		return at, "wrapper"
+		return pageOf(at), "wrapper"
 	}
 	if a, err := netip.ParseAddr(strings.Trim(u.Hostname(), "[]")); err == nil && (a.IsLoopback() || a.IsPrivate() || a.IsLinkLocalUnicast()) {
-		return at, "refused"
+		return pageOf(at), "refused"
 	}
 	if probe.Never(u, rules.brands.Owner(f.name) != "") != "" {
-		return at, "token"
+		return pageOf(at), "token"
 	}
-	return at, ""
+	return pageOf(at), ""
 }
 
 // otherVisit has another address of the same name looked at, where the first one

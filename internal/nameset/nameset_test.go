@@ -90,6 +90,21 @@ func TestLookup_allocates_nothing(t *testing.T) {
 	}
 }
 
+// An item is visited once, whatever tag its name has: names of every hash of the
+// process, each alone in its bucket and first in the arena.
+func TestLookup_visits_an_item_once(t *testing.T) {
+	for i := range 5000 {
+		name := fmt.Sprintf("n%d.example", i)
+		s := New()
+		if err := s.Apply([]Item{item(256, name, Self|Below)}, nil); err != nil {
+			t.Fatal(err)
+		}
+		if got := keys(s, name); len(got) != 1 {
+			t.Fatalf("%s is visited %d times", name, len(got))
+		}
+	}
+}
+
 // The set is a map with suffixes, whatever the order of changes and rebuilds.
 func TestSet_equals_a_map(t *testing.T) {
 	r := rand.New(rand.NewPCG(1, 2))

@@ -160,15 +160,17 @@ func hashPacked(b []byte) uint64 {
 	return h
 }
 
-// spread takes the upper bits of h to one of n; tagOf takes the lower ones.
+// spread takes the upper bits of h to one of n; tagOf takes the lower ones. A tag
+// is never 0, which is an empty slot, nor 1: find would take the empty slot above
+// a hit for another hit, and visit the first record of the arena twice.
 func spread(h uint64, n int) int {
 	hi, _ := bits.Mul64(h, uint64(n))
 	return int(hi)
 }
 
 func tagOf(h uint64) uint64 {
-	if t := h & 0xff; t != 0 {
+	if t := h & 0xff; t > 1 {
 		return t
 	}
-	return 1
+	return 2
 }
