@@ -174,7 +174,7 @@ func see(t *testing.T, ctx context.Context, where, at, name, shape, script strin
 // files are what a browser would keep and not show, and the mails of strangers:
 // they stand in a frame without scripts, on the page of their case.
 func files(u *url.URL) bool {
-	return strings.HasPrefix(u.Path, "/api/") || strings.HasPrefix(u.Path, "/static/") || strings.HasPrefix(u.Path, "/log/") || u.Path == "/logout" || strings.HasPrefix(u.Path, "/report/") || u.Query().Has("format") ||
+	return strings.HasPrefix(u.Path, "/api/") || strings.HasPrefix(u.Path, "/static/") || strings.HasPrefix(u.Path, "/log/") || u.Path == "/logout" || strings.HasPrefix(u.Path, "/report/") || strings.HasSuffix(u.Path, "/picture") || u.Query().Has("format") ||
 		slices.Contains([]string{".xml", ".atom", ".pdf", ".csv", ".json", ".txt", ".eml"}, filepath.Ext(u.Path)) || strings.Contains(u.Path, "/feed")
 }
 
