@@ -17,14 +17,14 @@
 // kind of part has one function that takes a leaf and adds to the collector (see
 // leaf.read). A part that is not read is named in the warnings.
 //
-// Pictures and PDFs take a thousand times as long as text. The desk reads in two
-// passes: everything else first (Option.Fast), these after it, in children of
-// their own, so that no report waits for another's pictures.
+// Pictures and PDFs take a thousand times as long as text. Option.Fast leaves
+// them out, and the result says so.
 package reading
 
 import (
-	"bolwerk"
 	"encoding/json"
+
+	"bolwerk"
 )
 
 // Bounds on what one report may take. What exceeds one is left out with a
