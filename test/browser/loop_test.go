@@ -140,6 +140,7 @@ func TestTenCasesByKeyboard(t *testing.T) {
 		}
 		seen[was] = true
 	}
+	until(t, ctx, `document.readyState === "complete"`)
 	here := eval[string](t, ctx, "location.pathname")
 	press(t, ctx, "n")
 	until(t, ctx, `location.pathname.startsWith("/case/") && location.pathname !== "`+here+`" && document.readyState === "complete"`)
