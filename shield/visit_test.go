@@ -26,11 +26,11 @@ func (s *testShield) tasks() map[string]string {
 	s.t.Helper()
 	out := map[string]string{}
 	err := s.db.Read(s.t.Context(), func(tx *store.Tx) error {
-		return tx.Each(`select task from shield_visit where task<>''`, nil, func(scan func(...any) error) error {
-			var id string
-			if err := scan(&id); err != nil {
-				return err
-			}
+		ids, err := texts(tx, `select task from shield_visit where task<>''`)
+		if err != nil {
+			return err
+		}
+		for _, id := range ids {
 			e, err := publish.Entry(tx, CopyProbe, probe.TaskEntry+id)
 			if err != nil {
 				return err
@@ -43,8 +43,8 @@ func (s *testShield) tasks() map[string]string {
 				s.t.Errorf("as %v", t.As)
 			}
 			out[t.URL] = id
-			return nil
-		})
+		}
+		return nil
 	})
 	if err != nil {
 		s.t.Fatal(err)

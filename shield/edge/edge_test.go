@@ -277,7 +277,8 @@ func TestAnswer_what(t *testing.T) {
 		}
 	}
 	for _, typ := range []uint16{dns.TypeMX, dns.TypeTXT, dns.TypeNS} {
-		if _, ok := ask(e, "hacked.example", typ, nil); ok {
+		beside := func(q *dnsserve.Question) { q.Worker = -1 } // of the server's workers
+		if _, ok := ask(e, "hacked.example", typ, beside); ok {
 			t.Errorf("a hacked site's %s does not pass", dns.TypeToString[typ])
 		}
 	}
