@@ -300,18 +300,7 @@ func (s *Shield) addEvidence(tx *store.Tx, observable string, evidence []judge.E
 			return err
 		}
 	}
-	for _, e := range evidence {
-		if _, err := tx.Exec(`insert into shield_evidence(observable,family,source,reason,tier,verdict,detail,brand,version,at) values($1,$2,$3,$4,$5,$6,$7,$8,$9,$10)
-			on conflict(observable,family,source,reason) do nothing`,
-			observable, string(e.Family), e.Source, e.Reason, int(e.Tier), string(e.Verdict), e.Detail, e.Brand, e.ListVersion, tx.NowMicros()); err != nil {
-			return err
-		}
-	}
-	v, err := s.assess(tx, observable)
-	if err != nil {
-		return err
-	}
-	return rejudge(tx, observable, v)
+	return s.judgeWith(tx, observable, evidence)
 }
 
 // evidence is what an answer says: a young domain is suspicious in tier 3, so

@@ -8,6 +8,22 @@ import (
 	"bolwerk/shield/judge"
 )
 
+// judgeWith keeps evidence beside what there is, and judges anew.
+func (s *Shield) judgeWith(tx *store.Tx, observable string, evidence []judge.Evidence) error {
+	for _, e := range evidence {
+		if _, err := tx.Exec(`insert into shield_evidence(observable,family,source,reason,tier,verdict,detail,brand,version,at) values($1,$2,$3,$4,$5,$6,$7,$8,$9,$10)
+			on conflict(observable,family,source,reason) do nothing`,
+			observable, string(e.Family), e.Source, e.Reason, int(e.Tier), string(e.Verdict), e.Detail, e.Brand, e.ListVersion, tx.NowMicros()); err != nil {
+			return err
+		}
+	}
+	v, err := s.assess(tx, observable)
+	if err != nil {
+		return err
+	}
+	return rejudge(tx, observable, v)
+}
+
 // rejudge brings the case about an observable up to what it is judged now.
 func rejudge(tx *store.Tx, observable string, v judge.Verdict) error {
 	var caseID, brand string

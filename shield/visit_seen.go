@@ -7,6 +7,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"sync"
 	"time"
 
@@ -355,18 +357,7 @@ func (s *Shield) judgePages(tx *store.Tx, observable string) error {
 	if _, err := tx.Exec(`delete from shield_evidence where observable=$1 and family in ($2,$3) and source<>'landing'`, observable, string(judge.FamilyContent), string(judge.FamilyKit)); err != nil {
 		return err
 	}
-	for _, e := range found {
-		if _, err := tx.Exec(`insert into shield_evidence(observable,family,source,reason,tier,verdict,detail,brand,version,at) values($1,$2,$3,$4,$5,$6,$7,$8,$9,$10)
-			on conflict(observable,family,source,reason) do nothing`,
-			observable, string(e.Family), e.Source, e.Reason, int(e.Tier), string(e.Verdict), e.Detail, e.Brand, e.ListVersion, tx.NowMicros()); err != nil {
-			return err
-		}
-	}
-	v, err := s.assess(tx, observable)
-	if err != nil {
-		return err
-	}
-	return rejudge(tx, observable, v)
+	return s.judgeWith(tx, observable, slices.Collect(maps.Values(found)))
 }
 
 // endRound closes a task when all its visits are in, and says what they found

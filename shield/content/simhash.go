@@ -5,6 +5,8 @@ import (
 	"math/bits"
 	"slices"
 	"strings"
+
+	"bolwerk/shield/judge"
 )
 
 // shingles are the tags of a page in threes, each tag with its attributes'
@@ -40,7 +42,7 @@ func (s *shingles) add(tag string, names []string, attrs map[string]string) {
 		if n == "type" || n == "name" || n == "class" {
 			v := attrs[n]
 			b.WriteByte('=')
-			b.WriteString(masked(v[:min(len(v), 80)]))
+			b.WriteString(judge.Digitless(v[:min(len(v), 80)]))
 		}
 	}
 	this := b.String()
@@ -75,23 +77,6 @@ func (s *shingles) hash() (out uint64) {
 		}
 	}
 	return out
-}
-
-// masked has each run of digits as one N: what counts up is not what it is made of.
-func masked(s string) string {
-	var b strings.Builder
-	in := false
-	for _, r := range s {
-		digit := r >= '0' && r <= '9'
-		if digit && !in {
-			b.WriteByte('N')
-		}
-		if !digit {
-			b.WriteRune(r)
-		}
-		in = digit
-	}
-	return b.String()
 }
 
 // Distance is how many of the 64 bits of two simhashes differ.

@@ -77,7 +77,7 @@ func FormKey(path string, scripts []string) (out []Key) {
 	}
 	all := slices.Clone(scripts)
 	slices.Sort(all)
-	return []Key{key(KeyForm, true, digitRuns(path), fmt.Sprintf("%016x", sum64(strings.Join(slices.Compact(all), ","))))}
+	return []Key{key(KeyForm, true, Digitless(path), fmt.Sprintf("%016x", sum64(strings.Join(slices.Compact(all), ","))))}
 }
 
 // DOMKeys are four bands of a simhash: two hashes at most three bits apart have
@@ -149,7 +149,7 @@ func segment(s string) string {
 	case len(s) >= 16 && strings.ContainsAny(s, "0123456789"):
 		return "T" // a token
 	}
-	return strings.ToLower(digitRuns(s))
+	return strings.ToLower(Digitless(s))
 }
 
 // NameKey is CampaignKey as a key. It is strong where its makers chose more than
@@ -335,9 +335,9 @@ func CampaignKey(p Place, name string, brands *Brands) string {
 		case "brand_subdomain":
 			// What stands in front is the template; the domain changes.
 			front := p.Name.String()[:len(p.Name.String())-len(owner.String())-1]
-			return name + "|" + digitRuns(strings.Replace(front, l.Token, "{brand}", 1)) + ".*." + suffixOf(p)
+			return name + "|" + Digitless(strings.Replace(front, l.Token, "{brand}", 1)) + ".*." + suffixOf(p)
 		}
-		return name + "|" + digitRuns(label) + "." + rest
+		return name + "|" + Digitless(label) + "." + rest
 	}
 	return ""
 }
@@ -349,7 +349,9 @@ func suffixOf(p Place) string {
 	return p.Suffix.String()
 }
 
-func digitRuns(s string) string {
+// Digitless has each run of digits as one N: what counts up is not what a name,
+// an address or a page is made of.
+func Digitless(s string) string {
 	var b strings.Builder
 	in := false
 	for _, r := range s {
