@@ -12,9 +12,7 @@ import (
 
 	"bolwerk"
 	"bolwerk/internal/copy"
-	"bolwerk/internal/disk"
 	"bolwerk/internal/dnsserve"
-	"bolwerk/internal/handin"
 	"bolwerk/internal/idn"
 	"bolwerk/internal/join"
 	"bolwerk/internal/web"
@@ -34,34 +32,25 @@ type Edge struct {
 
 // BuildEdge opens what serves customers on a host that has joined.
 func BuildEdge(ctx context.Context, cfg Config, env Env, dir string) (*Edge, error) {
-	host, err := join.Load(dir, env.Clock, env.Log)
+	j, err := joinedAs("edge", env, dir)
 	if err != nil {
-		return nil, err
-	}
-	reg := env.registry("edge")
-	client := host.Client((&net.Dialer{}).DialContext)
-	spool, err := handin.Open(disk.System{}, filepath.Join(dir, "spool"), handin.DefaultConfig(), host.SealKey(), env.Clock, env.Log)
-	if err != nil {
-		return nil, err
-	}
-	if err := spool.Register(reg); err != nil {
 		return nil, err
 	}
 	put := func(_ context.Context, kind string, body []byte) error {
-		_, err := spool.Put(kind, body)
+		_, err := j.spool.Put(kind, body)
 		return err
 	}
 	e, err := edge.New(cfg.Warning.Config, dir, cfg.DNS.WorkerCount(), env.Clock, put, env.Log)
 	if err != nil {
 		return nil, err
 	}
-	if err := e.Register(reg); err != nil {
+	if err := e.Register(j.reg); err != nil {
 		return nil, err
 	}
-	if err := cfg.Warning.Partners.Register(reg, env.Clock); err != nil {
+	if err := cfg.Warning.Partners.Register(j.reg, env.Clock); err != nil {
 		return nil, err
 	}
-	dns, err := dnsserve.New(cfg.DNS.Config, e.Answer, nil, reg, env.Log)
+	dns, err := dnsserve.New(cfg.DNS.Config, e.Answer, nil, j.reg, env.Log)
 	if err != nil {
 		return nil, err
 	}
@@ -81,12 +70,10 @@ func BuildEdge(ctx context.Context, cfg Config, env Env, dir string) (*Edge, err
 	if err != nil {
 		return nil, err
 	}
-	follower := copy.New(copy.Config{Operator: host.Operator(), Copy: copyBlocks, Key: host.CopyKey(), Disk: disk.System{}, Dir: filepath.Join(dir, "copies", copyBlocks),
-		Base: host.Base(), Client: client, Clock: env.Clock, Log: env.Log}, e)
-	if err := follower.Register(reg); err != nil {
+	follower, err := j.follow(copyBlocks, e)
+	if err != nil {
 		return nil, err
 	}
-	sender := handin.NewSender(spool, client, host.Base(), env.Log)
 	return &Edge{env: env, follower: follower, edge: e,
 		front: []part{
 			{"dns", func(ctx context.Context) error { return dns.Run(ctx, socks) }},
@@ -95,10 +82,7 @@ func BuildEdge(ctx context.Context, cfg Config, env Env, dir string) (*Edge, err
 			{"edge", e.Run},
 			{"edge socket", func(ctx context.Context) error { return web.Serve(ctx, socket, passHandler(e), env.Log) }},
 		},
-		back: []part{
-			{"hand-in", sender.Run}, {"copy blocks", follower.Run},
-			{"certificate", func(ctx context.Context) error { return host.Run(ctx, client) }},
-		}}, nil
+		back: j.back(follower, copyBlocks)}, nil
 }
 
 // Run serves until ctx ends.

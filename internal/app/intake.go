@@ -8,9 +8,6 @@ import (
 	"time"
 
 	"bolwerk/internal/copy"
-	"bolwerk/internal/disk"
-	"bolwerk/internal/handin"
-	"bolwerk/internal/join"
 	"bolwerk/internal/mail"
 	"bolwerk/internal/mailbox"
 	"bolwerk/internal/openlog"
@@ -30,23 +27,14 @@ type Intake struct {
 
 // BuildIntake opens the doors of a host that has joined; dir is its folder.
 func BuildIntake(ctx context.Context, cfg Config, env Env, dir string) (*Intake, error) {
-	host, err := join.Load(dir, env.Clock, env.Log)
+	j, err := joinedAs("intake", env, dir)
 	if err != nil {
 		return nil, err
 	}
-	reg := env.registry("intake")
-	client := host.Client((&net.Dialer{}).DialContext)
-	spool, err := handin.Open(disk.System{}, filepath.Join(dir, "spool"), handin.DefaultConfig(), host.SealKey(), env.Clock, env.Log)
-	if err != nil {
+	if err := cfg.Warning.Partners.Register(j.reg, env.Clock); err != nil {
 		return nil, err
 	}
-	if err := spool.Register(reg); err != nil {
-		return nil, err
-	}
-	if err := cfg.Warning.Partners.Register(reg, env.Clock); err != nil {
-		return nil, err
-	}
-	metrics, err := web.NewMetrics(reg)
+	metrics, err := web.NewMetrics(j.reg)
 	if err != nil {
 		return nil, err
 	}
@@ -62,7 +50,7 @@ func BuildIntake(ctx context.Context, cfg Config, env Env, dir string) (*Intake,
 	if err != nil {
 		return nil, err
 	}
-	d, err := door.New(cfg.door(), door.With{Put: spool.Put, PutAs: spool.PutAs, Log: env.Log, OpenLog: public, Frame: frame, Clock: env.Clock, Metrics: reg})
+	d, err := door.New(cfg.door(), door.With{Put: j.spool.Put, PutAs: j.spool.PutAs, Log: env.Log, OpenLog: public, Frame: frame, Clock: env.Clock, Metrics: j.reg})
 	if err != nil {
 		return nil, err
 	}
@@ -75,23 +63,21 @@ func BuildIntake(ctx context.Context, cfg Config, env Env, dir string) (*Intake,
 		site.Close()
 		return nil, fmt.Errorf("smtp.listen: %w", err)
 	}
-	box := mail.NewDoor(cfg.SMTP, d.Accept, env.Clock, env.Log, reg)
-	follower := copy.New(copy.Config{Operator: host.Operator(), Copy: copyPublic, Key: host.CopyKey(), Disk: disk.System{}, Dir: filepath.Join(dir, "copies", copyPublic),
-		Base: host.Base(), Client: client, Clock: env.Clock, Log: env.Log}, d)
-	if err := follower.Register(reg); err != nil {
+	box := mail.NewDoor(cfg.SMTP, d.Accept, env.Clock, env.Log, j.reg)
+	follower, err := j.follow(copyPublic, d)
+	if err != nil {
 		return nil, err
 	}
-	history := openlog.NewFollower(public, client, host.Base(), env.Clock, env.Log)
-	if err := history.Register(reg); err != nil {
+	history := openlog.NewFollower(public, j.client, j.host.Base(), env.Clock, env.Log)
+	if err := history.Register(j.reg); err != nil {
 		return nil, err
 	}
 	var boxes []part
-	fetched := mailbox.NewMetrics(reg)
+	fetched := mailbox.NewMetrics(j.reg)
 	for _, m := range cfg.Mailboxes {
 		f := mailbox.New(m, mailbox.With{Accept: d.Accept, Dial: (&net.Dialer{Timeout: 30 * time.Second}).DialContext, Clock: env.Clock, Log: env.Log, Metrics: fetched})
 		boxes = append(boxes, part{f.Name(), f.Run})
 	}
-	sender := handin.NewSender(spool, client, host.Base(), env.Log)
 	return &Intake{env: env, follower: follower,
 		front: append(boxes,
 			part{"smtp", func(ctx context.Context) error { return box.Run(ctx, smtp) }},
@@ -99,10 +85,7 @@ func BuildIntake(ctx context.Context, cfg Config, env Env, dir string) (*Intake,
 				return web.Serve(ctx, web.Limit(site, 2000, 100, cfg.SMTP.OwnNetworks), d.Handler(), env.Log)
 			}},
 		),
-		back: []part{
-			{"hand-in", sender.Run}, {"copy public", follower.Run}, {"transparency log", history.Run},
-			{"certificate", func(ctx context.Context) error { return host.Run(ctx, client) }},
-		}}, nil
+		back: append(j.back(follower, copyPublic), part{"transparency log", history.Run})}, nil
 }
 
 // Run serves until ctx ends.
