@@ -151,10 +151,15 @@ func (ps persons) neutral(piece string) (string, bool) {
 		any = any || changed
 		b.WriteString(out)
 	}
-	for i := range len(piece) {
-		if !encoded(piece[i]) && piece[i] != '%' {
+	for i, c := range []byte(piece) {
+		within := encoded(c) || c == '%'
+		if c == '=' && i+1 < len(piece) { // padding only ends a word
+			next := piece[i+1]
+			within = next == '=' || !encoded(next) && next != '%'
+		}
+		if !within {
 			word(i)
-			b.WriteByte(piece[i])
+			b.WriteByte(c)
 			from = i + 1
 		}
 	}
@@ -181,7 +186,7 @@ func (ps persons) layer(s string, depth int) (string, bool) {
 		return s, false
 	}
 	if strings.Contains(s, "%") {
-		if d, err := url.PathUnescape(s); err == nil && d != s {
+		if d := unpercent(s); d != s {
 			if out, changed := ps.layer(d, depth-1); changed {
 				return url.QueryEscape(out), true
 			}
@@ -200,6 +205,23 @@ func (ps persons) layer(s string, depth int) (string, bool) {
 		}
 	}
 	return s, false
+}
+
+// unpercent undoes what is percent-encoded rightly and leaves the rest, as servers
+// do.
+func unpercent(s string) string {
+	var b strings.Builder
+	for i := 0; i < len(s); i++ {
+		if s[i] == '%' && i+2 < len(s) {
+			if c, err := hex.DecodeString(s[i+1 : i+3]); err == nil {
+				b.WriteByte(c[0])
+				i += 2
+				continue
+			}
+		}
+		b.WriteByte(s[i])
+	}
+	return b.String()
 }
 
 func (ps persons) plain(s string) (string, bool) {

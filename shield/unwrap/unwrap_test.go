@@ -148,6 +148,9 @@ func FuzzStrip(f *testing.F) {
 	const me = "jan.jansen@customer.example"
 	f.Add("a?x=", "", uint8(0))
 	f.Add("", "?b=c", uint8(2))
+	f.Add("\xc9=", "?\xc2S", uint8(3))
+	f.Add("a==", "", uint8(2))
+	f.Add("%&", "", uint8(1))
 	f.Fuzz(func(t *testing.T, before, after string, how uint8) {
 		forms := []string{me, url.QueryEscape(me), base64.RawURLEncoding.EncodeToString([]byte(me)), hex.EncodeToString([]byte(me))}
 		form := forms[how%4]
