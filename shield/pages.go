@@ -38,6 +38,7 @@ func Places() []web.Place {
 		{Path: "/queue", Text: "shield.queue", Also: []string{"/case"}},
 		{Path: "/by-hand", Text: "shield.hand.short"},
 		{Path: "/campaigns", Text: "shield.campaigns", Also: []string{"/campaign"}},
+		{Path: "/warnings", Text: "shield.warnings"},
 		{Path: "/proposals", Text: "shield.proposals", Also: []string{"/proposal"}},
 		{Path: "/appeals", Text: "shield.appeals", Also: []string{"/appeal"}},
 		{Path: "/blocks", Text: "shield.blocks", Also: []string{"/block", "/block-a-name", "/exempt"}},
@@ -143,6 +144,9 @@ func (p *Pages) Routes(mux *http.ServeMux, door *account.Door) {
 	look("/approve/{id}", p.approvePage)
 	decide("/approve/{id}", p.approve)
 	decide("/proposal/{id}/decline", p.decline)
+	look("/warnings", p.warnings)
+	decide("/warnings", p.warn)
+	decide("/warnings/{ref}/end", p.endWarning)
 	look("/search", p.search)
 	look("/audit", p.audit)
 	if p.hooks != nil {
@@ -203,7 +207,7 @@ func commonOf(r *http.Request, who account.Person) common {
 		c.Form, c.Again = h.Form, path.Base(h.Path)
 	}
 	switch d := r.URL.Query().Get("done"); d {
-	case "blocked", "second", "rejected", "withdrawn", "exempted", "approved", "declined", "released", "merged", "upheld", "appeal_rejected", "asked", "seen", "kept":
+	case "blocked", "second", "rejected", "withdrawn", "exempted", "approved", "declined", "released", "merged", "upheld", "appeal_rejected", "asked", "seen", "kept", "warned", "warning_ended":
 		c.Done = "shield.done." + d
 	}
 	return c

@@ -431,3 +431,16 @@ create table shield_page (
   body   bytea not null,   -- keep case: a capture of a suspect page, or a picture of it, compressed
   at     bigint not null   -- keep case: when it was first written
 );
+create table shield_warning (
+  id         text primary key,     -- keep log: name
+  ref        text not null unique, -- keep log: number that people use
+  brand      text not null,        -- keep log: whom the messages pretend to come from; empty for nobody
+  names      text not null,        -- keep log: names that it is about, separated by spaces
+  words      text not null,        -- keep log: what the public reads, in each language, as JSON
+  actor      text not null,        -- keep log: who wrote it
+  made_at    bigint not null,      -- keep log: when
+  valid_until bigint not null,     -- keep log: when it ends by itself
+  ended_at   bigint not null,      -- keep log: when a person ended it; 0 is nobody did
+  ended_by   text not null         -- keep log: who
+);
+create index shield_warning_list on shield_warning(id, valid_until);

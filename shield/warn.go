@@ -12,6 +12,7 @@ import (
 	"bolwerk/internal/copy"
 	"bolwerk/internal/publish"
 	"bolwerk/internal/store"
+	"bolwerk/shield/aid"
 	"bolwerk/shield/door"
 	"bolwerk/shield/reading"
 )
@@ -36,10 +37,12 @@ func (s *Shield) tellWarnings(ctx context.Context) error {
 		}
 		campaigns, err := store.List(tx, func(scan func(...any) error) (c campaign, err error) {
 			var first, last int64
-			err = scan(&c.id, &c.Ref, &c.Brand, &first, &last)
+			var asked string
+			err = scan(&c.id, &c.Ref, &c.Brand, &asked, &first, &last)
+			c.Asked = aid.Read(asked).Names()
 			c.Since, c.Last = store.Time(first).Truncate(time.Hour), store.Time(last).Truncate(time.Hour)
 			return c, err
-		}, `select id,ref,brand,first_seen,last_seen from shield_campaign where last_seen>$1 order by last_seen desc limit $2`, store.Micros(tx.Now().Add(-warnFor)), warnAtOnce)
+		}, `select id,ref,brand,asked_for,first_seen,last_seen from shield_campaign where last_seen>$1 order by last_seen desc limit $2`, store.Micros(tx.Now().Add(-warnFor)), warnAtOnce)
 		if err != nil {
 			return err
 		}
@@ -58,7 +61,7 @@ func (s *Shield) tellWarnings(ctx context.Context) error {
 			now = append(now, copy.Entry{ID: door.WarningEntry + c.Ref, Version: tx.NowMicros(), Body: body, Until: store.Micros(c.Last.Add(warnFor))})
 		}
 		had, err := store.List(tx, func(scan func(...any) error) (id string, err error) { err = scan(&id); return id, err },
-			`select id from copy_entry where copy=$1 and id>='w:' and id<'w;' order by id limit 1000`, CopyPublic)
+			`select id from copy_entry where copy=$1 and id>=$2 and id<$3 order by id limit 1000`, CopyPublic, door.WarningEntry, door.WrittenEntry)
 		if err != nil {
 			return err
 		}

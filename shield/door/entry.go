@@ -14,6 +14,8 @@ const (
 	TallyEntry   = "v:" // then the block's reference; body Tally
 	AppealEntry  = "a:" // then the number of the appeal; body AppealState
 	WarningEntry = "w:" // then the number of the campaign; body Warning
+	// WrittenEntry begins those that a person wrote; after all campaigns' numbers.
+	WrittenEntry = "w:W-"
 )
 
 // Few is the smallest count that the public is told exactly.

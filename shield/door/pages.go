@@ -183,6 +183,7 @@ type namePage struct {
 	Shown  shown // of the blocked name
 	Appeal appealFields
 	Log    *logged // where the public log says the same; nil where it does not yet
+	Aside  []asideView
 	name   bolwerk.Domain
 }
 
@@ -230,6 +231,7 @@ func (d *Door) namePage(w http.ResponseWriter, r *http.Request) error {
 	if err := d.lookUp(&p); err != nil {
 		return err
 	}
+	p.Aside = d.aside(web.Lang(r), p.name)
 	return d.pages.Render(w, r, p.status(), "name", p)
 }
 

@@ -20,6 +20,7 @@ type receiptPage struct {
 	Shown        shown
 	Story        []string // what became of the report, in sentences
 	Stopped      bool     // the story counts visits
+	Aside        []asideView
 }
 
 func (d *Door) receiptPage(w http.ResponseWriter, r *http.Request) error {
@@ -47,6 +48,8 @@ func (d *Door) receiptPage(w http.ResponseWriter, r *http.Request) error {
 		p.Ended = reasons[got.Why]
 	}
 	d.tell(web.Lang(r), &p)
+	about, _ := bolwerk.ParseDomain(got.Name) // zero where no name is known
+	p.Aside = d.aside(web.Lang(r), about)
 	return d.pages.Render(w, r, http.StatusOK, "receipt", p)
 }
 

@@ -26,6 +26,39 @@ type Warning struct {
 	Reports  int64     `json:"reports,omitempty" doc:"how many reports, two digits of it; left out below 5"`
 	Names    []string  `json:"names,omitempty" doc:"some of the blocked names"`
 	Asked    []string  `json:"asked_for,omitempty" doc:"what the websites ask for"`
+	// A warning that a person wrote has words of its own, and an end.
+	Until time.Time     `json:"until,omitzero" doc:"when a warning that a person wrote ends"`
+	Texts []WarningText `json:"texts,omitempty" doc:"the words of a warning that a person wrote, in each language"`
+}
+
+// WarningText is a warning in the words of the person who wrote it.
+type WarningText struct {
+	Lang  bolwerk.Lang `json:"lang" doc:"nl, fr, de or en"`
+	Title string       `json:"title"`
+	Text  string       `json:"text" doc:"paragraphs with an empty line between them"`
+}
+
+// written are the words in a language; false is a warning that no person wrote.
+func (w Warning) written(lang bolwerk.Lang) (WarningText, bool) {
+	for _, t := range w.Texts {
+		if t.Lang == lang {
+			return t, true
+		}
+	}
+	if len(w.Texts) > 0 {
+		return w.Texts[0], true
+	}
+	return WarningText{}, false
+}
+
+// about says that the warning names name, or a name above it.
+func (w Warning) about(name bolwerk.Domain) bool {
+	for _, n := range w.Names {
+		if d, err := bolwerk.ParseDomain(n); err == nil && bolwerk.ScopeSubtree.Covers(d, name, false) {
+			return true
+		}
+	}
+	return false
 }
 
 // warningRow is a warning until it is over.
@@ -45,7 +78,7 @@ func (l *listing) putWarning(ref string, e copies.Entry) bool {
 	return true
 }
 
-// now are the warnings that hold, the last seen first.
+// now are the warnings that hold: those that a person wrote, then the last seen first.
 func (l *listing) now(t time.Time) (out []Warning) {
 	l.mu.RLock()
 	defer l.mu.RUnlock()
@@ -55,6 +88,9 @@ func (l *listing) now(t time.Time) (out []Warning) {
 		}
 	}
 	slices.SortFunc(out, func(a, b Warning) int {
+		if c := first(len(a.Texts) > 0) - first(len(b.Texts) > 0); c != 0 {
+			return c
+		}
 		if c := b.Last.Compare(a.Last); c != 0 {
 			return c
 		}
@@ -67,12 +103,22 @@ func (l *listing) now(t time.Time) (out []Warning) {
 type warningView struct {
 	Warning
 	Title, Looks, Asks string
+	Says               []string // paragraphs of a person, instead of the two
 	Shown              []shown
 }
 
 func (d *Door) view(lang bolwerk.Lang, w Warning) warningView {
 	texts := d.frame.Texts()
 	v := warningView{Warning: w, Title: texts.T(lang, "door.warning.name", w.Brand)}
+	for _, n := range w.Names {
+		if s := show(n); s.Name != "" {
+			v.Shown = append(v.Shown, s)
+		}
+	}
+	if own, ok := w.written(lang); ok {
+		v.Title, v.Says = own.Title, strings.Split(own.Text, "\n\n")
+		return v
+	}
 	channel, class := "link", "other"
 	if len(w.Channels) > 0 && (w.Channels[0] == "mail" || w.Channels[0] == "text") {
 		channel = w.Channels[0]
@@ -88,11 +134,6 @@ func (d *Door) view(lang bolwerk.Lang, w Warning) warningView {
 	}
 	if len(asked) > 0 {
 		v.Asks = texts.T(lang, "door.warning.asks", strings.Join(asked, ", "))
-	}
-	for _, n := range w.Names {
-		if s := show(n); s.Name != "" {
-			v.Shown = append(v.Shown, s)
-		}
 	}
 	return v
 }
@@ -113,6 +154,31 @@ func (d *Door) views(lang bolwerk.Lang, most int) (out []warningView) {
 		}
 	}
 	return out
+}
+
+// aside are warnings beside the answer about a name: those about this name, in
+// full, then what a person warns of now.
+func (d *Door) aside(lang bolwerk.Lang, name bolwerk.Domain) (out []asideView) {
+	for _, w := range d.list.now(d.clock.Now()) {
+		if about := !name.IsZero() && w.about(name); len(w.Texts) > 0 && len(out) < homeWarnings || about {
+			out = append(out, asideView{d.view(lang, w), about})
+		}
+	}
+	slices.SortStableFunc(out, func(a, b asideView) int { return first(a.About) - first(b.About) })
+	return out[:min(len(out), homeWarnings)]
+}
+
+// asideView is a warning on the page of something else; About says that it is of that.
+type asideView struct {
+	warningView
+	About bool
+}
+
+func first(is bool) int {
+	if is {
+		return 0
+	}
+	return 1
 }
 
 // maxWarnings bounds what a page and the feed show.
@@ -140,6 +206,14 @@ func (d *Door) apiWarnings(w http.ResponseWriter, _ *http.Request) error {
 	all := d.list.now(d.clock.Now())
 	w.Header().Set("Cache-Control", "public, max-age=60")
 	return web.WriteJSON(w, http.StatusOK, WarningsAnswer{append([]Warning{}, all[:min(len(all), maxWarnings)]...)})
+}
+
+// summary is the warning without its title; do is what to do about messages.
+func (v warningView) summary(do string) string {
+	if len(v.Says) > 0 {
+		return strings.Join(v.Says, "\n\n")
+	}
+	return strings.TrimSpace(v.Looks + " " + v.Asks + " " + do)
 }
 
 // feed is an Atom feed (RFC 4287).
@@ -183,7 +257,7 @@ func (d *Door) atom(w http.ResponseWriter, r *http.Request) error {
 		page := d.frame.URL("/warnings" + to + "#" + v.Ref)
 		f.Entries = append(f.Entries, feedEntry{ID: d.frame.URL("/warnings#" + v.Ref), Title: v.Title, Published: v.Since.UTC().Format(time.RFC3339),
 			Updated: v.Last.UTC().Format(time.RFC3339), Link: feedLink{"alternate", "text/html", page},
-			Summary: strings.TrimSpace(v.Looks + " " + v.Asks + " " + texts.T(lang, "door.warning.do"))})
+			Summary: v.summary(texts.T(lang, "door.warning.do"))})
 		if v.Last.After(newest) {
 			newest = v.Last
 		}

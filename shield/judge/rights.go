@@ -56,6 +56,7 @@ const (
 	Settings    Action = "settings"     // people, hosts, lists, settings
 	AssignRole  Action = "assign_role"
 	ForgetName  Action = "forget_name" // in the transparency log; cannot be undone
+	Warn        Action = "warn"        // the public in one's own words, up to 14 days
 )
 
 // may is who may begin what.
@@ -72,6 +73,7 @@ var may = map[Action][]Role{
 	Settings:    {Admin},
 	AssignRole:  {Admin},
 	ForgetName:  {DutyOfficer},
+	Warn:        {Analyst, DutyOfficer}, // as for a block of 14 days, which warns by itself
 }
 
 // second is which of the two must be among the pair, for actions of two people.
