@@ -59,12 +59,12 @@ func outcomeOf(tx *store.Tx, report string) (outcome string, block Block, err er
 // called any number of times.
 func (s *Shield) settle(tx *store.Tx, report string, late bool) error {
 	var r struct {
-		state, outcome, receipt, reply, lang string
-		received, answered                   int64
-		token, to, messageID                 []byte
+		state, outcome, receipt, reply, brand, lang string
+		received, answered                          int64
+		token, to, messageID                        []byte
 	}
-	err := tx.Row(`select state,outcome,receipt,reply,lang,received_at,answered_at,token_sealed,reply_sealed,message_id_sealed from shield_report where id=$1`, report).
-		Scan(&r.state, &r.outcome, &r.receipt, &r.reply, &r.lang, &r.received, &r.answered, &r.token, &r.to, &r.messageID)
+	err := tx.Row(`select state,outcome,receipt,reply,brand,lang,received_at,answered_at,token_sealed,reply_sealed,message_id_sealed from shield_report where id=$1`, report).
+		Scan(&r.state, &r.outcome, &r.receipt, &r.reply, &r.brand, &r.lang, &r.received, &r.answered, &r.token, &r.to, &r.messageID)
 	if err != nil || r.state == "received" {
 		return err
 	}
@@ -100,7 +100,7 @@ func (s *Shield) settle(tx *store.Tx, report string, late bool) error {
 		return err
 	}
 	if r.reply == "yes" {
-		if err := s.answer(tx, report, bolwerk.Lang(r.lang), state, block, r.token, r.to, r.messageID); err != nil {
+		if err := s.answer(tx, report, s.voices[r.brand].or(s.voices[""]), bolwerk.Lang(r.lang), state, block, r.token, r.to, r.messageID); err != nil {
 			return err
 		}
 	}
@@ -121,7 +121,7 @@ func nth(tx *store.Tx, report string) (number int64, same string, err error) {
 
 // answer queues the one mail that a reporter gets. It holds nothing of what the
 // reporter or the phisher wrote.
-func (s *Shield) answer(tx *store.Tx, report string, lang bolwerk.Lang, state string, block Block, token, to, messageID []byte) error {
+func (s *Shield) answer(tx *store.Tx, report string, v voice, lang bolwerk.Lang, state string, block Block, token, to, messageID []byte) error {
 	addr, err := s.vault.Open("report.reply", to)
 	if err != nil {
 		return ignoreGone(err)
@@ -142,8 +142,8 @@ func (s *Shield) answer(tx *store.Tx, report string, lang bolwerk.Lang, state st
 	if err != nil {
 		return err
 	}
-	subject, text := answerText(lang, state, s.cfg, t, block)
-	m := mail.Message{ID: t.Hash()[:32], From: s.cfg.AnswerFrom, FromName: s.cfg.Operator, To: reporter, Subject: subject, Body: text,
+	subject, text := v.answer(lang, state, t, block)
+	m := mail.Message{ID: t.Hash()[:32], From: v.From, FromName: v.Name, To: reporter, Subject: subject, Body: text,
 		Lang: lang, Date: tx.Now(), InReplyTo: string(id), Automatic: true}
 	if _, err := m.Bytes(); err != nil {
 		return fmt.Errorf("compose the answer to report %s: %w", report, err)

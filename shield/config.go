@@ -33,6 +33,10 @@ type Config struct {
 	// ReportAddresses are ours: no answer ever goes to them. They are those of
 	// the SMTP door.
 	ReportAddresses []mail.Address `toml:"-"`
+	// Texts is the folder of the texts that the operator words differently.
+	Texts string `toml:"-"`
+	// Voices are the sub-brands that answer reports in their own name.
+	Voices []Voice `toml:"-"`
 	// AuthservIDs are the names under which our own mail servers write
 	// Authentication-Results; nobody else's are believed.
 	AuthservIDs []string `toml:"authserv_ids"`

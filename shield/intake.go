@@ -71,9 +71,9 @@ func (s *Shield) receiveReport(ctx context.Context, host, id string, body []byte
 		return err
 	}
 	err = s.db.Write(ctx, store.Intake, func(tx *store.Tx) error {
-		n, err := tx.Exec(`insert into shield_report(id,channel,host,received_at,committed_at,read_at,answered_at,state,outcome,tries,claimed_until,receipt,token_sealed,reply,mark,dkim,lang,form,body_ref,reading_ref,warnings)
-			values($1,$2,$3,$4,$5,0,0,'received','waiting',0,0,$6,$7,'','','',$8,$9,$10,'',0) on conflict(id) do nothing`,
-			id, string(r.Channel), host, store.Micros(r.ReceivedAt), tx.NowMicros(), token.Hash(), code, string(r.Lang), string(r.Form), sealed.Ref)
+		n, err := tx.Exec(`insert into shield_report(id,channel,host,received_at,committed_at,read_at,answered_at,state,outcome,tries,claimed_until,receipt,token_sealed,reply,mark,dkim,lang,form,body_ref,reading_ref,warnings,brand)
+			values($1,$2,$3,$4,$5,0,0,'received','waiting',0,0,$6,$7,'','','',$8,$9,$10,'',0,$11) on conflict(id) do nothing`,
+			id, string(r.Channel), host, store.Micros(r.ReceivedAt), tx.NowMicros(), token.Hash(), code, string(r.Lang), string(r.Form), sealed.Ref, s.brandOf(r.To))
 		if err != nil || n == 0 {
 			return err
 		}

@@ -10,7 +10,12 @@ import (
 )
 
 // Load reads the lists; before Run and before anything is decided.
-func (s *Shield) Load(ctx context.Context) error { return s.guard.load(ctx, s.db) }
+func (s *Shield) Load(ctx context.Context) error {
+	if err := s.loadVoices(); err != nil {
+		return err
+	}
+	return s.guard.load(ctx, s.db)
+}
 
 // Follow gives the shield the feed of the policy zones; before Run.
 func (s *Shield) Follow(f *Feed) { s.feed = f }

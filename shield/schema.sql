@@ -14,6 +14,7 @@ create table shield_report (
   token_sealed bytea,           -- keep reply: the code, until the answer is sent
   reply_sealed bytea,           -- keep reply: address of a proved sender who may be answered
   reply       text not null,    -- keep case: yes, or why no answer is sent
+  brand       text not null default '', -- keep case: sub-brand of the operator that it was written to; empty is the main one
   message_id_sealed bytea,      -- keep reply: Message-ID of the reporter's mail, for the thread
   mark        text not null,    -- keep case: keyed hash of the reporter, of this month only
   dkim        text not null,    -- keep case: proved signing domain, for quota

@@ -66,6 +66,7 @@ type Shield struct {
 	alone   chan struct{} // rules are to look at a case
 	tripped tripped
 	ask     map[string]netip.AddrPort
+	voices  map[string]voice // by sub-brand; "" is the operator's own
 	names   [nameKinds]names
 	heard   struct {
 		sync.Mutex

@@ -60,6 +60,7 @@ type testShield struct {
 	clock    *clock.Fake
 	dir      string
 	handed   int
+	to       string // whom the next reports are written to
 }
 
 func newShield(t *testing.T) *testShield {
@@ -151,7 +152,7 @@ func (s *testShield) report(evidence string) string {
 		"Content-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\nContent-Type: text/plain\r\n\r\nI got this.\r\n--b\r\nContent-Type: message/rfc822\r\n\r\n%s\r\n--b--\r\n",
 		s.handed, s.handed, strings.ReplaceAll(evidence, "\n", "\r\n"))
 	r := door.Report{Channel: door.ByMail, ReceivedAt: s.clock.Now(), Token: bolwerk.NewToken().Reveal(), Lang: bolwerk.EN, OwnNetwork: true,
-		MailFrom: fmt.Sprintf("r%d@home.example", s.handed), Form: door.Mail, Body: []byte(body)}
+		MailFrom: fmt.Sprintf("r%d@home.example", s.handed), To: s.to, Form: door.Mail, Body: []byte(body)}
 	if err := s.Receive(s.t.Context(), "intake-1", door.KindReport, id, r.Encode()); err != nil {
 		s.t.Fatal(err)
 	}

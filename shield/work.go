@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"net/netip"
-	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -317,7 +316,7 @@ func (s *Shield) replyTo(in door.Report, r reading.Result) (to mail.Address, why
 		path = r.Outer.ReturnPath
 	}
 	addr, silence := mail.MayAnswer(mail.Outer{From: froms, ReturnPath: path, AutoSubmitted: r.Outer.AutoSubmitted, Precedence: r.Outer.Precedence,
-		List: len(r.Outer.List) > 0, Proved: proved || in.OwnNetwork}, append(slices.Clone(s.cfg.ReportAddresses), s.cfg.AnswerFrom))
+		List: len(r.Outer.List) > 0, Proved: proved || in.OwnNetwork}, s.cfg.ours())
 	if silence != "" {
 		return to, string(silence), dkim
 	}

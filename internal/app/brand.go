@@ -3,6 +3,7 @@ package app
 import (
 	"errors"
 	"fmt"
+	"net/url"
 	"regexp"
 	"slices"
 	"strings"
@@ -10,6 +11,8 @@ import (
 	"bolwerk"
 	"bolwerk/internal/account"
 	"bolwerk/internal/brand"
+	"bolwerk/internal/mail"
+	"bolwerk/internal/mailbox"
 	"bolwerk/internal/web"
 	"bolwerk/shield"
 	"bolwerk/shield/door"
@@ -49,7 +52,7 @@ func (c Config) checkBrands() error {
 		}
 	}
 	check("", c.Brand)
-	ids, hosts := []string{}, []string{}
+	ids, hosts, addresses := []string{}, []string{}, []string{}
 	for _, sub := range c.SubBrands {
 		where := "sub_brand " + sub.ID + ": "
 		check(where, sub.Brand)
@@ -63,6 +66,12 @@ func (c Config) checkBrands() error {
 			}
 			hosts = append(hosts, h)
 		}
+		for _, a := range sub.ReportAddresses {
+			if !c.takes(a) || slices.Contains(addresses, a.Key()) {
+				problems = append(problems, bolwerk.Invalid("%sreport_addresses: %s: want one of smtp.addresses or the user of a [[mailbox]], and each in one sub_brand only", where, a))
+			}
+			addresses = append(addresses, a.Key())
+		}
 	}
 	if id := c.Warning.SubBrand; id != "" && !slices.Contains(ids, id) {
 		problems = append(problems, bolwerk.Invalid("warning.sub_brand: there is no [[sub_brand]] with the id %q", id))
@@ -71,4 +80,27 @@ func (c Config) checkBrands() error {
 		problems = append(problems, c.Warning.Config.Check())
 	}
 	return errors.Join(problems...)
+}
+
+// takes says whether mail to an address comes in as a report.
+func (c Config) takes(a mail.Address) bool {
+	return slices.ContainsFunc(c.SMTP.Addresses, a.Same) || slices.ContainsFunc(c.Mailboxes, func(m mailbox.Config) bool { return strings.EqualFold(m.User, a.String()) })
+}
+
+// voiceOf is how a sub-brand answers reports. Its site has the scheme and port of
+// the main one.
+func (c Config) voiceOf(sub brand.Sub) shield.Voice {
+	v := shield.Voice{ID: sub.ID, Name: sub.Name, URL: c.Public.URL, From: sub.AnswerFrom, To: sub.ReportAddresses, Texts: sub.Texts}
+	if v.From.IsZero() {
+		v.From = c.Shield.AnswerFrom
+	}
+	if u, err := url.Parse(c.Public.URL); err == nil && len(sub.Hosts) > 0 {
+		host := sub.Hosts[0]
+		if port := u.Port(); port != "" {
+			host += ":" + port
+		}
+		u.Host = host
+		v.URL = u.String()
+	}
+	return v
 }

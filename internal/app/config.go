@@ -192,9 +192,11 @@ func (c *Config) settle() {
 	c.Shield.Visits.Languages = c.Public.Languages[:min(len(c.Public.Languages), 2)]
 	main := c.Brand.Over(brand.Brand{Name: c.Operator})
 	c.Console.Brand, c.Public.Brand, c.Warning.Brand, c.Public.Subs = main, main, main, nil
+	c.Shield.Texts, c.Shield.Voices = main.Texts, nil
 	for _, sub := range c.SubBrands {
 		sub.Brand = sub.Brand.Over(main)
 		c.Public.Subs = append(c.Public.Subs, sub)
+		c.Shield.Voices = append(c.Shield.Voices, c.voiceOf(sub))
 		if sub.ID == c.Warning.SubBrand {
 			c.Warning.Brand = sub.Brand
 		}

@@ -13,6 +13,7 @@ import (
 	"unicode/utf8"
 
 	"bolwerk"
+	"bolwerk/internal/mail"
 )
 
 // Brand is a name and a look. The zero value is Bolwerk's own.
@@ -42,6 +43,12 @@ type Sub struct {
 	ID string `toml:"id"`
 	// Hosts are the names under which the public site shows it.
 	Hosts []string `toml:"hosts"`
+	// ReportAddresses are those of smtp.addresses, or of a mailbox, that its
+	// customers write to: the answer is in its name then, and links to the first of
+	// Hosts.
+	ReportAddresses []mail.Address `toml:"report_addresses"`
+	// AnswerFrom is the sender of those answers; empty is shield.answer_from.
+	AnswerFrom mail.Address `toml:"answer_from"`
 	Brand
 }
 

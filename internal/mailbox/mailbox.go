@@ -247,7 +247,7 @@ func (f *Fetcher) take(ctx context.Context, b box, l letter) (to string, err err
 		return "", fmt.Errorf("reading a mail: %w", err)
 	}
 	if err == nil {
-		_, err = f.accept(ctx, mail.Envelope{ID: bolwerk.IDOf(l.at, f.cfg.Name+"\x00"+l.key), MailFrom: returnPath(raw), TLS: f.cfg.TLS != mail.TLSNone, ReceivedAt: l.at, Raw: raw})
+		_, err = f.accept(ctx, mail.Envelope{ID: bolwerk.IDOf(l.at, f.cfg.Name+"\x00"+l.key), MailFrom: returnPath(raw), Rcpt: f.cfg.address(), TLS: f.cfg.TLS != mail.TLSNone, ReceivedAt: l.at, Raw: raw})
 	}
 	switch {
 	case err == nil:
@@ -302,4 +302,12 @@ func (m *Metrics) done(name string, now time.Time, err error) {
 	}
 	m.rounds.WithLabelValues(name, "ok").Inc()
 	m.last.WithLabelValues(name).Set(float64(now.Unix()))
+}
+
+// address is that of the mailbox, where its log-in name is one.
+func (c Config) address() []string {
+	if _, err := mail.ParseAddress(c.User); err != nil {
+		return nil
+	}
+	return []string{c.User}
 }

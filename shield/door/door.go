@@ -125,8 +125,11 @@ func (d *Door) Accept(_ context.Context, e mail.Envelope) (reference string, err
 	if len(e.Raw) == 0 {
 		return "", bolwerk.Invalid("an empty mail")
 	}
-	id, err := d.keep(e.ID, Report{Channel: ByMail, ReceivedAt: e.ReceivedAt, Token: bolwerk.NewToken().Reveal(), OwnNetwork: e.OwnNetwork,
-		MailFrom: e.MailFrom, Form: Mail, Body: e.Raw})
+	r := Report{Channel: ByMail, ReceivedAt: e.ReceivedAt, Token: bolwerk.NewToken().Reveal(), OwnNetwork: e.OwnNetwork, MailFrom: e.MailFrom, Form: Mail, Body: e.Raw}
+	if len(e.Rcpt) > 0 {
+		r.To = e.Rcpt[0]
+	}
+	id, err := d.keep(e.ID, r)
 	if err != nil {
 		return "", err
 	}

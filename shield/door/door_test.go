@@ -350,7 +350,7 @@ func TestAccept(t *testing.T) {
 		t.Error(err)
 	}
 	got.Token = ""
-	want := Report{Channel: ByMail, Form: Mail, ReceivedAt: at, OwnNetwork: true, MailFrom: "anna@polder.example", Body: []byte(evidence)}
+	want := Report{Channel: ByMail, Form: Mail, ReceivedAt: at, OwnNetwork: true, MailFrom: "anna@polder.example", To: "suspicious@polder.example", Body: []byte(evidence)}
 	if fmt.Sprint(got) != fmt.Sprint(want) {
 		t.Errorf("got %v\nwant %v", got, want)
 	}

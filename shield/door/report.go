@@ -37,6 +37,8 @@ type Report struct {
 	OwnNetwork bool `json:"own_network,omitempty"`
 	// MailFrom is the envelope sender of a mail; empty is the null sender.
 	MailFrom string `json:"mail_from,omitempty"`
+	// To is which of the operator's addresses a mail was written to.
+	To string `json:"to,omitempty"`
 	// ReplyTo is where a web or API reporter wants the answer; may be empty.
 	ReplyTo string `json:"reply_to,omitempty"`
 	// Form says what Body is.
