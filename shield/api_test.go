@@ -30,6 +30,7 @@ import (
 	"bolwerk/internal/blob"
 	"bolwerk/internal/clock"
 	"bolwerk/internal/factlog"
+	"bolwerk/internal/hosts"
 	"bolwerk/internal/idem"
 	"bolwerk/internal/job"
 	"bolwerk/internal/ledger"
@@ -76,7 +77,7 @@ var peopled = sync.OnceValues(func() ([]byte, error) {
 })
 
 func people(ctx context.Context, db *store.DB) error {
-	if err := db.Migrate(ctx, audit.Schema(), factlog.Schema(), publish.Schema(), ledger.Schema(), webhook.Schema(), job.Schema(), blob.Schema(), desk.Schema(), account.Schema(), idem.Schema(), shield.Schema()); err != nil {
+	if err := db.Migrate(ctx, audit.Schema(), factlog.Schema(), publish.Schema(), ledger.Schema(), webhook.Schema(), job.Schema(), blob.Schema(), desk.Schema(), account.Schema(), idem.Schema(), hosts.Schema(), shield.Schema()); err != nil {
 		return err
 	}
 	accounts := account.New(db, shield.Published)
@@ -362,6 +363,9 @@ func TestAPIExemptionAndBlockOfOneName(t *testing.T) {
 	b := d.ask(tok, "POST", "/blocks", `{"name":"both.example","reason":"seen"}`).want(t, 201)
 	e := d.ask(tok, "POST", "/exemptions", `{"name":"both.example","reason":"a complaint"}`).want(t, 201, `"state":"exempted"`)
 	d.ask(tok, "POST", "/exemptions", `{"name":"ever.example","reason":"ours","permanent":true}`).want(t, 202, `"state":"second"`)
+	d.ask(tok, "POST", "/exemptions", `{"name":"ever.example","reason":"again","permanent":true}`).want(t, 409, "ever.example waits for a second person already", "approve or decline that one first")
+	d.ask(tok, "POST", "/exemptions", `{"name":"ever.example","scope":"subtree","reason":"wider","permanent":true}`).want(t, 202, `"state":"second"`) // another one
+	d.ask(tok, "POST", "/exemptions", `{"name":"both.example","reason":"for ever","permanent":true}`).want(t, 409, "both.example is exempt already")
 	if items := d.ask(tok, "GET", "/exemptions", "").items(); len(items) != 1 || items[0]["id"] != e.id() {
 		t.Errorf("exemptions: %v", items)
 	}

@@ -1,10 +1,12 @@
 package shield
 
 import (
+	"context"
 	"strings"
 	"testing"
 	"time"
 
+	"bolwerk/internal/store"
 	"bolwerk/internal/terminal"
 )
 
@@ -47,13 +49,34 @@ func TestTopFitsTheTerminal(t *testing.T) {
 }
 
 func TestNowWantsAPersonFor(t *testing.T) {
-	at := time.Date(2026, 11, 25, 12, 0, 0, 0, time.UTC)
-	n := Now{At: at, Hosts: []HostNow{{Name: "edge-1", Role: "edge", Heard: at.Add(-5 * time.Minute)}, {Name: "edge-2", Role: "edge", Heard: at.Add(-50 * time.Second)}},
-		Resolvers: []ResolverNow{{Name: "r1", Zone: "b.rpz", Lag: 2 * time.Minute}, {Name: "r2", Zone: "b.rpz", Lag: 20 * time.Second}}}
-	n.alarms(Today{Lists: []ListState{{Name: "popular", State: "held", Why: "half as long"}, {Name: "known", State: "loaded"}}}, []HeldOrders{{Issuer: "cert", Why: "the first", Count: 12}})
+	s := newShield(t)
+	at := s.clock.Now()
+	s.Watching(Watch{Hosts: func(context.Context) ([]HostNow, error) {
+		return []HostNow{{Name: "intake-1", Role: "intake", Heard: at.Add(-5 * time.Minute)}, {Name: "intake-2", Role: "intake", Heard: at.Add(-50 * time.Second)}}, nil
+	}, Alarms: func() []string { return []string{"something in the log"} }})
+	if err := s.db.Write(t.Context(), store.Intake, func(tx *store.Tx) error {
+		if _, err := tx.Exec(`insert into shield_stand(name,kind,epoch,serial,at,behind) values('r1','resolver',1,1,$1,$2),('r2','resolver',1,1,$1,$3)`,
+			store.Micros(at), store.Micros(at.Add(-2*time.Minute)), store.Micros(at.Add(-20*time.Second))); err != nil {
+			return err
+		}
+		_, err := tx.Exec(`update shield_list set state='held', why='half as long' where name='used'`)
+		return err
+	}); err != nil {
+		t.Fatal(err)
+	}
+	n, err := s.Now(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
 	got := strings.Join(n.Alarms, "\n")
-	want := "edge edge-1 was last heard 5m0s ago\nr1 is 2m0s behind with b.rpz\n12 orders of cert are held: the first\nlist popular is held: half as long"
-	if got != want {
-		t.Errorf("got\n%s\nwant\n%s", got, want)
+	for _, want := range []string{"intake-1 has not asked for 5 min.", "r1 has been behind for 2 min.", "A new version of the list used is held back. (half as long)", "something in the log"} {
+		if !strings.Contains(got, want) {
+			t.Errorf("%q is missing in\n%s", want, got)
+		}
+	}
+	for _, fine := range []string{"intake-2", "r2"} {
+		if strings.Contains(got, fine) {
+			t.Errorf("%s is fine, got\n%s", fine, got)
+		}
 	}
 }

@@ -326,7 +326,10 @@ func (s *Shield) proposeSecond(tx *store.Tx, c desk.Case, action string, body an
 		need = append(need, o.Sentence)
 	}
 	reason := ""
-	if p, ok := body.(plan); ok {
+	switch p := body.(type) {
+	case plan:
+		reason = p.Reason
+	case exemptPlan:
 		reason = p.Reason
 	}
 	p, err := desk.Propose(tx, c.ID, action, body, bolwerk.Person(who.ID), reason, strings.Join(need, "; "))

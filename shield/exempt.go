@@ -51,6 +51,9 @@ func (s *Shield) Exempt(ctx context.Context, who judge.Person, in Exempt) (Outco
 			out = foreseen("would_exempt", Block{Pass: true, Name: p.Name, Scope: p.Scope, Until: p.Until}, second)
 			return cmp.Or(s.mayPass(tx, p), errDry)
 		case len(second) > 0:
+			if err := cmp.Or(s.mayPass(tx, p), notTwice(tx, p)); err != nil {
+				return err
+			}
 			return s.proposeSecond(tx, desk.Case{}, actionExempt, p, who, second, &out)
 		}
 		return s.exempt(tx, p, bolwerk.Person(who.ID), bolwerk.Actor{}, &out)
@@ -62,6 +65,28 @@ func (s *Shield) Exempt(ctx context.Context, who judge.Person, in Exempt) (Outco
 		err = s.reload(ctx, out.Block.ID, &out)
 	}
 	return out, err
+}
+
+// notTwice refuses to lay before a second person what already lies there.
+func notTwice(tx *store.Tx, p exemptPlan) error {
+	for after := ""; ; {
+		const some = 100
+		open, err := desk.OpenProposals(tx, after, some)
+		if err != nil {
+			return err
+		}
+		for _, o := range open {
+			var other exemptPlan
+			if o.Action != actionExempt || json.Unmarshal(o.Body, &other) != nil || other.Name != p.Name || other.Scope != p.Scope {
+				continue
+			}
+			return bolwerk.WithHint(bolwerk.Conflict("an exemption of %s waits for a second person already", p.Name), "approve or decline that one first: it is on the page of what waits for a second person")
+		}
+		if len(open) < some {
+			return nil
+		}
+		after = open[some-1].ID
+	}
 }
 
 func (s *Shield) approveExempt(tx *store.Tx, who judge.Person, p desk.Proposal, digest string, out *Outcome) error {

@@ -23,7 +23,7 @@ func TestAListIsAFileToo(t *testing.T) {
 		"/queue?state=all":              {5, "https://pages.example/someone/login"},
 		"/queue?state=decided":          {1, "pay-parcel.example"},
 		"/queue?q=pay12":                {1, "anchorbank-pay12.example"},
-		"/blocks?state=in_force":        {1, "B-2026-000001"},
+		"/blocks?state=in_force":        {1, "B-2026-000001,false,"},
 		"/blocks?state=withdrawn":       {0, ""},
 		"/orders?state=held":            {2, "ordered-one.example"},
 		"/orders?q=two":                 {1, "ordered-two.example"},
@@ -52,6 +52,14 @@ func TestAListIsAFileToo(t *testing.T) {
 		if want.rows > 0 && !strings.Contains(page, "format=csv") {
 			t.Errorf("%s has no link to its file", path)
 		}
+	}
+}
+
+func TestAFileSaysWhatPasses(t *testing.T) {
+	c := newConsole(t)
+	c.post(c.anna, "/exempt", url.Values{"name": {"parts.example"}, "scope": {"host"}, "for": {"24h"}, "reason": {"a complaint"}})
+	if file := c.get(c.anna, "/blocks?kind=exemptions&format=csv"); !strings.HasPrefix(file, "ref,pass,name,") || !strings.Contains(file, "B-2026-000001,true,parts.example,") {
+		t.Errorf("got %s", file)
 	}
 }
 

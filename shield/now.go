@@ -2,10 +2,9 @@ package shield
 
 import (
 	"context"
-	"fmt"
-	"strings"
 	"time"
 
+	"bolwerk"
 	"bolwerk/desk"
 	"bolwerk/internal/store"
 )
@@ -63,18 +62,18 @@ const (
 	lateAfter   = time.Minute      // a withdrawal that takes longer wants a person
 )
 
-// Now looks.
+// Now tells what look gathered as "bolwerk top" draws it, with the rates of the
+// last minutes.
 func (s *Shield) Now(ctx context.Context) (n Now, err error) {
-	today, err := s.Today(ctx)
+	l, err := s.look(ctx)
 	if err != nil {
 		return n, err
 	}
-	n = Now{At: s.clock.Now().UTC(), Operator: s.cfg.Operator, Waiting: today.Cases[desk.Waiting], Second: today.Cases[desk.Second], Unread: today.Unread, Appeals: today.Appeals,
-		InForce: today.InForce, Hosts: []HostNow{}, Resolvers: []ResolverNow{}, Alarms: []string{}}
+	n = Now{At: l.at.UTC(), Operator: s.cfg.Operator, Waiting: l.Cases[desk.Waiting], Second: l.Cases[desk.Second], Unread: l.Today.Unread, Appeals: l.Appeals,
+		OldestCase: l.Oldest, OldestReport: l.Picture.Unread, InForce: l.InForce, Hosts: append([]HostNow{}, l.hosts...), Resolvers: []ResolverNow{}, Alarms: []string{}}
 	err = s.db.Read(ctx, func(tx *store.Tx) error {
 		now := tx.Now()
 		from := now.Truncate(5 * time.Minute).Add(-5 * time.Minute)
-		var oldest, unread int64
 		for _, q := range []struct {
 			sql  string
 			args []any
@@ -82,8 +81,6 @@ func (s *Shield) Now(ctx context.Context) (n Now, err error) {
 		}{
 			{`select count(*) from shield_report where received_at>$1`, []any{store.Micros(now.Add(-time.Minute))}, []any{&n.ReportsMinute}},
 			{`select count(*) from shield_report where received_at>$1`, []any{store.Micros(now.Add(-time.Hour))}, []any{&n.ReportsHour}},
-			{`select coalesce((select opened_at from desk_case where capability=$1 and state='waiting' order by id limit 1),0)`, []any{Name}, []any{&oldest}},
-			{`select coalesce(min(received_at),0) from shield_report where state='received'`, nil, []any{&unread}},
 			{`select coalesce(sum(dns),0),coalesce(sum(page),0),coalesce(sum(tls),0) from shield_hits where bucket>=$1 and bucket<$2`,
 				[]any{store.Micros(from), store.Micros(from.Add(5 * time.Minute))}, []any{&n.Hits.DNS, &n.Hits.Page, &n.Hits.TLS}},
 		} {
@@ -91,59 +88,27 @@ func (s *Shield) Now(ctx context.Context) (n Now, err error) {
 				return err
 			}
 		}
-		if oldest > 0 {
-			n.OldestCase = store.Time(oldest)
-		}
-		if unread > 0 {
-			n.OldestReport = store.Time(unread)
-		}
 		return nil
 	})
 	if err != nil {
 		return n, err
-	}
-	if s.watch.Hosts != nil {
-		if n.Hosts, err = s.watch.Hosts(ctx); err != nil {
-			return n, err
-		}
 	}
 	if s.feed != nil {
 		for _, d := range s.feed.Deliveries() {
 			n.Resolvers = append(n.Resolvers, ResolverNow{d.Secondary, d.Zone.String(), d.Holds, d.Lag, d.Problem})
 		}
 	}
-	held, err := s.HeldBack(ctx)
+	texts, err := Texts()
 	if err != nil {
 		return n, err
 	}
-	n.alarms(today, held)
+	for _, a := range l.alarms {
+		n.Alarms = append(n.Alarms, a.say(texts, bolwerk.EN))
+	}
 	if s.watch.Alarms != nil {
 		n.Alarms = append(n.Alarms, s.watch.Alarms()...)
 	}
 	return n, nil
-}
-
-// alarms says in words what of the picture wants a person.
-func (n *Now) alarms(t Today, held []HeldOrders) {
-	add := func(format string, a ...any) { n.Alarms = append(n.Alarms, fmt.Sprintf(format, a...)) }
-	for _, h := range n.Hosts {
-		if n.At.Sub(h.Heard) > silentAfter {
-			add("%s %s was last heard %s ago", h.Role, h.Name, n.At.Sub(h.Heard).Truncate(time.Second))
-		}
-	}
-	for _, r := range n.Resolvers {
-		if r.Lag > lateAfter {
-			add("%s is %s behind with %s", r.Name, r.Lag.Truncate(time.Second), r.Zone)
-		}
-	}
-	for _, h := range held {
-		add("%d orders of %s are held: %s", h.Count, h.Issuer, h.Why)
-	}
-	for _, l := range t.Lists {
-		if l.State != "loaded" {
-			add("list %s is %s: %s", l.Name, l.State, strings.TrimSpace(l.Why))
-		}
-	}
 }
 
 // Watch is what the desk around the shield knows of its hosts and its log. Nil

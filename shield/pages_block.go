@@ -88,7 +88,7 @@ func (p *Pages) blockList(ctx context.Context, lang bolwerk.Lang, f BlockFilter)
 		count: func() (desk.Counted, error) { return p.s.CountBlocks(ctx, f) },
 		id:    func(b blockRow) string { return b.ID },
 		columns: []column[blockRow]{
-			{"ref", func(b blockRow) string { return b.Ref }}, {"name", func(b blockRow) string { return b.Name.String() }}, {"scope", func(b blockRow) string { return string(b.Scope) }},
+			{"ref", func(b blockRow) string { return b.Ref }}, {"pass", func(b blockRow) string { return strconv.FormatBool(b.Pass) }}, {"name", func(b blockRow) string { return b.Name.String() }}, {"scope", func(b blockRow) string { return string(b.Scope) }},
 			{"class", func(b blockRow) string { return b.Class }}, {"brand", func(b blockRow) string { return b.Brand }}, {"ground", func(b blockRow) string { return string(b.Ground) }},
 			{"legal", func(b blockRow) string { return b.Legal }}, {"by", func(b blockRow) string { return b.By }}, {"reason", func(b blockRow) string { return b.Reason }},
 			{"valid_from", func(b blockRow) string { return stamp(b.From) }}, {"valid_until", func(b blockRow) string { return stamp(b.Until) }}, {"state", func(b blockRow) string { return string(b.State) }},

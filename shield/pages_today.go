@@ -50,14 +50,11 @@ const top = 5
 
 func (p *Pages) today(w http.ResponseWriter, r *http.Request, who account.Person) error {
 	ctx := r.Context()
-	data := todayData{common: commonOf(r, who), At: p.frame.Clock().Now()}
-	var err error
-	if data.Today, err = p.s.Today(ctx); err != nil {
+	l, err := p.s.look(ctx)
+	if err != nil {
 		return err
 	}
-	if data.Picture, err = p.s.Picture(ctx); err != nil {
-		return err
-	}
+	data := todayData{common: commonOf(r, who), Today: l.Today, Picture: l.Picture, Alarms: l.alarms, At: p.frame.Clock().Now()}
 	appeals, err := p.s.Appeals(ctx, desk.AppealFilter{State: "received", Limit: top})
 	if err != nil {
 		return err
@@ -70,11 +67,6 @@ func (p *Pages) today(w http.ResponseWriter, r *http.Request, who account.Person
 	if data.Second, err = p.proposalRows(ctx, all); err != nil {
 		return err
 	}
-	held, err := p.s.HeldBack(ctx)
-	if err != nil {
-		return err
-	}
-	data.Alarms = data.Picture.alarms(data.At, data.Today, held, p.s.cfg.Partners.Late(data.At))
 	first, err := p.s.waiting(ctx, top)
 	if err != nil {
 		return err

@@ -1,13 +1,17 @@
 package shield
 
 import (
+	"cmp"
 	"context"
 	"slices"
 	"strings"
 	"time"
 
+	"bolwerk"
 	"bolwerk/desk"
+	"bolwerk/internal/join"
 	"bolwerk/internal/store"
+	"bolwerk/internal/web"
 )
 
 // Picture is what the first page shows besides the counts of Today: how long people
@@ -127,11 +131,57 @@ func quantile(all []time.Duration, of int) time.Duration {
 // Alarm is something that is wrong, with the page on which to do something.
 type Alarm struct {
 	Why  string // as whoever noticed it says, where that is more
+	Also string // the same, where the first page tells it further below
 	Key  string // text of what is wrong
 	Args []any
 	Help string // text of what to do
 	Link string // where; empty where it is done elsewhere
 	Harm bool   // customers are not protected as wanted
+}
+
+// say is the alarm in words: what is wrong, and why where somebody said so.
+func (a Alarm) say(t *web.Texts, lang bolwerk.Lang) string {
+	text := t.T(lang, a.Key, a.Args...)
+	if why := strings.TrimSpace(cmp.Or(a.Why, a.Also)); why != "" {
+		text += " (" + why + ")"
+	}
+	return text
+}
+
+// looked is the desk at a moment, gathered once for whoever tells it: the first
+// page, the API, "bolwerk top".
+type looked struct {
+	Today
+	Picture
+	at     time.Time
+	hosts  []HostNow // nil where the desk around knows of none
+	alarms []Alarm
+}
+
+func (s *Shield) look(ctx context.Context) (l looked, err error) {
+	l.at = s.clock.Now()
+	if l.Today, err = s.Today(ctx); err != nil {
+		return l, err
+	}
+	if l.Picture, err = s.Picture(ctx); err != nil {
+		return l, err
+	}
+	held, err := s.HeldBack(ctx)
+	if err != nil {
+		return l, err
+	}
+	if s.watch.Hosts != nil {
+		if l.hosts, err = s.watch.Hosts(ctx); err != nil {
+			return l, err
+		}
+	}
+	for _, h := range l.hosts { // edges stand in the picture; of the others it is enough to hear
+		if h.Role != string(join.Edge) && l.at.Sub(h.Heard) > silentAfter {
+			l.Stands = append(l.Stands, Stand{Name: h.Name, Kind: h.Role, At: h.Heard, State: "silent"})
+		}
+	}
+	l.alarms = l.Picture.alarms(l.at, l.Today, held, s.cfg.Partners.Late(l.at))
+	return l, nil
 }
 
 // alarms are what is wrong, the worst first; late are partners whose number
@@ -160,6 +210,7 @@ func (n Picture) alarms(now time.Time, t Today, held []HeldOrders, late []string
 		}
 		add(l.State == "failed", false, "list.failed", "#lists", l.Name)
 		add(l.State == "held", false, "list.held", "#lists", l.Name)
+		out[len(out)-1].Also = l.Why
 	}
 	add(n.Withdrawn > busyWithdrawals, false, "withdrawn", "/blocks?state=withdrawn", n.Withdrawn)
 	add(n.Unreadable > 0, false, "unreadable", "/by-hand", n.Unreadable)
