@@ -142,22 +142,68 @@ func hashLabel(h uint64, label []byte) uint64 {
 	return mix(h^word(label), seed[2]^uint64(len(label)))
 }
 
+// packedGood is how long the packed name is that b begins with and how many labels
+// it has, 0 where it is none: what comes from a file is not believed.
+func packedGood(b []byte) (n, labels int) {
+	chars, label := 0, 0
+	labels = 1
+	for ; n+2 <= len(b); n += 2 {
+		v := binary.LittleEndian.Uint16(b[n:])
+		for _, s := range [3]uint16{v / 1600, v / 40 % 40, v % 40} {
+			switch {
+			case s == 0:
+				if label == 0 || v%40 != 0 {
+					return 0, 0
+				}
+				return n + 2, labels
+			case s == dot:
+				if label == 0 {
+					return 0, 0
+				}
+				labels++
+				label = 0
+			case s >= 40 || v >= 64000:
+				return 0, 0
+			default:
+				if label++; label > 63 {
+					return 0, 0
+				}
+			}
+			if chars++; chars > 253 {
+				return 0, 0
+			}
+		}
+	}
+	return 0, 0
+}
+
 // hashPacked is the hash of a stored name.
 func hashPacked(b []byte) uint64 {
-	var buf [256]byte
-	wire := AppendWire(buf[:0], unpack(b))
-	var starts [128]uint8
-	n := 0
-	for p := 0; wire[p] != 0; p += 1 + int(wire[p]) {
-		starts[n] = uint8(p)
-		n++
+	var wire [256]byte
+	var starts [129]uint8
+	n, p := 0, 1 // label n begins at starts[n]
+	for ; ; b = b[2:] {
+		v := uint32(binary.LittleEndian.Uint16(b))
+		for _, s := range [3]uint32{v / 1600, v / 40 % 40, v % 40} {
+			if s == 0 {
+				wire[starts[n]] = byte(p - int(starts[n]) - 1)
+				h := uint64(0)
+				for ; n >= 0; n-- {
+					h = hashLabel(h, wire[starts[n]:p])
+					p = int(starts[n])
+				}
+				return h
+			}
+			if s == dot {
+				wire[starts[n]] = byte(p - int(starts[n]) - 1)
+				n++
+				starts[n] = uint8(p)
+			} else {
+				wire[p] = alphabet[s]
+			}
+			p++
+		}
 	}
-	h := uint64(0)
-	for i := n - 1; i >= 0; i-- {
-		at := int(starts[i])
-		h = hashLabel(h, wire[at:at+1+int(wire[at])])
-	}
-	return h
 }
 
 // spread takes the upper bits of h to one of n; tagOf takes the lower ones. A tag

@@ -5,9 +5,9 @@ package edge
 
 import (
 	"context"
+	"encoding/binary"
 	"encoding/hex"
 	"encoding/json"
-	"hash/maphash"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"crypto/rand"
+	"crypto/sha256"
 
 	"bolwerk"
 	"bolwerk/internal/clock"
@@ -42,7 +43,8 @@ type Edge struct {
 
 	set      *nameset.Set
 	local    *nameset.Set // names passed at this edge itself
-	seed     maphash.Seed // of the keys of both sets
+	seed     [2]uint64    // of the keys of the set
+	recall   *recall      // nil: nothing is kept
 	terms    terms
 	hits     *hits
 	asked    *asked
@@ -73,8 +75,11 @@ func New(cfg Config, dir string, workers int, c clock.Clock, handIn HandIn, log 
 	}
 	var boot [16]byte
 	rand.Read(boot[:])
+	var seed [16]byte
+	rand.Read(seed[:])
 	e := &Edge{cfg: cfg, clock: c, handIn: handIn, log: log, dir: dir, set: nameset.New(), local: nameset.New(),
-		seed: maphash.MakeSeed(), hits: newHits(hex.EncodeToString(boot[:]), workers), asked: newAsked(workers), grown: make(chan struct{}, 1)}
+		hits: newHits(hex.EncodeToString(boot[:]), workers), asked: newAsked(workers), grown: make(chan struct{}, 1)}
+	e.seed = [2]uint64{binary.LittleEndian.Uint64(seed[:]), binary.LittleEndian.Uint64(seed[8:])}
 	e.addr4, e.addr6, _ = cfg.addresses()
 	e.sde = cfg.structured()
 	e.released = newReleases(cfg.Release)
@@ -87,6 +92,8 @@ func New(cfg Config, dir string, workers int, c clock.Clock, handIn HandIn, log 
 	if dir == "" {
 		return e, nil
 	}
+	e.recall = &recall{dir: dir}
+	e.recallNames()
 	b, err := os.ReadFile(e.passFile())
 	if err == nil {
 		if err = json.Unmarshal(b, &e.passes); err == nil {
@@ -120,6 +127,7 @@ func (e *Edge) Run(ctx context.Context) error {
 				if err := e.set.Compact(); err != nil {
 					e.log.Error("the list of names could not be rebuilt; the old one serves on", "err", err)
 				}
+				e.saveNames()
 			}
 		}
 	})
@@ -171,6 +179,7 @@ func (e *Edge) tick() {
 // Reset replaces all rules. An entry that cannot be read is skipped and counted:
 // it must not hold up the others.
 func (e *Edge) Reset(head copies.Head, seq func(yield func(copies.Entry) bool)) error {
+	e.forgetNames() // what this copy no longer has must not come back with a crash
 	bad := int64(0)
 	err := e.set.Reset(func(yield func(nameset.Item) bool) {
 		seq(func(en copies.Entry) bool {
@@ -186,6 +195,7 @@ func (e *Edge) Reset(head copies.Head, seq func(yield func(copies.Entry) bool)) 
 		return err
 	}
 	e.took(head, bad, true)
+	e.saveNames()
 	if e.set.Len() > 100_000 {
 		debug.FreeOSMemory() // what reading so many entries left behind
 	}
@@ -196,13 +206,28 @@ func (e *Edge) Reset(head copies.Head, seq func(yield func(copies.Entry) bool)) 
 // several changes of one entry, as of a block that was withdrawn before this edge
 // heard of it, the highest version stands, and of equal ones the last.
 func (e *Edge) Apply(head copies.Head, changes []copies.Entry) error {
+	bad, err := e.change(changes)
+	if err != nil {
+		return err
+	}
+	e.took(head, bad, false)
+	if due := e.noteChange(changes); due || e.set.Grown() {
+		select {
+		case e.grown <- struct{}{}:
+		default:
+		}
+	}
+	return nil
+}
+
+// change takes entries into the set; bad counts those that cannot be read.
+func (e *Edge) change(changes []copies.Entry) (bad int64, err error) {
 	type fate struct {
 		version uint32
 		item    nameset.Item
 		there   bool
 	}
 	fates := make(map[uint64]fate, len(changes))
-	bad := int64(0)
 	for _, en := range changes {
 		it, ok, err := e.item(en)
 		if err != nil {
@@ -228,16 +253,9 @@ func (e *Edge) Apply(head copies.Head, changes []copies.Entry) error {
 		}
 	}
 	if err := e.set.Apply(put, gone); err != nil {
-		return err
+		return bad, err
 	}
-	e.took(head, bad, false)
-	if e.set.Grown() {
-		select {
-		case e.grown <- struct{}{}:
-		default:
-		}
-	}
-	return nil
+	return bad, nil
 }
 
 func (e *Edge) took(head copies.Head, bad int64, all bool) {
@@ -264,7 +282,15 @@ func (e *Edge) item(en copies.Entry) (nameset.Item, bool, error) {
 	return e.itemOf(e.key(en.ID), r, en.From, en.Until, en.Version), true, nil
 }
 
-func (e *Edge) key(id string) uint64 { return maphash.String(e.seed, id) }
+// key is the entry's identity in the set. Its seed is kept with the names, so that
+// changes of the next run find them.
+func (e *Edge) key(id string) uint64 {
+	var b [64]byte
+	in := binary.LittleEndian.AppendUint64(b[:0], e.seed[0])
+	in = binary.LittleEndian.AppendUint64(in, e.seed[1])
+	sum := sha256.Sum256(append(in, id...))
+	return binary.LittleEndian.Uint64(sum[:])
+}
 
 // found is the rule that decides about a name.
 type found struct {

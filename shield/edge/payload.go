@@ -78,6 +78,25 @@ func readPayload(b []byte) (p payload) {
 	return p
 }
 
+// checkedPayload is readPayload for octets that come from a file.
+func checkedPayload(b []byte) (p payload, ok bool) {
+	rest := b
+	for range 3 {
+		v, n := binary.Uvarint(rest)
+		if n <= 0 || v > 1<<32-1 {
+			return p, false
+		}
+		rest = rest[n:]
+	}
+	if len(rest) < 4 {
+		return p, false
+	}
+	if _, n := binary.Uvarint(rest[4:]); n <= 0 {
+		return p, false
+	}
+	return readPayload(b), true
+}
+
 // clip keeps a version in 32 bits. Desks count them from 1.
 func clip(v int64) uint32 { return uint32(min(max(v, 0), 1<<32-1)) }
 
@@ -89,6 +108,13 @@ type terms struct {
 	mu     sync.Mutex
 	have   map[term]uint32
 	series map[term]uint32
+}
+
+// clear forgets them all; nothing may refer to them any more.
+func (t *terms) clear() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.have, t.series = nil, nil
 }
 
 func (t *terms) at(i uint32) *term { return &(*t.list.Load())[i] }
