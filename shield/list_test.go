@@ -58,7 +58,7 @@ func TestAListIsAFileToo(t *testing.T) {
 func TestAFileSaysWhatPasses(t *testing.T) {
 	c := newConsole(t)
 	c.post(c.anna, "/exempt", url.Values{"name": {"parts.example"}, "scope": {"host"}, "for": {"24h"}, "reason": {"a complaint"}})
-	if file := c.get(c.anna, "/blocks?kind=exemptions&format=csv"); !strings.HasPrefix(file, "ref,pass,name,") || !strings.Contains(file, "B-2026-000001,true,parts.example,") {
+	if file := c.get(c.anna, "/blocks?kind=exemptions&format=csv"); !strings.HasPrefix(file, "ref,pass,name,") || !strings.Contains(file, "E-2026-000001,true,parts.example,") {
 		t.Errorf("got %s", file)
 	}
 }
