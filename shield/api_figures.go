@@ -118,7 +118,14 @@ func figuresCSV(d figures.Document) []byte {
 		}
 		return strconv.FormatInt(n, 10)
 	}
-	for _, c := range d.Clocks {
+	for _, t := range d.Tables {
+		for _, r := range t.Rows {
+			for i, month := range t.Columns {
+				row(t.Figure, t.By+" month", r.Key+" "+month, cell(r.Now[i]), cell(r.Before[i]))
+			}
+		}
+	}
+	for _, c := range append(d.Clocks[:len(d.Clocks):len(d.Clocks)], d.Reached...) {
 		row(c.Key, "seconds", "p50", seconds(c.Now, c.Now.P50), seconds(c.Before, c.Before.P50))
 		row(c.Key, "seconds", "p95", seconds(c.Now, c.Now.P95), seconds(c.Before, c.Before.P95))
 	}

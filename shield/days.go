@@ -2,6 +2,7 @@ package shield
 
 import (
 	"context"
+	"fmt"
 	"strconv"
 	"time"
 
@@ -193,6 +194,16 @@ func countDay(tx *store.Tx, day int64) (out []tally, err error) {
 	if err != nil {
 		return nil, err
 	}
+	asked, err := askedBeforeBlocks(tx, day)
+	if err != nil {
+		return nil, err
+	}
+	if asked > 0 {
+		out = append(out, tally{what: figures.AskedFirst, n: asked})
+	}
+	if out, err = addReached(tx, out, from, to); err != nil {
+		return nil, err
+	}
 	hits, err := countHitsOf(tx, from, to)
 	if err != nil {
 		return nil, err
@@ -262,4 +273,54 @@ func clocksOf(tx *store.Tx, from, to int64) ([]tally, error) {
 		out = append(out, c)
 	}
 	return out, nil
+}
+
+// askedBeforeBlocks is about how often the own DNS was asked for names that were
+// blocked on a day, from the day of their first report on, before the block. On
+// the day itself the questions that the block answered are taken off.
+func askedBeforeBlocks(tx *store.Tx, day int64) (sum int64, err error) {
+	from, to := day*86400e6, (day+1)*86400e6
+	asked := map[string]int64{} // by block
+	add := func(sign int64, query string, args ...any) {
+		if err == nil {
+			err = tx.Each(query, append([]any{from, to}, args...), func(scan func(...any) error) error {
+				var ref string
+				var n int64
+				err := scan(&ref, &n)
+				asked[ref] += sign * n
+				return err
+			})
+		}
+	}
+	const made = ` from shield_block b join shield_asked a on a.name=%sb.name and a.day>=b.reported_at/86400000000 and a.day<=$3
+		where b.made_at>=$1 and b.made_at<$2 and b.reported_at>0 and not b.pass%s group by b.ref`
+	add(1, `select b.ref,sum(a.n)`+fmt.Sprintf(made, ``, ``), day)
+	add(1, `select b.ref,sum(a.n)`+fmt.Sprintf(made, `'www.'||`, ` and (b.www or b.scope<>'host')`), day)
+	add(-1, `select b.ref,sum(h.dns) from shield_block b join shield_hits h on h.block=b.ref and h.bucket>=$1 and h.bucket<$2
+		where b.made_at>=$1 and b.made_at<$2 and b.reported_at>0 and not b.pass group by b.ref`)
+	for _, n := range asked {
+		sum += max(n, 0)
+	}
+	return sum, err
+}
+
+// addReached adds how long it took from each own decision of a day until it was
+// in force at each edge and resolver.
+func addReached(tx *store.Tx, out []tally, from, to int64) ([]tally, error) {
+	steps := map[tally]int64{}
+	err := tx.Each(`select s.name,b.made_at,coalesce((select r.at from shield_reached r where r.epoch=b.epoch and r.name=s.name and r.serial>=b.serial order by r.serial limit 1),0)
+		from shield_block b cross join shield_stand s where b.made_at>=$1 and b.made_at<$2 and b.order_id='' and b.serial>0 and not b.pass`, []any{from, to}, func(scan func(...any) error) error {
+		var name string
+		var made, at int64
+		err := scan(&name, &made, &at)
+		if err == nil && at > 0 {
+			steps[tally{what: figures.ClockReached + name, kind: strconv.Itoa(figures.Bucket(float64(max(at-made, 0)) / 1e6))}]++
+		}
+		return err
+	})
+	for t, n := range steps {
+		t.n = n
+		out = append(out, t)
+	}
+	return out, err
 }

@@ -301,7 +301,75 @@ func (s *Shield) figures(tx *store.Tx, p Period) (d figures.Document, err error)
 		}
 		d.Clocks = append(d.Clocks, c)
 	}
+	if p.Unit == "month" {
+		d.Tables = append(d.Tables, brandTable(d.Figure(figures.Campaigns), is, was))
+	}
+	for _, key := range reachedKeys(is, was) {
+		d.Reached = append(d.Reached, figures.Clock{Key: key, Now: figures.Percentiles(is.histogram(key, -1)), Before: figures.Percentiles(was.histogram(key, -1)), Steps: []figures.Times{}})
+	}
 	return d, nil
+}
+
+// reachedKeys are the clocks of edges and resolvers, by name.
+func reachedKeys(all ...counts) []string {
+	keys := map[string]bool{}
+	for _, c := range all {
+		for what := range c.by {
+			if strings.HasPrefix(what, figures.ClockReached) {
+				keys[what] = true
+			}
+		}
+	}
+	return slices.Sorted(maps.Keys(keys))
+}
+
+// brandTable is campaigns by brand and month. A brand has a row where its total
+// is shown in both periods; all others are the rest.
+func brandTable(f figures.Figure, is, was counts) figures.Table {
+	t := figures.Table{Figure: figures.Campaigns, By: "brand", Rows: []figures.TableRow{}}
+	for _, r := range f.By[0].Rows {
+		t.Columns = append(t.Columns, r.Key)
+		if r.Now.Mark != figures.Shown || r.Before.Mark != figures.Shown {
+			return t // a month is kept back: what is in it must not follow from the brands
+		}
+	}
+	what := counted(figures.Campaigns)
+	own := map[string]bool{}
+	for _, r := range f.By[1].Rows {
+		if r.Now.Mark == figures.Shown && r.Before.Mark == figures.Shown {
+			own[r.Key] = true
+			t.Rows = append(t.Rows, figures.TableRow{Key: r.Key, Total: r.Now, TotalBefore: r.Before})
+		}
+	}
+	side := func(c counts) ([][]figures.Cell, bool) {
+		cells := make([][]int64, len(t.Rows)+1)
+		rest := make([]int64, len(t.Columns))
+		most := int64(0)
+		for brand, steps := range c.by[what] {
+			if own[brand] {
+				continue
+			}
+			for i, n := range steps[:min(len(steps), len(rest))] {
+				rest[i] += n
+				most += n
+			}
+		}
+		for i, r := range t.Rows {
+			cells[i] = pad(c.by[what][r.Key], len(t.Columns))
+		}
+		cells[len(t.Rows)] = rest
+		return figures.Cross(cells, most)
+	}
+	now, ok := side(is)
+	before, okBefore := side(was)
+	if !ok || !okBefore {
+		t.Rows = []figures.TableRow{}
+		return t
+	}
+	for i := range t.Rows {
+		t.Rows[i].Now, t.Rows[i].Before = now[i], before[i]
+	}
+	return t
 }
 
 func side(now, before figures.Cell, isBefore bool) figures.Cell {

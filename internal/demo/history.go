@@ -91,6 +91,7 @@ func (w World) historyDay(day time.Time, ago int) HistoryDay {
 	put(figures.PageViews, "", min(visits, visits-tls+share(tls, 0.05)))
 	put(figures.DNSHits, "", int64(float64(visits)*(3+0.4*r.Float64())))
 	put(figures.ReportsFirst, "", around(float64(own)*2.6))
+	put(figures.AskedFirst, "", around(float64(own)*84))
 
 	put(figures.Withdrawals+".cause", "cleaned", around(0.6*season))
 	put(figures.Withdrawals+".cause", "false_positive", around(0.12*season))

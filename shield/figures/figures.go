@@ -26,14 +26,15 @@ const (
 	PageViews    = "page_views"
 	TLSAttempts  = "tls_attempts"
 	ReportsFirst = "reports_before_block"
-	Withdrawals  = "withdrawals" // by cause
+	AskedFirst   = "questions_before_block" // at our own DNS
+	Withdrawals  = "withdrawals"            // by cause
 	Appeals      = "appeals"
 	AppealsDone  = "appeals_decided" // by outcome
 )
 
 // Keys are all figures, in order.
 func Keys() []string {
-	return []string{Visits, Reports, Reporters, Answered, Campaigns, Blocks, DNSHits, PageViews, TLSAttempts, ReportsFirst, Withdrawals, Appeals, AppealsDone}
+	return []string{Visits, Reports, Reporters, Answered, Campaigns, Blocks, DNSHits, PageViews, TLSAttempts, ReportsFirst, AskedFirst, Withdrawals, Appeals, AppealsDone}
 }
 
 // The rates.
@@ -51,6 +52,10 @@ const (
 	ClockOrder   = "clock_order"   // order received until its block was published
 	ClockAppeal  = "clock_appeal"  // appeal received until decided
 )
+
+// ClockReached is the decision until the block was in force at one edge or
+// resolver, whose name follows.
+const ClockReached = "clock_reached/"
 
 // Clocks are all of them, in order.
 func Clocks() []string { return []string{ClockRead, ClockDecided, ClockHit, ClockOrder, ClockAppeal} }
@@ -139,6 +144,8 @@ type Document struct {
 	Figures    []Figure `json:"figures"`
 	Rates      []Rate   `json:"rates"`
 	Clocks     []Clock  `json:"clocks"`
+	Tables     []Table  `json:"tables,omitempty"`  // of a period that is told by months
+	Reached    []Clock  `json:"reached,omitempty"` // decision until in force, one for each edge and resolver
 }
 
 // Figure is one number with what it is made of.

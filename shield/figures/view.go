@@ -45,7 +45,25 @@ type Section struct {
 	Now, Before, Change string
 	Rates               []RateView
 	Charts              []Chart
+	Tables              []TableView
 }
+
+// TableView is a table of kinds by months. Where it has no rows, Why says why.
+type TableView struct {
+	Title, What, Why string
+	Columns          []string
+	Rows             []TableViewRow
+}
+
+// TableViewRow is a kind: its total, and its cells, each with the one before.
+type TableViewRow struct {
+	Label         string
+	Total, Before string
+	Cells         []TableViewCell
+}
+
+// TableViewCell is a month. Where both are kept back or to come, Before is empty.
+type TableViewCell struct{ Now, Before string }
 
 // RateView is a share beside a figure.
 type RateView struct{ Key, Title, What, Now, Before string }
@@ -148,7 +166,37 @@ func (w *viewer) section(f Figure) Section {
 			s.Charts = append(s.Charts, w.byKind(f, b))
 		}
 	}
+	for _, t := range w.d.Tables {
+		if t.Figure == f.Key {
+			s.Tables = append(s.Tables, w.table(t))
+		}
+	}
 	return s
+}
+
+// maxTable is how many kinds a table shows; CSV and JSON have all.
+const maxTable = 30
+
+func (w *viewer) table(t Table) TableView {
+	v := TableView{Title: w.t(t.Figure) + ": " + w.t("by."+t.By+"_month"), What: w.t("table.what")}
+	if len(t.Rows) == 0 {
+		v.Why = w.t("table.none")
+	}
+	for _, c := range t.Columns {
+		v.Columns = append(v.Columns, w.step(c))
+	}
+	for _, r := range t.Rows[:min(len(t.Rows), maxTable)] {
+		row := TableViewRow{Label: w.kind(t.By, r.Key), Total: w.cell(r.Total), Before: w.cell(r.TotalBefore)}
+		for i, c := range t.Columns {
+			cell := TableViewCell{w.cell(r.Now[i]), w.cell(r.Before[i])}
+			if w.toCome(c) {
+				cell = TableViewCell{}
+			}
+			row.Cells = append(row.Cells, cell)
+		}
+		v.Rows = append(v.Rows, row)
+	}
+	return v
 }
 
 func signed(lang bolwerk.Lang, percent float64) string {
@@ -308,6 +356,12 @@ func (w *viewer) clocks() {
 			c.Chart.SVG = pic.SVG()
 		}
 	}
+	for _, k := range w.d.Reached {
+		r := ClockRow{Key: k.Key, Title: w.t("clock_reached", strings.TrimPrefix(k.Key, ClockReached))}
+		r.P50, r.P95 = times(k.Now)
+		r.P50Before, r.P95Before = times(k.Before)
+		c.Rows = append(c.Rows, r)
+	}
 	w.v.Clocks = c
 }
 
@@ -315,6 +369,9 @@ func (w *viewer) clocks() {
 func (d *Document) Define(t *web.Texts, lang bolwerk.Lang) {
 	for i := range d.Figures {
 		d.Figures[i].Definition = t.T(lang, "figures."+d.Figures[i].Key+".what")
+	}
+	for i := range d.Reached {
+		d.Reached[i].Definition = t.T(lang, "figures.clock_reached", strings.TrimPrefix(d.Reached[i].Key, ClockReached)) + ". " + t.T(lang, "figures.clocks.what")
 	}
 	for i := range d.Rates {
 		d.Rates[i].Definition = t.T(lang, "figures."+d.Rates[i].Key+".what")
