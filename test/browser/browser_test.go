@@ -13,6 +13,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -117,9 +118,18 @@ func text(t *testing.T, ctx context.Context) string {
 	return s
 }
 
+// wants holds that a page says all parts, now or after it has come: what was
+// waited for may have stood on the page before it.
 func wants(t *testing.T, ctx context.Context, where string, parts ...string) {
 	t.Helper()
+	said := func(got string) bool {
+		return !slices.ContainsFunc(parts, func(p string) bool { return !strings.Contains(got, p) })
+	}
 	got := text(t, ctx)
+	for i := 0; i < 200 && !said(got); i++ {
+		time.Sleep(50 * time.Millisecond)
+		got = text(t, ctx)
+	}
 	for _, p := range parts {
 		if !strings.Contains(got, p) {
 			t.Errorf("%s: %q is not on the page:\n%s", where, p, got)
