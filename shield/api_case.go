@@ -191,7 +191,7 @@ func (a *API) cases(api huma.API) {
 		d.Body.Name = v.Name
 		return d, err
 	})
-	add(a, api, account.Look, "GET", "/cases/{id}/replay", "Judge a case again from the evidence that is kept", func(ctx context.Context, in *ByID) (*answer[Replayed], error) {
+	add(a, api, account.Look, "GET", "/cases/{id}/replay", "Judge a case again from what is kept: evidence and captures of its pages", func(ctx context.Context, in *ByID) (*answer[Replayed], error) {
 		v, err := a.caseView(ctx, in.ID)
 		if err != nil {
 			return nil, err

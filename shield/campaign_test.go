@@ -47,7 +47,8 @@ func (s *testShield) caseID(name string) string {
 func (s *testShield) saw(name string, b *capture.Bundle) {
 	s.t.Helper()
 	rules := s.guard.rules()
-	facts, hits, _ := rules.look(b)
+	out := s.look(b)
+	facts, hits := out.Facts, out.Hits
 	id := s.caseID(name)
 	if err := s.db.Write(s.t.Context(), store.Intake, func(tx *store.Tx) error { return s.sawPage(tx, rules, id, b, facts, hits) }); err != nil {
 		s.t.Fatal(err)

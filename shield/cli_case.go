@@ -19,7 +19,7 @@ type CaseCmd struct {
 	Show    caseShow    `cmd:"" help:"Show a case: evidence, verdicts, reports, what would be blocked."`
 	Confirm caseConfirm `cmd:"" help:"Have the case's name blocked."`
 	Reject  caseReject  `cmd:"" help:"End the case without a block."`
-	Replay  caseReplay  `cmd:"" help:"Judge the case again from the evidence that is kept."`
+	Replay  caseReplay  `cmd:"" help:"Judge the case again from what is kept: evidence and captures of its pages."`
 }
 
 type caseList struct {
@@ -135,8 +135,15 @@ func (c *caseReject) Run(ctx context.Context, t *terminal.Terminal) error {
 var replayState = map[string]string{
 	"same":          "the verdict is the same, to the byte",
 	"different":     "the kept evidence gives the kept verdict; what is known today gives another one",
-	"broken":        "the kept evidence does not give the kept verdict: verify the audit trail",
+	"broken":        "what is kept does not give the kept verdict: verify the audit trail",
 	"unknown_rules": "this program has not the rules that made the verdict",
+}
+
+var pageState = map[string]string{
+	"same":      "reads the same, to the byte",
+	"different": "reads differently by today's rules",
+	"broken":    "is not what was read out of it by the same rules",
+	"gone":      "is kept no longer",
 }
 
 type caseReplay struct {
@@ -149,6 +156,9 @@ func (c *caseReplay) Run(ctx context.Context, t *terminal.Terminal) error {
 	return show(ctx, t, &c.desktop, http.MethodGet, "/cases/"+url.PathEscape(c.ID)+"/replay", nil, func(w io.Writer, r Replayed) {
 		fmt.Fprintf(w, "%s\t%s\nwas\t%s\t%s\nagain\t%s\t%s\nis\t%s\t%s\n", named(r.Name), replayState[r.State],
 			dash(string(r.Was.Word)), dash(r.Was.Ruleset), dash(string(r.Again.Word)), dash(r.Again.Ruleset), dash(string(r.Is.Word)), dash(r.Is.Ruleset))
+		for _, p := range r.Pages {
+			fmt.Fprintf(w, "page\t%s %s, %s\t%.12s %s\n", p.Profile, p.Lang, at(p.At), p.Bundle, strings.TrimSpace(pageState[p.State]+" "+terminal.Escape(p.Why)))
+		}
 		for _, c := range r.Changed {
 			e := c.Is
 			if e == nil {

@@ -191,12 +191,3 @@ func forgetCampaigns(tx *store.Tx, year int64) (int, error) {
 	}
 	return len(ids), each(tx, ids, `delete from shield_campaign_hour where campaign=$1`, `delete from shield_key where holder=$1`, `delete from shield_sibling where campaign=$1`, `delete from shield_campaign where id=$1`)
 }
-
-// forgetPages forgets captures and pictures that nothing names any more.
-func forgetPages(tx *store.Tx) (int, error) {
-	digests, err := texts(tx, `select digest from shield_page p where not exists (select 1 from shield_capture c where c.bundle=p.digest or c.picture=p.digest) limit $1`, forgetSome)
-	if err != nil {
-		return 0, err
-	}
-	return len(digests), each(tx, digests, `delete from shield_page where digest=$1`)
-}

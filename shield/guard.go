@@ -2,6 +2,7 @@ package shield
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -19,6 +20,7 @@ import (
 	"bolwerk/shield/judge"
 	"bolwerk/shield/kit"
 	"bolwerk/shield/lists"
+	"bolwerk/shield/seen"
 )
 
 // ListConfig is one list and where it comes from.
@@ -59,7 +61,7 @@ type rules struct {
 	good      []*lists.Set
 	canaries  *judge.NeverBlock // what must resolve through every publication
 	feeds     []judge.Feed
-	kits      []*kit.Set
+	ask       json.RawMessage // of a reader, with each capture
 	versions  map[string]string
 }
 
@@ -74,9 +76,8 @@ type guard struct {
 
 	mu   sync.Mutex // one loader
 	sets map[string]*lists.Set
-	// kits are the operator's rules for kits, ownKits those of the program.
-	kits, ownKits *kit.Set
-	now           atomic.Pointer[rules]
+	kits *kit.Set // the operator's rules for kits
+	now  atomic.Pointer[rules]
 }
 
 func newGuard(cfg Config, log *slog.Logger) *guard {
@@ -183,8 +184,10 @@ func (g *guard) rebuild(ctx context.Context, db *store.DB, psl *suffix.List) err
 	if r.brands, err = judge.NewBrands(psl, judge.KnownBrands(g.cfg.Brands...)...); err != nil {
 		return err
 	}
-	r.kits = []*kit.Set{g.ownKits, g.kits}
-	r.versions["kits"] = g.ownKits.Version()
+	if r.ask, err = question(g.cfg, g.kits); err != nil {
+		return err
+	}
+	r.versions["kits"] = seen.OwnKits().Version()
 	if g.kits != nil {
 		r.versions[kitRules] = g.kits.Version()
 	}

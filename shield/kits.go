@@ -2,6 +2,7 @@ package shield
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -9,30 +10,23 @@ import (
 	"strings"
 
 	"bolwerk/internal/store"
-	"bolwerk/shield/capture"
-	"bolwerk/shield/content"
-	"bolwerk/shield/judge"
 	"bolwerk/shield/kit"
+	"bolwerk/shield/seen"
 )
 
 // kitRules is how the operator's rules are called among the lists and in evidence.
 const kitRules = "kit_rules"
 
-// look is what a capture shows and what follows from it: the page itself, and the
-// rules that know it.
-func (r *rules) look(b *capture.Bundle) (content.Facts, []kit.Hit, []judge.Evidence) {
-	facts, all := content.Look(b, r.brands)
-	hits, more := kit.Look(b, r.brands, r.kits...)
-	return facts, hits, append(all, more...)
+// question is what a reader is asked with each capture: the operator's brands and
+// rules for kits go along, because it has no files of its own.
+func question(cfg Config, kits *kit.Set) (json.RawMessage, error) {
+	return json.Marshal(seen.Ask{Brands: cfg.Brands, Set: kitRules, Kits: kits.Files()})
 }
 
 // loadKits reads our own rules and those of the operator's folder. A rule that
 // cannot be read is left out and named; a folder that cannot be read leaves the
 // rules as they were.
 func (g *guard) loadKits(ctx context.Context, db *store.DB) {
-	if g.ownKits == nil {
-		g.ownKits = kit.Own()
-	}
 	if g.cfg.KitRules == "" {
 		return
 	}

@@ -49,7 +49,7 @@ func (p *Pages) picture(w http.ResponseWriter, r *http.Request, _ account.Person
 		if err != nil && !store.None(err) {
 			return err
 		}
-		png, err = readPage(tx, digest)
+		png, err = p.s.readPage(tx, digest)
 		return err
 	})
 	if err != nil {

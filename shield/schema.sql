@@ -429,9 +429,11 @@ create index shield_capture_waits on shield_capture(claimed_until) where state='
 create table shield_page (
   digest text primary key, -- keep case: SHA-256 of the content
   size   bigint not null,  -- keep case: octets of the content
-  body   bytea not null,   -- keep case: a capture of a suspect page, or a picture of it, compressed
+  month  text not null,    -- keep case: month of its key
+  body_sealed bytea not null, -- keep case: a capture of a suspect page, or a picture of it, compressed
   at     bigint not null   -- keep case: when it was first written
 );
+create index shield_page_month on shield_page(month);
 create table shield_warning (
   id         text primary key,     -- keep log: name
   ref        text not null unique, -- keep log: number that people use

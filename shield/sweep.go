@@ -229,6 +229,13 @@ func (s *Shield) retain(ctx context.Context) error {
 	if err := s.forgetPublic(ctx); err != nil {
 		return err
 	}
-	_, err = s.vault.Destroy(before)
+	if _, err = s.vault.Destroy(before); err != nil {
+		return err
+	}
+	var first string
+	err = s.db.Read(ctx, func(tx *store.Tx) (err error) { first, err = firstPageMonth(tx); return err })
+	if err == nil {
+		_, err = s.vault.Kept().Destroy(min(before, first))
+	}
 	return err
 }

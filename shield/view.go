@@ -206,7 +206,7 @@ func (s *Shield) view(tx *store.Tx, c desk.Case) (v CaseView, err error) {
 	if err != nil {
 		return v, err
 	}
-	again, err := replay(tx, c)
+	again, _, _, err := replay(tx, c)
 	if err != nil {
 		return v, err
 	}

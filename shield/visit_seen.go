@@ -1,18 +1,14 @@
 package shield
 
 import (
+	"cmp"
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"maps"
 	"slices"
 	"sync"
 	"time"
-
-	"github.com/klauspost/compress/zstd"
 
 	"bolwerk"
 	"bolwerk/internal/store"
@@ -23,9 +19,7 @@ import (
 	"bolwerk/shield/seen"
 )
 
-// Captures are kept content-addressed and compressed, as long as their case: they
-// show a stranger's page and hold nothing of a reporter. Of later rounds only
-// some are kept.
+// Of later rounds of visits only some are kept.
 const keptRounds = 3 // the first and the last two
 
 // receiveVisit takes what a probe saw. It is read later, in a reader child.
@@ -38,7 +32,7 @@ func (s *Shield) receiveVisit(ctx context.Context, host, id string, body []byte)
 	if err != nil {
 		return err
 	}
-	digest, packed, err := pack(in.Capture)
+	digest, packed, err := s.pack(in.Capture)
 	if err != nil {
 		return err
 	}
@@ -60,37 +54,6 @@ func (s *Shield) receiveVisit(ctx context.Context, host, id string, body []byte)
 		tx.After(func() { ring(s.visits.came) })
 		return putPage(tx, digest, len(in.Capture), packed)
 	})
-}
-
-func pack(b []byte) (digest string, packed []byte, err error) {
-	enc, err := zstd.NewWriter(nil, zstd.WithEncoderLevel(zstd.SpeedFastest), zstd.WithEncoderConcurrency(1))
-	if err != nil {
-		return "", nil, err
-	}
-	sum := sha256.Sum256(b)
-	return hex.EncodeToString(sum[:]), enc.EncodeAll(b, nil), nil
-}
-
-func putPage(tx *store.Tx, digest string, size int, packed []byte) error {
-	_, err := tx.Exec(`insert into shield_page(digest,size,body,at) values($1,$2,$3,$4) on conflict(digest) do nothing`, digest, size, packed, tx.NowMicros())
-	return err
-}
-
-// readPage gives a capture or a picture by its digest.
-func readPage(tx *store.Tx, digest string) ([]byte, error) {
-	var packed []byte
-	if err := tx.Row(`select body from shield_page where digest=$1`, digest).Scan(&packed); err != nil {
-		if store.None(err) {
-			err = bolwerk.NotFound("what a probe saw is kept no longer")
-		}
-		return nil, err
-	}
-	dec, err := zstd.NewReader(nil, zstd.WithDecoderMaxMemory(probe.MaxVisit), zstd.WithDecoderConcurrency(1))
-	if err != nil {
-		return nil, err
-	}
-	defer dec.Close()
-	return dec.DecodeAll(packed, nil)
 }
 
 // lookAtCaptures reads what probes handed in, until ctx ends.
@@ -154,21 +117,13 @@ func (s *Shield) lookAt(ctx context.Context, id string) error {
 			return err
 		}
 		var err error
-		raw, err = readPage(tx, digest)
+		raw, err = s.readPage(tx, digest)
 		return err
 	})
 	if err != nil {
 		return err
 	}
-	ask, err := json.Marshal(seen.Ask{Brands: s.cfg.Brands})
-	if err != nil {
-		return err
-	}
-	var out seen.Seen
-	r, err := s.reader.Read(ctx, seen.Task, raw, reading.Option{Ask: ask})
-	if err == nil {
-		err = json.Unmarshal(r.Answer, &out)
-	}
+	out, err := s.readCapture(ctx, raw)
 	var death *reading.Death
 	if errors.As(err, &death) {
 		s.count.deaths.Inc()
@@ -186,12 +141,12 @@ func (s *Shield) lookAt(ctx context.Context, id string) error {
 	}
 	if out.Wrong != "" {
 		s.log.Error("capture unreadable", "alarm", true, "capture", id, "why", out.Wrong)
-		out.Evidence = []judge.Evidence{{Family: judge.FamilyContent, Source: "page", Tier: 3, Verdict: judge.Failed, Reason: "unreadable", Detail: out.Wrong}}
+		out.Evidence = unreadable(out.Wrong)
 	}
 	picture, packed := "", []byte(nil)
 	size := len(out.Picture)
 	if size > 0 {
-		if picture, packed, err = pack(out.Picture); err != nil {
+		if picture, packed, err = s.pack(out.Picture); err != nil {
 			return err
 		}
 		out.Picture = nil
@@ -227,6 +182,20 @@ func (s *Shield) lookAt(ctx context.Context, id string) error {
 		}
 		return s.endRound(tx, observable, task)
 	})
+}
+
+// unreadable is what a capture says that cannot be read.
+func unreadable(why string) []judge.Evidence {
+	return []judge.Evidence{{Family: judge.FamilyContent, Source: "page", Tier: 3, Verdict: judge.Failed, Reason: "unreadable", Detail: why}}
+}
+
+// readCapture has a reader child tell what a capture shows, by the rules of now.
+func (s *Shield) readCapture(ctx context.Context, raw []byte) (out seen.Seen, err error) {
+	r, err := s.reader.Read(ctx, seen.Task, raw, reading.Option{Ask: s.guard.rules().ask})
+	if err != nil {
+		return out, err
+	}
+	return out, json.Unmarshal(r.Answer, &out)
 }
 
 // tellCampaign gives what a page shows to its case and the campaign of that.
@@ -322,42 +291,66 @@ func visitsOf(tx *store.Tx, observable string, limit int) ([]Visit, error) {
 	}, `select id,task,profile,lang,at,host,state,bundle,picture,seen from shield_capture where observable=$1 order by at desc, id desc limit $2`, observable, limit)
 }
 
+// restOn are the looks that a verdict rests on, of all looks with the newest
+// first: of each kind of visitor the last one, and the last one that showed a page.
+// A page that hides now has not become harmless; what failed since is told beside.
+func restOn(all []Visit) (out []Visit) {
+	shown := map[string]bool{} // a page, to this kind of visitor
+	for _, v := range all {
+		who := string(v.Profile) + "/" + string(v.Lang)
+		if was, had := shown[who]; v.State == "received" || was || had && !v.OK() {
+			continue
+		}
+		shown[who] = v.OK()
+		out = append(out, v)
+	}
+	return out
+}
+
+// pageEvidence is what looks at the page of a name say together, in the order in
+// which evidence is kept.
+func (s *Shield) pageEvidence(name string, looks []Visit) (out []judge.Evidence) {
+	have := map[[2]string]bool{}
+	for _, v := range looks {
+		for _, e := range v.Seen.Evidence {
+			if e.Verdict != judge.Failed && s.elsewhere(name, v) {
+				continue // about another name: endRound says so
+			}
+			if key := [2]string{e.Source, e.Reason}; !have[key] {
+				have[key] = true
+				out = append(out, e)
+			}
+		}
+	}
+	slices.SortFunc(out, inOrder)
+	return out
+}
+
+// inOrder is the order in which evidence is kept.
+func inOrder(a, b judge.Evidence) int {
+	return cmp.Or(cmp.Compare(a.Family, b.Family), cmp.Compare(a.Source, b.Source), cmp.Compare(a.Reason, b.Reason))
+}
+
+// ofPage says that evidence was read out of a capture.
+func ofPage(e judge.Evidence) bool {
+	return (e.Family == judge.FamilyContent || e.Family == judge.FamilyKit) && e.Source != "landing"
+}
+
 // judgePages makes the evidence of an observable's pages anew, and the verdict
-// with it. What counts is the last look of each profile that showed a page: a
-// page that hides now has not become harmless. What failed since is told beside.
+// with it.
 func (s *Shield) judgePages(tx *store.Tx, observable string) error {
 	all, err := visitsOf(tx, observable, 40)
 	if err != nil {
 		return err
 	}
-	type key struct {
-		source, reason string
-	}
 	var name string
 	if err := tx.Row(`select name from shield_observable where id=$1`, observable).Scan(&name); err != nil {
 		return err
 	}
-	found := map[key]judge.Evidence{}
-	have := map[string]bool{} // profiles
-	for _, v := range all {   // newest first
-		who := string(v.Profile) + "/" + string(v.Lang)
-		if v.State == "received" || have[who] {
-			continue
-		}
-		have[who] = v.OK()
-		for _, e := range v.Seen.Evidence {
-			if e.Verdict != judge.Failed && s.elsewhere(name, v) {
-				continue // about another name: endRound says so
-			}
-			if _, known := found[key{e.Source, e.Reason}]; !known {
-				found[key{e.Source, e.Reason}] = e
-			}
-		}
-	}
 	if _, err := tx.Exec(`delete from shield_evidence where observable=$1 and family in ($2,$3) and source<>'landing'`, observable, string(judge.FamilyContent), string(judge.FamilyKit)); err != nil {
 		return err
 	}
-	return s.judgeWith(tx, observable, slices.Collect(maps.Values(found)))
+	return s.judgeWith(tx, observable, s.pageEvidence(name, restOn(all)))
 }
 
 // endRound closes a task when all its visits are in, and says what they found
@@ -492,13 +485,25 @@ func (s *Shield) landings(tx *store.Tx, observable string, now []Visit) error {
 	return nil
 }
 
-// forgetRounds keeps the first round of visits and the last ones.
+// forgetRounds keeps the first round of visits, the last ones, and those that the
+// verdict rests on.
 func forgetRounds(tx *store.Tx, observable string) error {
 	tasks, err := texts(tx, `select task from shield_capture where observable=$1 group by task order by min(at)`, observable)
 	if err != nil || len(tasks) <= keptRounds {
 		return err
 	}
+	all, err := visitsOf(tx, observable, 40)
+	if err != nil {
+		return err
+	}
+	rests := map[string]bool{}
+	for _, v := range restOn(all) {
+		rests[v.Task] = true
+	}
 	for _, t := range tasks[1 : len(tasks)-keptRounds+1] {
+		if rests[t] {
+			continue
+		}
 		if _, err := tx.Exec(`delete from shield_capture where observable=$1 and task=$2`, observable, t); err != nil {
 			return err
 		}

@@ -15,6 +15,7 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"bolwerk"
 	"bolwerk/internal/blob"
@@ -76,6 +77,15 @@ var sealedFor = map[string]string{
 	"desk_notice.body_sealed":         "notice.body",
 	"shield_report.reply_sealed":      "report.reply",
 	"shield_report.message_id_sealed": "report.message_id",
+	"shield_page.body_sealed":         "shield.page",
+}
+
+// boxOf has the keys of a sealed column.
+func boxOf(v *vault.Vault, c store.Column) *vault.Vault {
+	if c.Table == "shield_page" {
+		return v.Kept()
+	}
+	return v
 }
 
 // personal are the classes of what says who somebody is or what they sent.
@@ -228,8 +238,10 @@ func (e *exporter) line(columns []store.Column, values []any) ([]byte, error) {
 				v = string(x)
 			case sealed:
 				v = nil // its month's key is destroyed
-				if plain, err := e.vault.Open(purpose, x); err == nil {
+				if plain, err := boxOf(e.vault, c).Open(purpose, x); err == nil && utf8.Valid(plain) {
 					v = string(plain)
+				} else if err == nil {
+					v = base64.StdEncoding.EncodeToString(plain)
 				}
 			default:
 				v = base64.StdEncoding.EncodeToString(x)

@@ -30,6 +30,7 @@ type Vault struct {
 	clock clock.Clock
 	mu    sync.Mutex
 	keys  map[string][]byte // month -> 32 bytes
+	kept  *Vault
 }
 
 // Open uses the keys in dir, which is made when it is not there.
@@ -37,8 +38,13 @@ func Open(dir string, c clock.Clock) (*Vault, error) {
 	if err := disk.MakeDir(dir); err != nil {
 		return nil, fmt.Errorf("keys of sealed columns: %w", err)
 	}
-	return &Vault{dir: dir, clock: c, keys: map[string][]byte{}}, nil
+	kept := &Vault{dir: filepath.Join(dir, "kept"), clock: c, keys: map[string][]byte{}}
+	return &Vault{dir: dir, clock: c, keys: map[string][]byte{}, kept: kept}, nil
 }
+
+// Kept are keys of their own, for what is kept as long as something else and not
+// for so many months. Whoever seals with them destroys them.
+func (v *Vault) Kept() *Vault { return v.kept }
 
 // Month is the name of the key that is in use at t, such as "2026-11".
 func Month(t time.Time) string { return t.UTC().Format("2006-01") }
@@ -60,7 +66,9 @@ func (v *Vault) key(month string, make_ bool) ([]byte, error) {
 		}
 		b = make([]byte, 32)
 		rand.Read(b)
-		err = disk.Write(path, b, "vault.key")
+		if err = disk.MakeDir(v.dir); err == nil {
+			err = disk.Write(path, b, "vault.key")
+		}
 	}
 	if err != nil {
 		return nil, fmt.Errorf("key of %s: %w", month, err)
@@ -138,6 +146,9 @@ func (v *Vault) Mark(purpose, value string) (string, error) {
 // Destroy removes the keys of all months before month and returns which.
 func (v *Vault) Destroy(before string) ([]string, error) {
 	names, err := os.ReadDir(v.dir)
+	if errors.Is(err, os.ErrNotExist) {
+		return nil, nil // nothing was ever sealed
+	}
 	if err != nil {
 		return nil, err
 	}

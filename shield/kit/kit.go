@@ -26,6 +26,7 @@ import (
 const (
 	MaxRules   = 5000
 	MaxFile    = 64 << 10 // octets of one rule
+	MaxTotal   = 2 << 20  // octets of all files of a folder: they go to a reader with each capture
 	MaxLiteral = 4096     // octets of one text that is looked for
 	MaxRegexp  = 1000     // octets of one expression
 	maxValues  = 200      // texts of one field
@@ -57,6 +58,13 @@ type Set struct {
 	name    string
 	version string
 	rules   []*Rule
+	files   []File
+}
+
+// File is the text of one rule, as it goes to where pages are looked at.
+type File struct {
+	Name string `json:"name"` // with .yml or .yaml
+	Text string `json:"text"`
 }
 
 // Name is how the set is called in evidence.
@@ -76,6 +84,14 @@ func (s *Set) Rules() []*Rule {
 		return nil
 	}
 	return slices.Clone(s.rules)
+}
+
+// Files are the texts of the rules that were read; Of makes the same set of them.
+func (s *Set) Files() []File {
+	if s == nil {
+		return nil
+	}
+	return slices.Clone(s.files)
 }
 
 // Len is how many rules there are.
@@ -106,7 +122,7 @@ func (s *Set) Match(p *Page) (out []Hit) {
 // Load reads every *.yml and *.yaml file of a folder, not below it. A rule that
 // cannot be read is left out and named in the error, with its file and why; the
 // set then has the others. A folder that cannot be read, or has more than
-// MaxRules, gives no set.
+// MaxRules or MaxTotal, gives no set.
 func Load(name string, dir fs.FS) (*Set, error) {
 	entries, err := fs.ReadDir(dir, ".")
 	if err != nil {
@@ -119,28 +135,45 @@ func Load(name string, dir fs.FS) (*Set, error) {
 	if len(entries) > MaxRules {
 		return nil, bolwerk.Invalid("%d rules: at most %d are loaded", len(entries), MaxRules)
 	}
+	var files []File
+	var errs []error
+	total := 0
+	for _, e := range entries {
+		text, err := readFile(dir, e.Name())
+		if err != nil {
+			errs = append(errs, fmt.Errorf("%s: %w", e.Name(), err))
+			continue
+		}
+		if total += len(text); total > MaxTotal {
+			return nil, bolwerk.Invalid("rules of more than %d octets together", MaxTotal)
+		}
+		files = append(files, File{e.Name(), string(text)})
+	}
+	set, err := Of(name, files)
+	return set, errors.Join(append(errs, err)...)
+}
+
+// Of makes a set of the texts of rules. One that cannot be read is left out and
+// named in the error.
+func Of(name string, files []File) (*Set, error) {
 	set := &Set{name: name}
 	sum := sha256.New()
 	seen := map[string]string{}
 	var errs []error
-	for _, e := range entries {
-		text, err := readFile(dir, e.Name())
+	for _, f := range files {
+		r, err := Parse(strings.TrimSuffix(f.Name, path.Ext(f.Name)), []byte(f.Text))
 		if err == nil {
-			var r *Rule
-			if r, err = Parse(strings.TrimSuffix(e.Name(), path.Ext(e.Name())), text); err == nil {
-				if other, twice := seen[r.ID]; twice {
-					err = bolwerk.Conflict("the rule %s is in %s already", r.ID, other)
-				} else {
-					seen[r.ID] = e.Name()
-					set.rules = append(set.rules, r)
-					fmt.Fprintf(sum, "%s %d\n", r.ID, len(text))
-					sum.Write(text)
-				}
+			if other, twice := seen[r.ID]; twice {
+				err = bolwerk.Conflict("the rule %s is in %s already", r.ID, other)
 			}
 		}
 		if err != nil {
-			errs = append(errs, fmt.Errorf("%s: %w", e.Name(), err))
+			errs = append(errs, fmt.Errorf("%s: %w", f.Name, err))
+			continue
 		}
+		seen[r.ID] = f.Name
+		set.rules, set.files = append(set.rules, r), append(set.files, f)
+		fmt.Fprintf(sum, "%s %d\n%s", r.ID, len(f.Text), f.Text)
 	}
 	slices.SortFunc(set.rules, func(a, b *Rule) int { return cmp.Compare(a.ID, b.ID) })
 	set.version = hex.EncodeToString(sum.Sum(nil))[:16]

@@ -5,6 +5,8 @@ package seen
 
 import (
 	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
 	"fmt"
 	"image"
@@ -12,6 +14,7 @@ import (
 	"image/png"
 	"net/url"
 	"strings"
+	"sync"
 
 	"bolwerk"
 	"bolwerk/internal/suffix"
@@ -26,9 +29,12 @@ import (
 // gives it.
 const Task reading.Task = "capture"
 
-// Ask is the question: the brands of the operator.
+// Ask is the question: the brands of the operator, and the operator's own rules
+// for kits with what they are called in evidence.
 type Ask struct {
 	Brands []judge.Brand `json:"brands"`
+	Set    string        `json:"set,omitempty"`
+	Kits   []kit.File    `json:"kits,omitempty"`
 }
 
 // Bounds of a picture.
@@ -53,6 +59,9 @@ type Seen struct {
 	// Picture is the screenshot, written anew; Look its perceptual hash.
 	Picture []byte `json:"picture,omitempty"`
 	Look    string `json:"look,omitempty"`
+	// By names what it was read by: the program's rules, brands and rules for kits.
+	// The same capture read by the same gives the same answer.
+	By string `json:"by,omitempty"`
 	// Wrong is why there is nothing else.
 	Wrong string `json:"wrong,omitempty"`
 }
@@ -71,23 +80,59 @@ type Hop struct {
 // Looks are the tasks of this package for the child.
 func Looks() map[reading.Task]reading.Look {
 	var asked []byte
-	var brands *judge.Brands
-	own := kit.Own()
+	var by *reader
 	return map[reading.Task]reading.Look{Task: func(raw []byte, ask json.RawMessage) json.RawMessage {
-		if brands == nil || !bytes.Equal(ask, asked) { // they are the same for weeks
-			var a Ask
-			err := json.Unmarshal(ask, &a)
-			if err == nil {
-				brands, err = judge.NewBrands(suffix.Builtin(), a.Brands...)
-			}
-			if err != nil {
-				brands = nil
-				return encode(Seen{Wrong: "the brands cannot be read: " + err.Error()})
+		if by == nil || !bytes.Equal(ask, asked) { // they are the same for weeks
+			var err error
+			if by, err = readerOf(ask); err != nil {
+				by = nil
+				return encode(Seen{Wrong: err.Error(), Hops: []Hop{}, Evidence: []judge.Evidence{}})
 			}
 			asked = bytes.Clone(ask)
 		}
-		return encode(Look(raw, brands, own))
+		s := Look(raw, by.brands, by.kits...)
+		s.By = by.name
+		return encode(s)
 	}}
+}
+
+// reader is what captures are read by.
+type reader struct {
+	name   string
+	brands *judge.Brands
+	kits   []*kit.Set
+}
+
+func readerOf(ask json.RawMessage) (*reader, error) {
+	var a Ask
+	if err := json.Unmarshal(ask, &a); err != nil {
+		return nil, fmt.Errorf("the question cannot be read: %w", err)
+	}
+	brands, err := judge.NewBrands(suffix.Builtin(), judge.KnownBrands(a.Brands...)...)
+	if err != nil {
+		return nil, fmt.Errorf("the brands cannot be read: %w", err)
+	}
+	r := &reader{name: By(ask), brands: brands, kits: []*kit.Set{OwnKits()}}
+	if len(a.Kits) > 0 {
+		// What cannot be read was left out, and named, where the folder was loaded.
+		set, err := kit.Of(a.Set, a.Kits)
+		if set.Len() == 0 {
+			return nil, fmt.Errorf("the rules for kits cannot be read: %w", err)
+		}
+		r.kits = append(r.kits, set)
+	}
+	return r, nil
+}
+
+// OwnKits are the rules for kits that come with the program, read once.
+var OwnKits = sync.OnceValue(kit.Own)
+
+// By names what a question has captures read by.
+func By(ask []byte) string {
+	sum := sha256.New()
+	fmt.Fprintf(sum, "%s %s\n", judge.Ruleset, OwnKits().Version())
+	sum.Write(ask)
+	return hex.EncodeToString(sum.Sum(nil))[:16]
 }
 
 func encode(s Seen) json.RawMessage {
