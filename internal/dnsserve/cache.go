@@ -30,8 +30,32 @@ type slot struct {
 	len uint32
 }
 
-// entry: expires 4 | stored 4 | key length 2 | - 2 | key | kept reply
-const entryHeader = 12
+// entry: expires 4 | stored 4 | gone 4 | key length 2 | flags 2 | key | kept reply
+//
+// Between expires and gone it is stale: better than no answer (RFC 8767).
+const entryHeader = 16
+
+const (
+	flagAsked = 1 // somebody has been sent to refresh it
+	flagStale = 2 // it was stale already when it was put
+)
+
+// found is what the cache has for a key.
+type found struct {
+	kept  []byte
+	age   uint32 // seconds since the resolver said so
+	fresh bool   // it may be answered without asking the resolvers
+	stale bool   // its time is over
+	// leaves is set once for each entry, when the last tenth of its time begins:
+	// who gets it refreshes the entry.
+	leaves bool
+}
+
+const (
+	staleTTL = 30 // RFC 8767 section 4; also for how long the resolvers are left alone
+	// minRefresh is the shortest life that is worth a refresh.
+	minRefresh = 10
+)
 
 const shards = 16
 
@@ -58,10 +82,10 @@ func (c *cache) shard(key []byte) (*shard, []slot, uint32) {
 	return s, s.index[b : b+8], uint32(h >> 32)
 }
 
-// get copies the kept reply for the key to dst. age is how old it is.
-func (c *cache) get(dst, key []byte, now uint32) (kept []byte, age uint32, ok bool) {
+// get copies the kept reply for the key to dst; the zero found is none.
+func (c *cache) get(dst, key []byte, now uint32) (f found) {
 	if len(c.shards) == 0 {
-		return nil, 0, false
+		return f
 	}
 	s, bucket, tag := c.shard(key)
 	s.mu.Lock()
@@ -69,21 +93,49 @@ func (c *cache) get(dst, key []byte, now uint32) (kept []byte, age uint32, ok bo
 	for i := range bucket {
 		if b := &bucket[i]; b.tag == tag && b.len > 0 && s.head-b.at <= uint64(len(s.ring)) {
 			e := s.ring[b.at%uint64(len(s.ring)):][:b.len]
-			k := int(binary.LittleEndian.Uint16(e[8:]))
+			k := int(binary.LittleEndian.Uint16(e[12:]))
 			if !bytes.Equal(e[entryHeader:entryHeader+k], key) {
 				continue
 			}
-			if now >= binary.LittleEndian.Uint32(e) {
-				return nil, 0, false
+			expires, stored := binary.LittleEndian.Uint32(e), binary.LittleEndian.Uint32(e[4:])
+			if now >= expires && now >= binary.LittleEndian.Uint32(e[8:]) {
+				return f
 			}
-			return append(dst, e[entryHeader+k:]...), now - binary.LittleEndian.Uint32(e[4:]), true
+			f = found{kept: append(dst, e[entryHeader+k:]...), age: now - stored, fresh: now < expires, stale: now >= expires || e[14] == flagStale}
+			if flags := e[14]; f.fresh && flags == 0 && expires-stored >= minRefresh && (expires-now)*10 <= expires-stored {
+				e[14] = flagAsked
+				f.leaves = true
+			}
+			return f
 		}
 	}
-	return nil, 0, false
+	return f
 }
 
-// put keeps a reply for ttl seconds.
-func (c *cache) put(key, kept []byte, now, ttl uint32) {
+// putStale keeps a stale reply for a little longer, so that the resolvers are not
+// asked for each question while they are away. Its time does not end later.
+func (c *cache) putStale(key, kept []byte, now uint32) {
+	if len(c.shards) == 0 {
+		return
+	}
+	s, bucket, tag := c.shard(key)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for i := range bucket {
+		if b := &bucket[i]; b.tag == tag && b.len > 0 && s.head-b.at <= uint64(len(s.ring)) {
+			e := s.ring[b.at%uint64(len(s.ring)):][:b.len]
+			k := int(binary.LittleEndian.Uint16(e[12:]))
+			if bytes.Equal(e[entryHeader:entryHeader+k], key) && now >= binary.LittleEndian.Uint32(e) {
+				binary.LittleEndian.PutUint32(e, min(now+staleTTL, binary.LittleEndian.Uint32(e[8:])))
+				e[14] = flagStale
+				return
+			}
+		}
+	}
+}
+
+// put keeps a reply for ttl seconds, and stale for another so many.
+func (c *cache) put(key, kept []byte, now, ttl, stale uint32) {
 	n := entryHeader + len(key) + len(kept)
 	if len(c.shards) == 0 || ttl == 0 || n > len(c.shards[0].ring)/4 {
 		return
@@ -109,7 +161,9 @@ func (c *cache) put(key, kept []byte, now, ttl uint32) {
 	e := s.ring[s.head%size:][:n]
 	binary.LittleEndian.PutUint32(e, now+ttl)
 	binary.LittleEndian.PutUint32(e[4:], now)
-	binary.LittleEndian.PutUint16(e[8:], uint16(len(key)))
+	binary.LittleEndian.PutUint32(e[8:], now+ttl+stale)
+	binary.LittleEndian.PutUint16(e[12:], uint16(len(key)))
+	e[14], e[15] = 0, 0
 	copy(e[entryHeader+copy(e[entryHeader:], key):], kept)
 	bucket[best] = slot{s.head, tag, uint32(n)}
 	s.head += uint64(n)

@@ -9,9 +9,12 @@ package dnsserve
 
 import (
 	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"fmt"
 	"log/slog"
 	"net"
-	"net/netip"
+	"os"
 	"runtime"
 	"sync"
 	"time"
@@ -44,8 +47,13 @@ type Answer struct {
 
 // Config is what an operator sets.
 type Config struct {
-	// Upstream are the resolvers behind, address:port, in order of preference.
+	// Upstream are the resolvers behind: address:port, or tls://address:port#name for
+	// DNS over TLS (RFC 7858), with the name that its certificate has. The
+	// fastest is asked; of equals the first.
 	Upstream []string `toml:"upstream"`
+	// UpstreamCA is a file with the certificates (PEM) that sign those of the
+	// tls:// resolvers; empty is the system's.
+	UpstreamCA string `toml:"upstream_ca"`
 	// Allow are the prefixes whose hosts may ask. Everybody else is refused.
 	Allow []string `toml:"allow"`
 	// Workers is how many sockets share the load; 0 is one for each processor.
@@ -55,6 +63,9 @@ type Config struct {
 	// MaxTTL and MaxNegativeTTL bound how long an answer stays in the cache.
 	MaxTTL         Duration `toml:"max_ttl"`
 	MaxNegativeTTL Duration `toml:"max_negative_ttl"`
+	// MaxStale is how long an answer whose time is over is given while no resolver
+	// answers (RFC 8767); 0 is never.
+	MaxStale Duration `toml:"max_stale"`
 	// InFlight bounds the questions that wait for a resolver; beyond it the
 	// answer is SERVFAIL at once.
 	InFlight int `toml:"in_flight"`
@@ -82,6 +93,7 @@ func DefaultConfig() Config {
 		CacheBytes:     4 << 20,
 		MaxTTL:         Duration(time.Hour),
 		MaxNegativeTTL: Duration(5 * time.Minute),
+		MaxStale:       Duration(24 * time.Hour),
 		InFlight:       2048,
 		TryTimeout:     Duration(1200 * time.Millisecond),
 		Timeout:        Duration(4 * time.Second),
@@ -94,10 +106,16 @@ func (c Config) Validate() error {
 	if len(c.Upstream) == 0 {
 		return bolwerk.Invalid("dns: no upstream: name at least one resolver, such as 192.0.2.53:53")
 	}
+	seen := map[string]bool{}
 	for _, u := range c.Upstream {
-		if _, err := netip.ParseAddrPort(u); err != nil {
-			return bolwerk.Invalid("dns: upstream %q: want address:port", u)
+		addr, _, _, err := parseUpstream(u)
+		if err != nil {
+			return err
 		}
+		if seen[addr] {
+			return bolwerk.Invalid("dns: upstream %q is there twice", u)
+		}
+		seen[addr] = true
 	}
 	if _, err := newACL(c.Allow); err != nil {
 		return err
@@ -117,8 +135,10 @@ func (c Config) Validate() error {
 	if c.TryTimeout <= 0 || c.Timeout < c.TryTimeout {
 		return bolwerk.Invalid("dns: timeout %v and try_timeout %v: want timeout >= try_timeout > 0", time.Duration(c.Timeout), time.Duration(c.TryTimeout))
 	}
-	if c.MaxTTL < 0 || c.MaxNegativeTTL < 0 {
-		return bolwerk.Invalid("dns: max_ttl and max_negative_ttl: want no negative time")
+	for _, d := range []Duration{c.MaxTTL, c.MaxNegativeTTL, c.MaxStale} {
+		if d < 0 || time.Duration(d) > 30*24*time.Hour {
+			return bolwerk.Invalid("dns: max_ttl, max_negative_ttl and max_stale: want 0 to 30 days")
+		}
 	}
 	return nil
 }
@@ -150,13 +170,33 @@ func New(cfg Config, policy Policy, dial Dial, reg prometheus.Registerer, log *s
 	s := &Server{cfg: cfg, policy: policy, log: log, start: time.Now()}
 	s.acl, _ = newACL(cfg.Allow)
 	s.cache = newCache(cfg.CacheBytes)
-	s.up = newUpstream(cfg, dial)
+	roots, err := cfg.roots()
+	if err != nil {
+		return nil, err
+	}
+	s.up = newUpstream(cfg, dial, roots)
 	if reg != nil {
 		if err := s.register(reg); err != nil {
 			return nil, err
 		}
 	}
 	return s, nil
+}
+
+// roots is whom the tls:// resolvers must be signed by.
+func (c Config) roots() (*tls.Config, error) {
+	if c.UpstreamCA == "" {
+		return &tls.Config{}, nil
+	}
+	b, err := os.ReadFile(c.UpstreamCA)
+	if err != nil {
+		return nil, fmt.Errorf("dns: upstream_ca: %w", err)
+	}
+	pool := x509.NewCertPool()
+	if !pool.AppendCertsFromPEM(b) {
+		return nil, bolwerk.Invalid("dns: upstream_ca %s: no certificate in PEM", c.UpstreamCA)
+	}
+	return &tls.Config{RootCAs: pool}, nil
 }
 
 // Workers is how many workers ask the policy: Question.Worker is below it.
@@ -187,12 +227,16 @@ func (s *Server) Run(ctx context.Context, socks ...*Sockets) error {
 			}
 		})
 	}
+	wg.Go(func() { s.check(ctx) })
 	<-ctx.Done()
 	for _, k := range socks {
 		k.Close()
 	}
 	wg.Wait()
 	s.waits.Wait()
+	for _, r := range s.up.servers {
+		r.close()
+	}
 	if err := context.Cause(ctx); err != context.Canceled && err != context.DeadlineExceeded {
 		return err
 	}

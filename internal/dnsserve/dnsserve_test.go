@@ -62,7 +62,7 @@ func echo(w dns.ResponseWriter, m *dns.Msg) {
 	q := m.Question[0]
 	_, tcp := w.RemoteAddr().(*net.TCPAddr)
 	soa := rr("example. 300 IN SOA ns.example. root.example. 1 2 3 4 60")
-	switch label, _, _ := strings.Cut(q.Name, "."); label {
+	switch label, _, _ := strings.Cut(strings.ToLower(q.Name), "."); label {
 	case "nx":
 		a.Rcode, a.Ns = dns.RcodeNameError, []dns.RR{soa}
 	case "nodata":
@@ -94,7 +94,7 @@ func echo(w dns.ResponseWriter, m *dns.Msg) {
 	}
 	if o := m.IsEdns0(); o != nil {
 		a.SetEdns0(1232, o.Do())
-		if q.Name == "ede.example." {
+		if strings.EqualFold(q.Name, "ede.example.") {
 			a.IsEdns0().Option = append(a.IsEdns0().Option, &dns.EDNS0_COOKIE{Code: dns.EDNS0COOKIE, Cookie: "0102030405060708"}, &dns.EDNS0_EDE{InfoCode: 3, ExtraText: "stale"})
 		}
 	}
@@ -170,6 +170,11 @@ func ask(t *testing.T, sv served, network, name string, typ uint16, change func(
 		t.Fatalf("%s %s: %v", network, name, err)
 	}
 	return r
+}
+
+// question is the question section as a resolver gets it.
+func question(q *Question) []byte {
+	return append(append([]byte(nil), q.Name...), byte(q.Type>>8), byte(q.Type), 0, ClassIN)
 }
 
 func edns(m *dns.Msg) { m.SetEdns0(1232, true) }
@@ -276,11 +281,11 @@ func TestCache_ages(t *testing.T) {
 	r.Answer = []dns.RR{rr("a.example. 300 IN CNAME b.example."), rr("b.example. 200 IN A 192.0.2.9")}
 	reply, _ := r.Pack()
 	w.q.parse(msg, 0)
-	kept, ttl, _, err := keep(nil, reply, m.Id, w.q.query(0)[12:][:len(w.q.Name)+4])
+	kept, ttl, _, err := keep(nil, reply, m.Id, question(&w.q))
 	if err != nil || ttl != 200 {
 		t.Fatalf("got TTL %d, %v", ttl, err)
 	}
-	s.cache.put(w.q.cacheKey(nil), kept, 1000, ttl)
+	s.cache.put(w.q.cacheKey(nil), kept, 1000, ttl, 0)
 	n, _ := w.handle(out, msg, true, 0, 1050)
 	got := new(dns.Msg)
 	if err := got.Unpack(out[:n]); err != nil || got.Answer[0].Header().Ttl != 250 || got.Answer[1].Header().Ttl != 150 {
@@ -303,10 +308,8 @@ func TestUpstream_falls_to_the_next(t *testing.T) {
 			t.Errorf("got %v", r)
 		}
 	}
-	start := time.Now()
-	ask(t, sv, "udp", "later.example.", dns.TypeA, nil)
-	if d := time.Since(start); d > 140*time.Millisecond {
-		t.Errorf("took %v: the dead resolver is still asked first", d)
+	if sv.s.up.order()[0].addr == dead.LocalAddr().String() {
+		t.Error("the dead resolver is still asked first")
 	}
 }
 
@@ -408,7 +411,7 @@ func TestMetrics(t *testing.T) {
 	if got := sv.s.stats.udp[byPolicy].Load(); got != 2 {
 		t.Errorf("got %d answers by policy, want 2", got)
 	}
-	if fs, err := sv.reg.Gather(); err != nil || len(fs) != 5 {
+	if fs, err := sv.reg.Gather(); err != nil || len(fs) != 10 {
 		t.Errorf("got %d families, %v", len(fs), err)
 	}
 }
@@ -425,11 +428,11 @@ func TestHotPath_allocates_nothing(t *testing.T) {
 	r.Answer = []dns.RR{rr("a.example. 300 IN A 192.0.2.9")}
 	reply, _ := r.Pack()
 	w.q.parse(cached, 0)
-	kept, ttl, _, err := keep(nil, reply, m.Id, w.q.query(0)[12:][:len(w.q.Name)+4])
+	kept, ttl, _, err := keep(nil, reply, m.Id, question(&w.q))
 	if err != nil {
 		t.Fatal(err)
 	}
-	s.cache.put(w.q.cacheKey(nil), kept, 0, ttl)
+	s.cache.put(w.q.cacheKey(nil), kept, 0, ttl, 0)
 	m.Question[0].Name = "www.blocked.example."
 	blocked, _ := m.Pack()
 	for _, msg := range [][]byte{cached, blocked} {
@@ -466,8 +469,8 @@ func TestCache_keeps_its_size(t *testing.T) {
 	for i := range 5000 {
 		binary.BigEndian.PutUint32(key, uint32(i))
 		binary.BigEndian.PutUint32(kept, uint32(i))
-		c.put(key, kept, 0, 60)
-		if got, _, ok := c.get(nil, key, 1); ok {
+		c.put(key, kept, 0, 60, 0)
+		if got := c.get(nil, key, 1).kept; got != nil {
 			hits++
 			if binary.BigEndian.Uint32(got) != uint32(i) {
 				t.Fatalf("entry %d: another's reply", i)
@@ -480,7 +483,7 @@ func TestCache_keeps_its_size(t *testing.T) {
 	old := 0
 	for i := range 5000 {
 		binary.BigEndian.PutUint32(key, uint32(i))
-		if got, _, ok := c.get(nil, key, 1); ok {
+		if got := c.get(nil, key, 1).kept; got != nil {
 			old++
 			if binary.BigEndian.Uint32(got) != uint32(i) {
 				t.Fatalf("entry %d: another's reply", i)
@@ -574,7 +577,7 @@ func FuzzReply(f *testing.F) {
 		if q.parse(pq, 0) != good {
 			t.Fatal("seed")
 		}
-		kept, ttl, _, err := keep(nil, b, 7, q.query(7)[12:][:len(q.Name)+4])
+		kept, ttl, _, err := keep(nil, b, 7, question(&q))
 		if err != nil {
 			return
 		}
@@ -585,7 +588,7 @@ func FuzzReply(f *testing.F) {
 				return
 			}
 		}
-		n := q.reply(out, maxReply, kept, 0)
+		n := q.reply(out, maxReply, kept, 0, false)
 		want, got := new(dns.Msg), new(dns.Msg)
 		if want.Unpack(b) != nil {
 			return // records inside may be bad: the asker is told what the resolver said
@@ -621,8 +624,8 @@ func BenchmarkHandle(b *testing.B) {
 	r.Answer = []dns.RR{rr("host.allowed.example. 300 IN A 192.0.2.9")}
 	reply, _ := r.Pack()
 	w.q.parse(cached, 0)
-	kept, ttl, _, _ := keep(nil, reply, m.Id, w.q.query(0)[12:][:len(w.q.Name)+4])
-	s.cache.put(w.q.cacheKey(nil), kept, 0, ttl)
+	kept, ttl, _, _ := keep(nil, reply, m.Id, question(&w.q))
+	s.cache.put(w.q.cacheKey(nil), kept, 0, ttl, 0)
 	m.Question[0].Name = "www.blocked.example."
 	blocked, _ := m.Pack()
 	for name, msg := range map[string][]byte{"blocked": blocked, "cached": cached} {

@@ -45,6 +45,9 @@ func keep(dst, msg []byte, id uint16, question []byte) (kept []byte, ttl uint32,
 			if l < 0 || p+l+10 > len(msg) {
 				return nil, 0, false, errReply
 			}
+			if name := question[:len(question)-4]; l == len(name) && sameQuestion(msg[p:p+l], name) {
+				lower(msg[p : p+l]) // our capitals are nobody else's business
+			}
 			r := msg[p+l:]
 			typ, t, length := binary.BigEndian.Uint16(r), binary.BigEndian.Uint32(r[4:]), int(binary.BigEndian.Uint16(r[8:]))
 			if p+l+10+length > len(msg) {
@@ -122,6 +125,15 @@ func ede(o []byte) []byte {
 	return nil
 }
 
+// lower takes the capitals out of a name in wire format.
+func lower(name []byte) {
+	for i, c := range name {
+		if c-'A' < 26 { // a length is below 64
+			name[i] |= 0x20
+		}
+	}
+}
+
 func sameQuestion(a, b []byte) bool {
 	for i := range a {
 		x, y := a[i], b[i]
@@ -138,9 +150,13 @@ func sameQuestion(a, b []byte) bool {
 	return true
 }
 
+// staleAnswer is the option that says that an answer's time is over (RFC 8914
+// section 4.4).
+var staleAnswer = []byte{0, optEDE, 0, 2, 0, 3}
+
 // reply makes the answer from a kept reply that is age seconds old. out has room
-// for limit octets at least.
-func (q *Question) reply(out []byte, limit int, kept []byte, age uint32) int {
+// for limit octets at least. A stale one gets a TTL of its own.
+func (q *Question) reply(out []byte, limit int, kept []byte, age uint32, stale bool) int {
 	n := q.begin(out, kept[0]&0xf)
 	if q.ad || q.DO { // RFC 6840 section 5.8
 		out[3] |= kept[1]
@@ -148,6 +164,9 @@ func (q *Question) reply(out []byte, limit int, kept []byte, age uint32) int {
 	ttls := int(binary.BigEndian.Uint16(kept[8:]))
 	options := kept[keptHeader+2*ttls:][:binary.BigEndian.Uint16(kept[10:])]
 	sections := kept[keptHeader+2*ttls+len(options):]
+	if stale {
+		options = staleAnswer
+	}
 	reserve := 0
 	if q.EDNS {
 		reserve = 11
@@ -161,7 +180,9 @@ func (q *Question) reply(out []byte, limit int, kept []byte, age uint32) int {
 	for i := range ttls {
 		at := int(binary.BigEndian.Uint16(kept[keptHeader+2*i:]))
 		t := binary.BigEndian.Uint32(out[at:])
-		if t > 1<<31-1 || t < age {
+		if stale {
+			t = staleTTL
+		} else if t > 1<<31-1 || t < age {
 			t = 0
 		} else {
 			t -= age
@@ -186,27 +207,4 @@ func (q *Question) cacheKey(b []byte) []byte {
 	}
 	b = append(b, q.Name...)
 	return append(b, byte(q.Type>>8), byte(q.Type), f)
-}
-
-// query makes the message for a resolver.
-func (q *Question) query(id uint16) []byte {
-	m := make([]byte, headerLen, headerLen+len(q.Name)+4+11)
-	binary.BigEndian.PutUint16(m, id)
-	if q.rd {
-		m[2] = 1
-	}
-	if q.ad {
-		m[3] |= 0x20
-	}
-	if q.cd {
-		m[3] |= 0x10
-	}
-	m[5], m[11] = 1, 1
-	m = append(m, q.Name...)
-	m = append(m, byte(q.Type>>8), byte(q.Type), 0, ClassIN)
-	do := byte(0)
-	if q.DO {
-		do = 0x80
-	}
-	return append(m, 0, 0, typeOPT, maxUDP>>8, maxUDP&0xff, 0, 0, do, 0, 0, 0)
 }

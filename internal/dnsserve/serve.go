@@ -18,7 +18,11 @@ type worker struct {
 	q    Question
 	key  [260]byte
 	kept []byte
-	done [results]uint64
+	// Of the last question: an answer whose time is over, and whether its answer
+	// is about to leave the cache.
+	stale  []byte
+	leaves bool
+	done   [results]uint64
 }
 
 func (s *Server) worker(number int) *worker {
@@ -32,6 +36,7 @@ func (s *Server) worker(number int) *worker {
 // UDP's, by what the asker takes.
 func (w *worker) handle(out, msg []byte, allowed bool, limit int, now uint32) (n int, forward bool) {
 	q := &w.q
+	w.stale, w.leaves = nil, false
 	v := q.parse(msg, w.s.cfg.SDEOption)
 	if limit == 0 {
 		limit = q.size
@@ -59,11 +64,16 @@ func (w *worker) handle(out, msg []byte, allowed bool, limit int, now uint32) (n
 		return q.answer(out, limit, &a), false
 	}
 	if q.rd {
-		if kept, age, ok := w.s.cache.get(w.kept[:0], q.cacheKey(w.key[:0]), now); ok {
-			w.kept = kept
-			w.done[byCache]++
-			return q.reply(out, limit, kept, age), false
+		f := w.s.cache.get(w.kept[:0], q.cacheKey(w.key[:0]), now)
+		if f.kept != nil {
+			w.kept = f.kept
 		}
+		if f.fresh {
+			w.leaves = f.leaves
+			w.done[byCache]++
+			return q.reply(out, limit, f.kept, f.age, f.stale), false
+		}
+		w.stale = f.kept
 	}
 	return 0, true
 }
@@ -85,20 +95,29 @@ func (w *worker) slow(ctx context.Context, out []byte, limit int) int {
 		limit = q.size
 	}
 	if !s.up.enter() {
-		s.stats.full.Add(1)
-		w.done[failed]++
-		return q.fault(out, ServFail)
+		return w.full(out, limit)
 	}
 	defer s.up.leave()
 	s.stats.inFlight.Add(1)
 	defer s.stats.inFlight.Add(-1)
-	kept, err := s.resolve(ctx, q, q.cacheKey(w.key[:0]))
+	kept, stale, err := s.resolve(ctx, q, q.cacheKey(w.key[:0]), w.stale)
 	if err != nil {
 		w.done[failed]++
 		return q.fault(out, ServFail)
 	}
 	w.done[byResolver]++
-	return q.reply(out, limit, kept, 0)
+	return q.reply(out, limit, kept, 0, stale)
+}
+
+// full answers when too many questions wait for the resolvers already.
+func (w *worker) full(out []byte, limit int) int {
+	w.s.stats.full.Add(1)
+	if w.stale != nil {
+		w.done[byCache]++
+		return w.q.reply(out, limit, w.stale, 0, true)
+	}
+	w.done[failed]++
+	return w.q.fault(out, ServFail)
 }
 
 const (
@@ -180,6 +199,8 @@ func (s *Server) conversation(ctx context.Context, c net.Conn) {
 		m, forward := w.handle(out[2:], in[2:2+n], allowed, maxReply, s.now())
 		if forward {
 			m = w.slow(ctx, out[2:], maxReply)
+		} else if w.leaves {
+			s.refresh(ctx, &w.q, w.q.cacheKey(w.key[:0]))
 		}
 		w.count(&s.stats.tcp)
 		if m == 0 {

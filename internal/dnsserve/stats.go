@@ -23,11 +23,12 @@ const (
 var resultNames = [results]string{"policy", "cache", "resolver", "failed", "refused", "malformed", "ignored"}
 
 type stats struct {
-	udp, tcp [results]atomic.Uint64
-	tries    atomic.Uint64 // questions sent to resolvers
-	errors   atomic.Uint64 // without a good answer
-	full     atomic.Uint64 // not sent: too many under way
-	inFlight atomic.Int64
+	udp, tcp                  [results]atomic.Uint64
+	tries                     atomic.Uint64 // questions sent to resolvers
+	errors                    atomic.Uint64 // without a good answer
+	full                      atomic.Uint64 // not sent: too many under way
+	hedges, stale, prefetches atomic.Uint64
+	inFlight                  atomic.Int64
 }
 
 func (s *Server) register(reg prometheus.Registerer) error {
@@ -46,8 +47,24 @@ func (s *Server) register(reg prometheus.Registerer) error {
 		count("bolwerk_dns_upstream_tries_total", "Questions sent to resolvers.", nil, &s.stats.tries),
 		count("bolwerk_dns_upstream_errors_total", "Questions to resolvers without a good answer.", nil, &s.stats.errors),
 		count("bolwerk_dns_upstream_full_total", "Questions not sent because too many were under way.", nil, &s.stats.full),
+		count("bolwerk_dns_upstream_hedges_total", "Questions sent to a second resolver because the first was slow.", nil, &s.stats.hedges),
+		count("bolwerk_dns_stale_total", "Answers given after their time because no resolver answered.", nil, &s.stats.stale),
+		count("bolwerk_dns_prefetches_total", "Answers refreshed before their time was over.", nil, &s.stats.prefetches),
 		prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "bolwerk_dns_upstream_in_flight", Help: "Questions that wait for a resolver."},
 			func() float64 { return float64(s.stats.inFlight.Load()) }))
+	for _, r := range s.up.servers {
+		labels := prometheus.Labels{"resolver": r.addr}
+		cs = append(cs,
+			prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "bolwerk_dns_upstream_up", Help: "1 while the resolver answers, 0 while it is only checked.", ConstLabels: labels},
+				func() float64 {
+					if r.down.Load() {
+						return 0
+					}
+					return 1
+				}),
+			prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "bolwerk_dns_upstream_answer_seconds", Help: "How long the resolver's answers take, smoothed.", ConstLabels: labels},
+				func() float64 { return r.expected().Seconds() }))
+	}
 	for _, c := range cs {
 		if err := reg.Register(c); err != nil {
 			return err

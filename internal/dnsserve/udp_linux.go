@@ -1,6 +1,7 @@
 package dnsserve
 
 import (
+	"bytes"
 	"context"
 	"encoding/binary"
 	"net"
@@ -203,12 +204,12 @@ func (s *Server) serveUDP(ctx context.Context, c *net.UDPConn, number int, wildc
 			msg := p.inBytes[i][:p.in[i].n]
 			n, forward := w.handle(p.outBytes[i][:], msg, s.acl.has(ip), 0, now)
 			if forward && len(s.up.places) == cap(s.up.places) { // spares the goroutine; slow looks again
-				s.stats.full.Add(1)
-				w.done[failed]++
-				n = w.q.fault(p.outBytes[i][:], ServFail)
+				n = w.full(p.outBytes[i][:], w.q.size)
 			} else if forward {
 				s.later(ctx, c, w, h)
 				continue
+			} else if w.leaves {
+				s.refresh(ctx, &w.q, w.q.cacheKey(w.key[:0]))
 			}
 			if n == 0 {
 				continue
@@ -261,7 +262,7 @@ func anyInterface(b []byte) {
 // later has w.q answered by a resolver, beside the worker. The asker's address is
 // kept for as long as that takes.
 func (s *Server) later(ctx context.Context, c *net.UDPConn, from *worker, h *unix.Msghdr) {
-	w := &worker{s: s}
+	w := &worker{s: s, stale: bytes.Clone(from.stale)}
 	msg := append([]byte(nil), from.q.msg...)
 	name := append([]byte(nil), unsafe.Slice(h.Name, h.Namelen)...)
 	var ctl []byte

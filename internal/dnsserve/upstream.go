@@ -2,20 +2,15 @@ package dnsserve
 
 import (
 	"context"
-	"crypto/rand"
-	"encoding/binary"
+	"crypto/tls"
 	"errors"
-	"io"
-	"net"
 	"sync"
 	"sync/atomic"
 	"time"
 )
 
-// upstream asks the resolvers. Each try has a fresh socket, so the port is the
-// kernel's random choice, and a random id (RFC 5452); the socket is connected, so
-// the kernel drops what others send to it. Equal questions under way share one
-// try, which is also what keeps birthday attacks out.
+// upstream asks the resolvers. Equal questions under way share one try, which is
+// also what keeps birthday attacks out (RFC 5452 section 5).
 type upstream struct {
 	dial     Dial
 	try, all time.Duration
@@ -24,33 +19,26 @@ type upstream struct {
 
 	mu      sync.Mutex
 	flights map[string]*flight
+
+	asks, hedges atomic.Uint64
 }
 
-type resolver struct {
-	addr  string
-	fails atomic.Int32
-	until atomic.Int64 // unix nanoseconds before which it is asked last
-}
-
+// flight is a question under way at the resolvers.
 type flight struct {
 	done chan struct{}
 	kept []byte
 	err  error
 }
 
-const (
-	failsUntilRest = 3
-	rest           = 5 * time.Second
-	maxReply       = 65535
-)
+const maxReply = 65535
 
 var errNoAnswer = errors.New("no resolver answered")
 
-func newUpstream(cfg Config, dial Dial) *upstream {
+func newUpstream(cfg Config, dial Dial, roots *tls.Config) *upstream {
 	u := &upstream{dial: dial, try: time.Duration(cfg.TryTimeout), all: time.Duration(cfg.Timeout),
 		places: make(chan struct{}, cfg.InFlight), flights: map[string]*flight{}}
 	for _, a := range cfg.Upstream {
-		u.servers = append(u.servers, &resolver{addr: a})
+		u.servers = append(u.servers, newResolver(a, dial, roots))
 	}
 	return u
 }
@@ -67,183 +55,201 @@ func (u *upstream) enter() bool {
 
 func (u *upstream) leave() { <-u.places }
 
-// resolve gives the kept reply to q, and puts it in the cache. The caller has a
-// place. key is q's cache key.
-func (s *Server) resolve(ctx context.Context, q *Question, key []byte) ([]byte, error) {
+// lookup is a question as the resolvers get it.
+type lookup struct {
+	name       []byte
+	typ        uint16
+	rd, ad, cd bool
+	do         bool
+}
+
+func (q *Question) lookup() lookup {
+	return lookup{append([]byte(nil), q.Name...), q.Type, q.rd, q.ad, q.cd, q.DO}
+}
+
+// patience is how long an asker waits while an answer whose time is over is at
+// hand: the client response timer of RFC 8767 section 5.
+const patience = 1800 * time.Millisecond
+
+// resolve gives the kept reply to q. The caller has a place. key is q's cache key.
+// stale is an answer whose time is over, nil is none: it is better than
+// none and than a late one.
+func (s *Server) resolve(ctx context.Context, q *Question, key, stale []byte) (kept []byte, old bool, err error) {
+	f := s.fly(ctx, q, key)
+	var late <-chan time.Time
+	if stale != nil {
+		t := time.NewTimer(patience)
+		defer t.Stop()
+		late = t.C
+	}
+	select {
+	case <-f.done:
+		if stale == nil || f.err == nil && f.kept[0]&0xf != ServFail && f.kept[0]&0xf != Refused {
+			return f.kept, false, f.err
+		}
+	case <-late:
+	case <-ctx.Done():
+		return nil, false, ctx.Err()
+	}
+	s.stats.stale.Add(1)
+	s.cache.putStale(key, stale, s.now())
+	return stale, true, nil
+}
+
+// fly joins the question under way, or sends it off. It goes on when the asker
+// does not wait: its answer is for the cache too.
+func (s *Server) fly(ctx context.Context, q *Question, key []byte) *flight {
 	u := s.up
 	u.mu.Lock()
 	// A question without RD may be answered from the resolver's cache only: it
 	// does not share.
-	f, shared := u.flights[string(key)]
-	if shared && q.rd {
+	if f, shared := u.flights[string(key)]; shared && q.rd {
 		u.mu.Unlock()
-		select {
-		case <-f.done:
-			return f.kept, f.err
-		case <-ctx.Done():
-			return nil, ctx.Err()
-		}
+		return f
 	}
-	f = &flight{done: make(chan struct{}), err: errNoAnswer}
+	f := &flight{done: make(chan struct{}), err: errNoAnswer}
+	k := string(key)
 	if q.rd {
-		u.flights[string(key)] = f
+		u.flights[k] = f
 	}
 	u.mu.Unlock()
 
-	defer func() {
-		u.mu.Lock()
-		if u.flights[string(key)] == f {
-			delete(u.flights, string(key))
+	l := q.lookup()
+	s.waits.Go(func() {
+		defer func() {
+			u.mu.Lock()
+			if u.flights[k] == f {
+				delete(u.flights, k)
+			}
+			u.mu.Unlock()
+			close(f.done)
+		}()
+		var ttl uint32
+		var negative bool
+		f.kept, ttl, negative, f.err = s.ask(ctx, l)
+		if f.err != nil || !l.rd {
+			return
 		}
-		u.mu.Unlock()
-		close(f.done)
-	}()
-	var ttl uint32
-	var negative bool
-	f.kept, ttl, negative, f.err = s.ask(ctx, q)
-	if f.err != nil || !q.rd {
-		return f.kept, f.err
-	}
-	limit := s.cfg.MaxTTL
-	if negative {
-		limit = s.cfg.MaxNegativeTTL
-	}
-	s.cache.put(key, f.kept, s.now(), min(ttl, uint32(time.Duration(limit)/time.Second)))
-	return f.kept, nil
+		limit := s.cfg.MaxTTL
+		if negative {
+			limit = s.cfg.MaxNegativeTTL
+		}
+		s.cache.put([]byte(k), f.kept, s.now(), min(ttl, seconds(limit)), seconds(s.cfg.MaxStale))
+	})
+	return f
 }
 
-// ask goes through the resolvers, twice, until one gives a good answer. An answer
+func seconds(d Duration) uint32 { return uint32(time.Duration(d) / time.Second) }
+
+// refresh asks again for what is about to leave the cache, beside the askers.
+func (s *Server) refresh(ctx context.Context, q *Question, key []byte) {
+	if !s.up.enter() {
+		return
+	}
+	s.stats.prefetches.Add(1)
+	f := s.fly(ctx, q, key)
+	s.waits.Go(func() {
+		defer s.up.leave()
+		<-f.done
+	})
+}
+
+// reply is what one try brought.
+type tried struct {
+	kept     []byte
+	ttl      uint32
+	negative bool
+	err      error
+}
+
+// ask goes through the resolvers, fastest first, until one gives a good answer. One
+// that lets us wait longer than it uses to is raced by the next. An answer
 // SERVFAIL or REFUSED stands only when no other is better.
-func (s *Server) ask(ctx context.Context, q *Question) (kept []byte, ttl uint32, negative bool, err error) {
+func (s *Server) ask(ctx context.Context, l lookup) (kept []byte, ttl uint32, negative bool, err error) {
 	ctx, cancel := context.WithTimeout(ctx, s.up.all)
 	defer cancel()
-	var poor []byte
-	err = errNoAnswer
-	for range 2 {
-		for _, r := range s.up.order() {
-			if ctx.Err() != nil {
-				break
-			}
-			s.stats.tries.Add(1)
-			k, t, neg, e := s.exchange(ctx, q, r)
-			if e != nil {
+	order := s.up.order()
+	s.up.asks.Add(1)
+	answers := make(chan tried, 2*len(order))
+	next, under := 0, 0
+	send := func() {
+		r := order[next%len(order)]
+		next++
+		under++
+		s.stats.tries.Add(1)
+		s.waits.Go(func() {
+			kept, ttl, negative, err := s.exchange(ctx, l, r)
+			if err != nil {
 				s.stats.errors.Add(1)
-				if ctx.Err() == nil {
-					r.failed()
+			}
+			answers <- tried{kept, ttl, negative, err}
+		})
+	}
+	send()
+	hedge := time.NewTimer(order[0].hedgeAfter(s.up.try))
+	defer hedge.Stop()
+	var poor []byte
+	for under > 0 {
+		select {
+		case a := <-answers:
+			under--
+			if a.err == nil {
+				if c := a.kept[0] & 0xf; c != ServFail && c != Refused {
+					return a.kept, a.ttl, a.negative, nil
 				}
-				continue
+				poor = a.kept
 			}
-			r.fails.Store(0)
-			r.until.Store(0)
-			if c := k[0] & 0xf; c == ServFail || c == Refused {
-				poor = k
-				continue
+			// Each gets its turn; after errors everybody gets a second one.
+			if limit := len(order); ctx.Err() == nil && under == 0 && (next < limit || poor == nil && next < 2*limit) {
+				send()
 			}
-			return k, t, neg, nil
-		}
-		if poor != nil {
-			return poor, 0, false, nil
+		case <-hedge.C:
+			if next < len(order) && s.up.mayHedge() {
+				s.stats.hedges.Add(1)
+				send()
+			}
 		}
 	}
-	return nil, 0, false, err
+	if poor != nil {
+		return poor, 0, false, nil
+	}
+	return nil, 0, false, errNoAnswer
 }
 
-// order is the resolvers as configured, those that rest at the end.
+// mayHedge keeps the second questions below a tenth of all, so that slow resolvers
+// do not get twice the load.
+func (u *upstream) mayHedge() bool {
+	if u.hedges.Load()*10 > u.asks.Load()+20 {
+		return false
+	}
+	u.hedges.Add(1)
+	return true
+}
+
+// order is the resolvers, the fastest first, those that rest at the end. Of two
+// that are about as fast the one named first comes first.
 func (u *upstream) order() []*resolver {
 	if len(u.servers) == 1 {
 		return u.servers
 	}
-	now := time.Now().UnixNano()
 	out := make([]*resolver, 0, len(u.servers))
-	for _, r := range u.servers {
-		if r.until.Load() <= now {
-			out = append(out, r)
+	rank := func(r *resolver) time.Duration {
+		if r.down.Load() {
+			return 1 << 62
 		}
+		return r.expected().Round(2 * time.Millisecond)
 	}
-	for _, r := range u.servers {
-		if r.until.Load() > now {
-			out = append(out, r)
+	for _, r := range u.servers { // a few: insertion keeps the order of equals
+		i := len(out)
+		for i > 0 && rank(r) < rank(out[i-1]) {
+			i--
 		}
+		out = append(out, nil)
+		copy(out[i+1:], out[i:])
+		out[i] = r
+	}
+	if u.asks.Load()%64 == 63 && !out[1].down.Load() { // so that we know when the second has become faster
+		out[0], out[1] = out[1], out[0]
 	}
 	return out
-}
-
-func (r *resolver) failed() {
-	if r.fails.Add(1) >= failsUntilRest {
-		r.until.Store(time.Now().Add(rest).UnixNano())
-	}
-}
-
-func (s *Server) exchange(ctx context.Context, q *Question, r *resolver) ([]byte, uint32, bool, error) {
-	ctx, cancel := context.WithTimeout(ctx, s.up.try)
-	defer cancel()
-	var b [2]byte
-	rand.Read(b[:])
-	id := binary.BigEndian.Uint16(b[:])
-	query := q.query(id)
-	question := query[headerLen : headerLen+len(q.Name)+4]
-
-	kept, ttl, neg, err := s.udp(ctx, r, query, id, question)
-	if err != nil || !truncated(kept) {
-		return kept, ttl, neg, err
-	}
-	return s.tcp(ctx, r, query, id, question)
-}
-
-var replyBuffers = sync.Pool{New: func() any { return new([4096]byte) }}
-
-func (s *Server) udp(ctx context.Context, r *resolver, query []byte, id uint16, question []byte) ([]byte, uint32, bool, error) {
-	c, err := s.dialTo(ctx, "udp", r)
-	if err != nil {
-		return nil, 0, false, err
-	}
-	defer c.Close()
-	if _, err := c.Write(query); err != nil {
-		return nil, 0, false, err
-	}
-	buf := replyBuffers.Get().(*[4096]byte)
-	defer replyBuffers.Put(buf)
-	for range 16 { // wrong ones are somebody guessing; the deadline ends it too
-		n, err := c.Read(buf[:])
-		if err != nil {
-			return nil, 0, false, err
-		}
-		kept, ttl, neg, err := keep(nil, buf[:n], id, question)
-		if err == nil {
-			return kept, ttl, neg, nil
-		}
-	}
-	return nil, 0, false, errReply
-}
-
-func (s *Server) tcp(ctx context.Context, r *resolver, query []byte, id uint16, question []byte) ([]byte, uint32, bool, error) {
-	c, err := s.dialTo(ctx, "tcp", r)
-	if err != nil {
-		return nil, 0, false, err
-	}
-	defer c.Close()
-	m := append(binary.BigEndian.AppendUint16(nil, uint16(len(query))), query...)
-	if _, err := c.Write(m); err != nil {
-		return nil, 0, false, err
-	}
-	var l [2]byte
-	if _, err := io.ReadFull(c, l[:]); err != nil {
-		return nil, 0, false, err
-	}
-	buf := make([]byte, binary.BigEndian.Uint16(l[:]))
-	if _, err := io.ReadFull(c, buf); err != nil {
-		return nil, 0, false, err
-	}
-	return keep(nil, buf, id, question)
-}
-
-func (s *Server) dialTo(ctx context.Context, network string, r *resolver) (net.Conn, error) {
-	c, err := s.up.dial(ctx, network, r.addr)
-	if err != nil {
-		return nil, err
-	}
-	if t, ok := ctx.Deadline(); ok {
-		c.SetDeadline(t)
-	}
-	return c, nil
 }
