@@ -260,6 +260,11 @@ func (s *Shield) end(tx *store.Tx, b Block, to State, by bolwerk.Actor, why, rea
 	if b.Pass {
 		return nil
 	}
+	if to == Withdrawn {
+		if err := s.correctNotices(tx, b.CaseID, why); err != nil {
+			return err
+		}
+	}
 	if err := s.unlist(tx, b.Ref, b.Version, why); err != nil {
 		return err
 	}

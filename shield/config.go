@@ -87,6 +87,8 @@ type Config struct {
 	Chromium string `toml:"chromium"`
 	// Visits is how suspect pages are looked at by the probes.
 	Visits VisitConfig `toml:"visits"`
+	// Notices say who outside is told of what was decided.
+	Notices NoticeConfig `toml:"notices"`
 }
 
 // DefaultConfig is good enough for a first run.
@@ -102,6 +104,7 @@ func DefaultConfig() Config {
 		Lookup:      LookupConfig{PerMinute: 60},
 		Canary:      bolwerk.MustDomain("serial.zz-canary"),
 		Automatic:   AutoConfig{Phishing: judge.Off, Malware: judge.Off, FakeShop: judge.Off, Scam: judge.Off},
+		Notices:     NoticeConfig{Lang: bolwerk.EN, PerHour: 200},
 	}
 }
 
@@ -114,7 +117,7 @@ func (c Config) Validate() error {
 	if u, err := url.Parse(c.PublicURL); err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
 		errs = append(errs, fmt.Errorf("shield.public_url: %q is no web address", c.PublicURL))
 	}
-	errs = append(errs, c.Lookup.Validate())
+	errs = append(errs, c.Lookup.Validate(), c.Notices.Validate())
 	if c.Ground == "" {
 		errs = append(errs, errors.New("shield.ground: a block needs a legal ground"))
 	}

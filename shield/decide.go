@@ -442,6 +442,9 @@ func (s *Shield) block(tx *store.Tx, c desk.Case, p plan, first, second bolwerk.
 	if err != nil {
 		return b, err
 	}
+	if err := s.tellOutside(tx, b.ID, lastOf(first, second)); err != nil {
+		return b, err
+	}
 	audit.Append(tx, lastOf(first, second), "shield.block.confirm", b.Ref, p.Reason, map[string]any{"case": c.Ref, "name": p.Name, "scope": p.Scope, "until": p.Until, "first": first, "second": second, "lists": p.Versions})
 	s.facts.Append(tx, lastOf(first, second), fact.CaseDecided, c.ID, fact.Decided{Outcome: "blocked", Block: b.ID})
 	s.count.decided.WithLabelValues("blocked").Inc()
@@ -508,6 +511,9 @@ func (s *Shield) Reject(ctx context.Context, who judge.Person, id, reason string
 		}
 		by := bolwerk.Person(who.ID)
 		audit.Append(tx, by, "shield.case.reject", c.Ref, reason, map[string]string{"subject": c.Subject})
+		if err := s.correctNotices(tx, c.ID, "rejected"); err != nil {
+			return err
+		}
 		s.facts.Append(tx, by, fact.CaseDecided, c.ID, fact.Decided{Outcome: "rejected"})
 		s.count.decided.WithLabelValues("rejected").Inc()
 		return s.unsettle(tx, c.ID)

@@ -25,6 +25,9 @@ type LookupConfig struct {
 	// RDAP is the path of IANA's bootstrap file dns.json (RFC 9224); empty asks no
 	// registry when a domain was registered.
 	RDAP string `toml:"rdap"`
+	// Networks are the paths of IANA's bootstrap files ipv4.json and ipv6.json,
+	// to find whose network a page stands in; without them no host is told.
+	Networks []string `toml:"networks"`
 	// PerMinute is how many questions one registry gets in a minute.
 	PerMinute int `toml:"per_minute"`
 	// Resolver is the address:port of a resolver of our own without blocks, asked
@@ -60,6 +63,9 @@ func (c LookupConfig) Validate() error {
 			bad("per_minute = %d: want 1 to 6000", c.PerMinute)
 		}
 	}
+	if _, err := c.networks(); err != nil {
+		bad("networks: %v", err)
+	}
 	if c.Resolver != "" {
 		if _, err := netip.ParseAddrPort(c.Resolver); err != nil {
 			bad("resolver %q: want address:port", c.Resolver)
@@ -85,6 +91,22 @@ func (c LookupConfig) bootstrap() (lookup.Bootstrap, error) {
 	}
 	defer f.Close()
 	return lookup.ParseBootstrap(f)
+}
+
+func (c LookupConfig) networks() (all lookup.Networks, err error) {
+	for _, path := range c.Networks {
+		f, err := os.Open(path)
+		if err != nil {
+			return nil, err
+		}
+		some, err := lookup.ParseNetworks(f)
+		f.Close()
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", path, err)
+		}
+		all = append(all, some...)
+	}
+	return all, nil
 }
 
 // Times of what is asked.

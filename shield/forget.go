@@ -127,6 +127,7 @@ func forgetCases(tx *store.Tx, year int64) (int, error) {
 		`delete from desk_proposal where case_id=$1`,
 		`delete from shield_settle where case_id=$1`,
 		`delete from shield_key where holder=$1`,
+		`delete from shield_notice where case_id=$1`,
 		`delete from shield_auto where case_id=$1`, `delete from shield_in_use where case_id=$1`,
 		`delete from shield_capture where observable=(select observable from shield_case where id=$1)`,
 		`delete from shield_visit where observable=(select observable from shield_case where id=$1)`,

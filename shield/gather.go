@@ -7,6 +7,7 @@ import (
 
 	"bolwerk"
 	"bolwerk/desk"
+	"bolwerk/internal/job"
 	"bolwerk/internal/store"
 	"bolwerk/shield/fact"
 	"bolwerk/shield/judge"
@@ -94,6 +95,9 @@ func (s *Shield) assess(tx *store.Tx, observable string) (judge.Verdict, error) 
 	}
 	_, err = tx.Exec(`update shield_observable set verdict=$1, assessed_at=$2 where id=$3`, string(v.Word), tx.NowMicros(), observable)
 	s.count.verdicts.WithLabelValues(string(v.Word)).Inc()
+	if err == nil && v.Word == judge.Malicious && s.cfg.Notices.early() {
+		err = job.Add(tx, noticeMakeJob, "early/"+observable, "early/"+observable, tx.Now())
+	}
 	if err == nil && v.Word == judge.Malicious && s.cfg.Automatic.any() {
 		_, err = tx.Exec(`insert into shield_auto_due(observable,at) values($1,$2) on conflict(observable) do nothing`, observable, tx.NowMicros())
 		tx.After(func() { ring(s.alone) })

@@ -18,6 +18,7 @@ type metrics struct {
 	withdrawn *prometheus.CounterVec
 	lookups   *prometheus.CounterVec
 	logged    *prometheus.CounterVec
+	notices   *prometheus.CounterVec
 }
 
 func newMetrics(r prometheus.Registerer, db *store.DB) *metrics {
@@ -32,7 +33,8 @@ func newMetrics(r prometheus.Registerer, db *store.DB) *metrics {
 	}
 	m.lookups = prometheus.NewCounterVec(prometheus.CounterOpts{Name: "bolwerk_shield_lookups_total", Help: "Domains that registry and DNS were asked about, by what became of it (known, waiting to be asked again, failed)."}, []string{"state"})
 	m.logged = prometheus.NewCounterVec(prometheus.CounterOpts{Name: "bolwerk_shield_certificates_total", Help: "Certificates of transparency logs, by log and whether they were read, skipped, or near a brand."}, []string{"log", "what"})
-	r.MustRegister(m.lookups, m.logged, m.captures, m.read, m.deaths, m.verdicts, m.decided, m.withdrawn,
+	m.notices = prometheus.NewCounterVec(prometheus.CounterOpts{Name: "bolwerk_shield_notices_total", Help: "Notices to others, by kind of recipient and whether they left or were refused or given up (sent, failed)."}, []string{"kind", "result"})
+	r.MustRegister(m.notices, m.lookups, m.logged, m.captures, m.read, m.deaths, m.verdicts, m.decided, m.withdrawn,
 		depth(db, "bolwerk_shield_reports_waiting", "Reports that wait to be read.", `select count(*) from shield_report where state='received'`),
 		depth(db, "bolwerk_shield_cases_waiting", "Cases that wait for a person.", `select count(*) from desk_case where capability='shield' and state in ('waiting','second')`),
 		depth(db, "bolwerk_shield_blocks_in_force", "Blocks in force.", `select count(*) from shield_block where state='in_force' and pass=false`),

@@ -43,6 +43,7 @@ func Places() []web.Place {
 		{Path: "/appeals", Text: "shield.appeals", Also: []string{"/appeal"}},
 		{Path: "/blocks", Text: "shield.blocks", Also: []string{"/block", "/block-a-name", "/exempt"}},
 		{Path: "/orders", Text: "shield.orders"},
+		{Path: "/notices", Text: "shield.notices", Also: []string{"/notice"}},
 		{Path: "/name", Text: "shield.name", Also: []string{"/near"}},
 		{Path: "/figures", Text: "figures.title", Also: []string{"/automatic"}},
 		{Path: "/audit", Text: "shield.audit"},
@@ -147,6 +148,7 @@ func (p *Pages) Routes(mux *http.ServeMux, door *account.Door) {
 	look("/warnings", p.warnings)
 	decide("/warnings", p.warn)
 	decide("/warnings/{ref}/end", p.endWarning)
+	p.noticeRoutes(look, decide)
 	look("/search", p.search)
 	look("/audit", p.audit)
 	if p.hooks != nil {
@@ -207,7 +209,7 @@ func commonOf(r *http.Request, who account.Person) common {
 		c.Form, c.Again = h.Form, path.Base(h.Path)
 	}
 	switch d := r.URL.Query().Get("done"); d {
-	case "blocked", "second", "rejected", "withdrawn", "exempted", "approved", "declined", "released", "merged", "upheld", "appeal_rejected", "asked", "seen", "kept", "warned", "warning_ended":
+	case "blocked", "second", "rejected", "withdrawn", "exempted", "approved", "declined", "released", "merged", "upheld", "appeal_rejected", "asked", "seen", "kept", "warned", "warning_ended", "notice_let", "notice_dropped", "notice_receipt":
 		c.Done = "shield.done." + d
 	}
 	return c

@@ -310,6 +310,11 @@ func (s *Shield) extend(tx *store.Tx, b Block, until time.Time, by bolwerk.Actor
 	}
 	b.Until, b.Second = until, second
 	b.Version++
+	if by.IsPerson() {
+		if err := s.tellOutside(tx, b.ID, by); err != nil {
+			return err
+		}
+	}
 	s.list(tx, b)
 	s.publish.Append(tx, CopyBlocks, b.Rule().Entry(b.ID, b.Version), func(tx *store.Tx, epoch, serial int64) error {
 		if _, err := tx.Exec(`update shield_block set epoch=$1, serial=$2 where id=$3`, epoch, serial, b.ID); err != nil {

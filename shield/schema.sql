@@ -447,3 +447,36 @@ create table shield_warning (
   ended_by   text not null         -- keep log: who
 );
 create index shield_warning_list on shield_warning(id, valid_until);
+create table shield_notice (
+  id         text primary key,     -- keep case: name
+  ref        text not null unique, -- keep case: number that people use
+  case_id    text not null,        -- keep case: which case
+  block      text not null,        -- keep case: which block; empty before a decision
+  about      text not null,        -- keep case: the name that it is about
+  kind       text not null,        -- keep case: authority, browsers, brand, host, registrar or owner
+  who        text not null,        -- keep case: recipient, as the configuration or the registry calls it
+  to_text    text not null,        -- keep case: mail address of a function, or address of an API
+  api        boolean not null,     -- keep case: by an API
+  lang       text not null,        -- keep case: language
+  correction boolean not null,     -- keep case: takes back an earlier notice
+  subject    text not null,        -- keep case: as it goes out; nothing of a report but the page
+  body       text not null,        -- keep case: as it goes out; nothing of a report but the page
+  report     text not null,        -- keep case: what programs read of it, as JSON
+  message_id text not null,        -- keep case: ours, at random: who answers knows it
+  state      text not null check (state in ('held','waiting','sent','receipt','refused','given_up','dropped','dry')), -- keep case: where it stands
+  tries      bigint not null,      -- keep tech: how often it was tried
+  error      text not null,        -- keep case: what went wrong last
+  receipt    text not null,        -- keep case: what the recipient called it
+  made_at    bigint not null,      -- keep case: when
+  sent_at    bigint not null,      -- keep case: when it left
+  receipt_at bigint not null       -- keep case: when the receipt came
+);
+create unique index shield_notice_once on shield_notice(case_id, to_text, correction);
+create index shield_notice_state on shield_notice(state, id);
+create index shield_notice_sent on shield_notice(sent_at, to_text) where sent_at>0;
+create unique index shield_notice_message on shield_notice(message_id);
+create table shield_notice_first (
+  first text primary key, -- keep log: recipient or kind whose first notice a person has read
+  actor text not null,    -- keep log: who
+  at    bigint not null   -- keep log: when
+);

@@ -113,4 +113,6 @@ func New(cfg Config, p Parts) *Shield {
 func (s *Shield) Handle(r *job.Runner, send Sender) {
 	r.Handle(desk.NoticeJob, s.sendNotice(send))
 	r.Handle(answerJob, s.answerLater)
+	r.Handle(noticeMakeJob, s.makeNotices)
+	r.Handle(noticeSendJob, s.sendOutside(send))
 }

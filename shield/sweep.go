@@ -21,7 +21,7 @@ func (s *Shield) Sweep(ctx context.Context) error {
 	defer tick.Stop()
 	var lastHour, lastDay time.Time
 	for {
-		steps := []func(context.Context) error{s.trip, s.recheck, s.endExpired, s.endAppealed, s.endUndone}
+		steps := []func(context.Context) error{s.trip, s.recheck, s.endExpired, s.endAppealed, s.endUndone, s.giveUpNotices}
 		if now := s.clock.Now(); now.Sub(lastHour) > time.Hour {
 			lastHour = now
 			steps = append(steps, s.retain)

@@ -49,6 +49,8 @@ type CaseView struct {
 	Visits    []Visit `json:"visits,omitempty"`
 	Live      string  `json:"live,omitempty"`
 	Unvisited string  `json:"unvisited,omitempty"`
+	// Notices are what others were told of it, oldest first.
+	Notices []Notice `json:"notices,omitempty"`
 }
 
 // VerdictView is one verdict of a case.
@@ -221,6 +223,9 @@ func (s *Shield) view(tx *store.Tx, c desk.Case) (v CaseView, err error) {
 		return v, err
 	}
 	if err := s.viewVisits(tx, observable, &v); err != nil {
+		return v, err
+	}
+	if v.Notices, err = noticesOf(tx, c.ID); err != nil {
 		return v, err
 	}
 	if c.State == desk.Second {

@@ -220,7 +220,13 @@ func (s *Shield) link(ctx context.Context, id string, in door.Report, r reading.
 	case len(finds) == 0:
 		state, outcome = "no_observable", "for_a_person"
 	}
+	answered, receipt := s.answeredNotice(r)
 	return s.db.Write(ctx, store.Intake, func(tx *store.Tx) error {
+		if receipt, err := noticeAnswered(tx, answered, receipt); err != nil {
+			return err
+		} else if receipt { // what a recipient of ours writes back is no report
+			state, outcome, finds, why, reply = "no_observable", "notice_answer", nil, "notice_answer", nil
+		}
 		n, err := tx.Exec(`update shield_report set state=$1, outcome=$2, read_at=$3, reply_sealed=$4, reply=$5, message_id_sealed=$6, mark=$7, dkim=$8, lang=$9, reading_ref=$10, warnings=$11, form=$12
 			where id=$13 and state='received'`, state, outcome, tx.NowMicros(), reply, why, messageID, mark, dkim, string(lang), sealed.Ref, len(r.Warnings), string(r.Kind), id)
 		if err != nil || n == 0 {

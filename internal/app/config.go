@@ -325,6 +325,9 @@ func (c Config) Validate() error {
 	for _, i := range c.Shield.Issuers {
 		add("shield.issuer "+i.Name+": key_file", secretFile(i.KeyFile))
 	}
+	for _, n := range c.Shield.Notices.To {
+		add("shield.notices.to "+n.Name+": key_file", secretFile(n.KeyFile))
+	}
 	return errors.Join(errs...)
 }
 

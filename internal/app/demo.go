@@ -175,6 +175,7 @@ func demoConfig(o DemoOptions, w demo.World) (Config, error) {
 		c.Shield.Lists = append(c.Shield.Lists, shield.ListConfig{Source: l.Source, File: l.ListFile(o.Data), Tier: l.Tier})
 	}
 	c.Shield.Issuers = []shield.Issuer{{Name: w.Authority.Name, Public: w.Authority.Public, Ground: w.Authority.Ground, File: w.Authority.OrderFile(o.Data), MustHave: w.Authority.MustHave}}
+	c.Shield.Notices = demoNotices(c.Shield.Notices)
 	c.Warning.PreviewHost = "preview.localhost"
 	c.settle()
 	return c, c.Validate()

@@ -3,6 +3,8 @@ package mail
 import (
 	"bytes"
 	"crypto/rand"
+	"crypto/sha256"
+	"encoding/base64"
 	"encoding/hex"
 	"fmt"
 	"io"
@@ -18,8 +20,8 @@ import (
 	"bolwerk"
 )
 
-// Message is a mail that the operator sends: plain text, one recipient, no
-// attachment. Everything in it is the operator's own words; nothing that a
+// Message is a mail that the operator sends: plain text, one recipient, at most
+// one attachment for programs. Everything in it is the operator's own words; nothing that a
 // reporter wrote has a place here, except the id of the mail that is answered.
 type Message struct {
 	// ID is the left part of the Message-ID, the same for every try of one
@@ -40,6 +42,8 @@ type Message struct {
 	InReplyTo string
 	// Automatic marks an answer that no person wrote (RFC 3834).
 	Automatic bool
+	// Report is JSON for programs, attached as xarf.json; at most 64 KiB.
+	Report []byte `json:",omitempty"`
 }
 
 // Bytes is the mail as RFC 5322 text: UTF-8, quoted-printable, lines of at most
@@ -72,12 +76,34 @@ func (m Message) Bytes() ([]byte, error) {
 	if m.Lang != "" {
 		field("Content-Language", string(m.Lang))
 	}
-	field("Content-Type", "text/plain; charset=utf-8")
-	field("Content-Transfer-Encoding", "quoted-printable")
+	text := func() {
+		field("Content-Type", "text/plain; charset=utf-8")
+		field("Content-Transfer-Encoding", "quoted-printable")
+		out.WriteString("\r\n")
+		w := quotedprintable.NewWriter(&out) // makes \r\n of \n
+		io.WriteString(w, m.Body)
+		w.Close()
+	}
+	if len(m.Report) == 0 {
+		text()
+		return out.Bytes(), nil
+	}
+	sum := sha256.Sum256(append([]byte(m.Body), m.Report...))
+	boundary := hex.EncodeToString(sum[:16]) // the same mail gives the same bytes
+	field("Content-Type", "multipart/mixed; boundary="+boundary)
+	out.WriteString("\r\n--" + boundary + "\r\n")
+	text()
+	out.WriteString("\r\n--" + boundary + "\r\n")
+	field("Content-Type", "application/json; name=xarf.json")
+	field("Content-Disposition", "attachment; filename=xarf.json")
+	field("Content-Transfer-Encoding", "base64")
 	out.WriteString("\r\n")
-	w := quotedprintable.NewWriter(&out) // makes \r\n of \n
-	io.WriteString(w, m.Body)
-	w.Close()
+	for b := base64.StdEncoding.EncodeToString(m.Report); b != ""; {
+		n := min(76, len(b))
+		out.WriteString(b[:n] + "\r\n")
+		b = b[n:]
+	}
+	out.WriteString("--" + boundary + "--\r\n")
 	return out.Bytes(), nil
 }
 
@@ -129,6 +155,8 @@ func (m Message) check() error {
 		return bolwerk.Invalid("mail %s: the subject must be one printable line of at most 200 octets", m.ID)
 	case m.Body == "" || len(m.Body) > 64<<10 || !utf8.ValidString(m.Body) || strings.ContainsAny(m.Body, "\r\x00"):
 		return bolwerk.Invalid("mail %s: the body must be UTF-8 text of at most 64 KiB with lines that end in \\n", m.ID)
+	case len(m.Report) > 64<<10:
+		return bolwerk.Invalid("mail %s: a report for programs of more than 64 KiB", m.ID)
 	}
 	return nil
 }

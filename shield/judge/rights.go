@@ -55,8 +55,9 @@ const (
 	Release     Action = "release"      // a publication or a list that was held back
 	Settings    Action = "settings"     // people, hosts, lists, settings
 	AssignRole  Action = "assign_role"
-	ForgetName  Action = "forget_name" // in the transparency log; cannot be undone
-	Warn        Action = "warn"        // the public in one's own words, up to 14 days
+	ForgetName  Action = "forget_name"  // in the transparency log; cannot be undone
+	Warn        Action = "warn"         // the public in one's own words, up to 14 days
+	TellOutside Action = "tell_outside" // let the first notice to a recipient go, and with it all that follow
 )
 
 // may is who may begin what.
@@ -73,6 +74,7 @@ var may = map[Action][]Role{
 	Settings:    {Admin},
 	AssignRole:  {Admin},
 	ForgetName:  {DutyOfficer},
+	TellOutside: {DutyOfficer},
 	Warn:        {Analyst, DutyOfficer}, // as for a block of 14 days, which warns by itself
 }
 

@@ -15,6 +15,7 @@ import (
 	"math/big"
 	"net/http"
 	"net/http/httptest"
+	"net/netip"
 	"slices"
 	"strings"
 	"testing"
@@ -217,5 +218,55 @@ func FuzzTileLeaf(f *testing.F) {
 			t.Errorf("%d of %d octets left, %v", len(rest), len(b), err)
 		}
 		parseLeaf(b, b)
+	})
+}
+
+const network = `{"objectClassName":"ip network","handle":"NET-1","name":"HOSTER","startAddress":"198.51.100.0","endAddress":"198.51.100.255",
+ "entities":[{"roles":["registrant"],"entities":[{"roles":["abuse"],"vcardArray":["vcard",[["fn",{},"text","Abuse desk"],["email",{},"text","abuse@hoster.example"]]]}]}]}`
+
+func TestANetworkIsAskedForItsAbuseContact(t *testing.T) {
+	srv := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path != "/ip/198.51.100.7" {
+			t.Errorf("asked for %s", r.URL.Path)
+		}
+		w.Write([]byte(network))
+	}))
+	defer srv.Close()
+	nets, err := ParseNetworks(strings.NewReader(`{"services":[[["198.0.0.0/8"],["https://other.example/"]],[["198.51.100.0/24","x"],["http://plain.example/","` + srv.URL + `/"]]]}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	n, err := nets.AskNetwork(t.Context(), srv.Client(), netip.MustParseAddr("::ffff:198.51.100.7"))
+	if err != nil || n.Name != "HOSTER" || len(n.Abuse) != 1 || n.Abuse[0] != "abuse@hoster.example" || n.From != srv.URL {
+		t.Errorf("got %+v %v", n, err)
+	}
+	if _, err := nets.AskNetwork(t.Context(), srv.Client(), netip.MustParseAddr("192.0.2.1")); !errors.Is(err, ErrNoServer) {
+		t.Errorf("an address that no file knows: %v", err)
+	}
+	if _, err := ParseNetwork([]byte(network), netip.MustParseAddr("203.0.113.1")); err == nil {
+		t.Error("an answer about another network was taken")
+	}
+	for _, bad := range []string{"", "{}", `{"services":[[["10.0.0.0/8"],["http://x/"]]]}`} {
+		if _, err := ParseNetworks(strings.NewReader(bad)); err == nil {
+			t.Errorf("%q was taken", bad)
+		}
+	}
+}
+
+func FuzzNetwork(f *testing.F) {
+	f.Add([]byte(network))
+	f.Add([]byte(`{"objectClassName":"ip network","startAddress":"::","endAddress":"ffff::","entities":[{"roles":["abuse"],"vcardArray":[1,[[]]]}]}`))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		for _, a := range []string{"198.51.100.7", "2001:db8::1"} {
+			n, err := ParseNetwork(b, netip.MustParseAddr(a))
+			if err != nil {
+				continue
+			}
+			for _, s := range append(n.Abuse, n.Name, n.Handle) {
+				if strings.ContainsAny(s, "\r\n\x00") || len(s) > 200 {
+					t.Errorf("%q", s)
+				}
+			}
+		}
 	})
 }

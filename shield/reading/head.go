@@ -22,6 +22,8 @@ type Head struct {
 	Subject   string `json:"subject,omitempty"`
 	Date      string `json:"date,omitempty"` // as written
 	MessageID string `json:"message_id,omitempty"`
+	// Answers are the Message-IDs that In-Reply-To and References name, at most 20.
+	Answers []string `json:"answers,omitempty"`
 	// Auth are the Authentication-Results fields (RFC 8601), top first. Only
 	// those of an authserv-id of one's own say anything.
 	Auth []AuthResult `json:"auth,omitempty"`
@@ -217,6 +219,12 @@ func (h header) head(c *collector) *Head {
 		case f.name == "reply-to" && r.ReplyTo == "":
 			_, address, _ := parseFrom(f.value)
 			r.ReplyTo = value(address)
+		case f.name == "in-reply-to" || f.name == "references":
+			for _, id := range strings.Fields(f.value) {
+				if len(r.Answers) < 20 && len(id) <= 250 && strings.HasPrefix(id, "<") && strings.HasSuffix(id, ">") {
+					r.Answers = append(r.Answers, value(id))
+				}
+			}
 		case f.name == "return-path":
 			if v := strings.TrimSpace(f.value); v == "<>" {
 				r.NullReturn = true
