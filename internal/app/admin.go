@@ -78,6 +78,11 @@ func (d *Desk) admin(accounts http.Handler) http.Handler {
 	})
 	route("GET /restore", func(ctx context.Context, _ *http.Request) (any, error) { return d.restoreState(ctx) })
 	route("POST /restore/release", func(ctx context.Context, _ *http.Request) (any, error) { return d.releaseRestore(ctx) })
+	route("GET /replay", func(ctx context.Context, _ *http.Request) (any, error) {
+		var all []hosts.Replayed
+		err := d.db.Read(ctx, func(tx *store.Tx) (err error) { all, err = hosts.Replays(tx); return err })
+		return map[string]any{"hosts": nonNil(all)}, err
+	})
 	route("POST /replay", func(ctx context.Context, r *http.Request) (any, error) {
 		var in struct{ Since time.Time }
 		if err := json.NewDecoder(r.Body).Decode(&in); err != nil {

@@ -209,6 +209,7 @@ func (d *Desk) buildHosts(reg prometheus.Registerer) error {
 	receiver := handin.NewReceiver(shield.Kinds(), []seal.PrivateKey{sealing}, func(ctx context.Context, it handin.Item) error {
 		return d.shield.Receive(ctx, it.Host, it.Kind, it.ID, it.Body)
 	}, d.hosts.Replay, d.env.Log)
+	receiver.Replayed = d.hosts.Replayed
 	copies := copy.NewHandler(d.publish, signer, roles, d.env.Clock, d.env.Log)
 	copies.Gather = map[string]time.Duration{shield.CopyPublic: 250 * time.Millisecond} // it changes with every report
 	w := newWatch(d.env.Clock, d.publish)

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"runtime/debug"
+	"strings"
 	"time"
 
 	"bolwerk"
@@ -242,7 +243,8 @@ func (c *restoreCmd) Run(ctx context.Context, t *terminal.Terminal) error {
 
 type replayCmd struct {
 	socket
-	Since string `help:"Begin of what is handed in again; hosts keep 48 hours. Default: all." placeholder:"TIME"`
+	Since  string `help:"Begin of what is handed in again; hosts keep 48 hours. Default: all." placeholder:"TIME"`
+	Follow bool   `help:"Tell how far the hosts are until each has given all; a host hears of it within a minute."`
 }
 
 // Run does it.
@@ -254,9 +256,55 @@ func (c *replayCmd) Run(ctx context.Context, t *terminal.Terminal) error {
 			return bolwerk.WithHint(bolwerk.Invalid("--since %q is no time", c.Since), "such as 2026-11-30T12:00:00Z")
 		}
 	}
-	return ask(ctx, t, c.socket, http.MethodPost, "/replay", map[string]time.Time{"since": since}, func(w io.Writer, _ state) {
-		fmt.Fprintln(w, "every host is asked to hand in again; what is known already changes nothing")
-	})
+	if !c.Follow {
+		return ask(ctx, t, c.socket, http.MethodPost, "/replay", map[string]time.Time{"since": since}, func(w io.Writer, _ state) {
+			fmt.Fprintln(w, "every host is asked to hand in again; what is known already changes nothing")
+		})
+	}
+	var asked state
+	if err := app.AdminCall(ctx, c.Data, http.MethodPost, "/replay", map[string]time.Time{"since": since}, &asked); err != nil {
+		return err
+	}
+	p := t.Progress("handed in again", 0)
+	defer p.Done()
+	tick := time.NewTicker(time.Second)
+	defer tick.Stop()
+	for told := int64(0); ; {
+		var far replayFar
+		if err := app.AdminCall(ctx, c.Data, http.MethodGet, "/replay", nil, &far); err != nil {
+			return err
+		}
+		items, open := far.sum()
+		p.Add(items - told)
+		if told = items; len(open) == 0 {
+			p.Done()
+			if c.JSON {
+				return t.JSON(far)
+			}
+			_, err := fmt.Fprintf(t.Out, "%d hosts have handed in again: %s items\n", len(far.Hosts), terminal.Count(items))
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return bolwerk.WithHint(fmt.Errorf("replay: not done by %s: %w", strings.Join(open, ", "), ctx.Err()), "it goes on without this command; a host that is away begins when it is back")
+		case <-tick.C:
+		}
+	}
+}
+
+// replayFar is how far the hosts are.
+type replayFar struct {
+	Hosts []hosts.Replayed `json:"hosts"`
+}
+
+// sum is how many items all have given, and who has not given all.
+func (f replayFar) sum() (items int64, open []string) {
+	for _, h := range f.Hosts {
+		if items += h.Items; !h.Done {
+			open = append(open, terminal.Escape(h.Host))
+		}
+	}
+	return items, open
 }
 
 type readCmd struct {

@@ -45,6 +45,7 @@ type desk struct {
 	answer func(n int, path string) int // status for the n-th try; nil: 200
 	tries  int
 	wish   string
+	far    string // what was told of a replay last
 }
 
 func (d *desk) RoundTrip(r *http.Request) (*http.Response, error) {
@@ -56,6 +57,9 @@ func (d *desk) RoundTrip(r *http.Request) (*http.Response, error) {
 	defer d.mu.Unlock()
 	res := &http.Response{StatusCode: 200, Header: http.Header{}, Body: io.NopCloser(strings.NewReader("")), Request: r}
 	if r.Method == http.MethodGet {
+		if far := r.Header.Get(replayedHeader); far != "" {
+			d.far = far
+		}
 		res.Body = io.NopCloser(strings.NewReader(d.wish))
 		return res, nil
 	}
@@ -287,6 +291,9 @@ func TestCommittedItemsAreKeptAndReplayed(t *testing.T) {
 		run(t, s, restored, 10*time.Minute)
 		if len(restored.got) != 1 || restored.got[third] != 1 {
 			t.Errorf("replayed since two hours: %v, want %s once", restored.got, third)
+		}
+		if restored.far != "r1 1 done" {
+			t.Errorf("the desk was told %q", restored.far)
 		}
 		restored.wish = `{"replay":"r2","since":"2000-01-01T00:00:00Z"}`
 		run(t, s, restored, 10*time.Minute)

@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"net/http"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -35,6 +36,9 @@ type Receiver struct {
 	log    *slog.Logger
 	room   *semaphore.Weighted
 	mux    http.ServeMux
+
+	// Replayed is told how far a host is with a replay; nil is told nothing.
+	Replayed func(ctx stdctx.Context, host, id string, items int64, done bool) error
 }
 
 // receiveBytes bounds the bodies in memory at once.
@@ -162,6 +166,11 @@ func (r *Receiver) wish(w http.ResponseWriter, q *http.Request) {
 		http.Error(w, "a host certificate of this desk is needed", http.StatusUnauthorized)
 		return
 	}
+	if id, n, done, ok := readReplayed(q.Header.Get(replayedHeader)); ok && r.Replayed != nil {
+		if err := r.Replayed(q.Context(), host.Name, id, n, done); err != nil {
+			r.log.Error("how far a replay is cannot be noted", "host", host.Name, "err", err)
+		}
+	}
 	var wish replayWish
 	if r.replay != nil {
 		id, since, err := r.replay(q.Context(), host.Name)
@@ -176,4 +185,25 @@ func (r *Receiver) wish(w http.ResponseWriter, q *http.Request) {
 	}
 	w.Header().Set("Content-Type", "application/json")
 	json.NewEncoder(w).Encode(wish)
+}
+
+// replayedHeader tells how far a host is with a replay: its id, how many items
+// were given again, and "done" or "going".
+const replayedHeader = "Bolwerk-Replayed"
+
+func replayedLine(id string, items int64, done bool) string {
+	state := "going"
+	if done {
+		state = "done"
+	}
+	return fmt.Sprintf("%s %d %s", id, items, state)
+}
+
+func readReplayed(line string) (id string, items int64, done, ok bool) {
+	part := strings.Split(line, " ")
+	if len(line) > 150 || len(part) != 3 || part[0] == "" || part[2] != "done" && part[2] != "going" {
+		return "", 0, false, false
+	}
+	items, err := strconv.ParseInt(part[1], 10, 64)
+	return part[0], items, part[2] == "done", err == nil && items >= 0
 }

@@ -253,28 +253,47 @@ type replayWish struct {
 
 // askReplay does the replay that the desk wants, once per wish.
 func (s *Sender) askReplay(ctx stdctx.Context) error {
-	wish, err := s.wish(ctx)
+	file, last := s.spool.path("replayed"), ""
+	if b, err := disk.Read(s.spool.disk, file, 200); err == nil {
+		last = string(b)
+	}
+	wish, err := s.wish(ctx, last)
 	if err != nil || wish.Replay == "" {
 		return nil // a desk that is away is not news here
 	}
-	done := s.spool.path("replayed")
-	if b, err := disk.Read(s.spool.disk, done, 200); err == nil && string(b) == wish.Replay {
+	if id, _, _, _ := readReplayed(last); id == wish.Replay {
 		return nil
 	}
-	n, err := s.Replay(ctx, wish.Since)
+	n, err := s.replay(ctx, wish.Since, func(n int) {
+		if n%replayTold == 0 { // whoever waits for it wants to see it move
+			_, _ = s.wish(ctx, replayedLine(wish.Replay, int64(n), false))
+		}
+	})
 	if err != nil {
 		return err
 	}
 	s.log.Info("replay done", "items", n, "since", wish.Since)
-	return disk.Put(s.spool.disk, done, []byte(wish.Replay), "handin.replayed")
+	last = replayedLine(wish.Replay, int64(n), true)
+	if err := disk.Put(s.spool.disk, file, []byte(last), "handin.replayed"); err != nil {
+		return err
+	}
+	_, _ = s.wish(ctx, last) // told again with the next wish where the desk is away
+	return nil
 }
 
-func (s *Sender) wish(ctx stdctx.Context) (w replayWish, err error) {
+// replayTold is after how many items the desk is told how far a replay is.
+const replayTold = 200
+
+// wish asks which replay is wanted, and tells how far the last one is.
+func (s *Sender) wish(ctx stdctx.Context, far string) (w replayWish, err error) {
 	ctx, cancel := stdctx.WithTimeout(ctx, tryFor)
 	defer cancel()
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, s.base+"/v1/handin", nil)
 	if err != nil {
 		return w, err
+	}
+	if far != "" {
+		req.Header.Set(replayedHeader, far)
 	}
 	res, err := s.client.Do(req)
 	if err != nil {
@@ -295,6 +314,11 @@ func (s *Sender) wish(ctx stdctx.Context) (w replayWish, err error) {
 // still kept, one after the other, and returns how many. What the desk has it
 // knows by the id. An error ends it; it may be begun again.
 func (s *Sender) Replay(ctx stdctx.Context, since time.Time) (n int, err error) {
+	return s.replay(ctx, since, func(int) {})
+}
+
+// replay is Replay that calls each after every item.
+func (s *Sender) replay(ctx stdctx.Context, since time.Time, each func(n int)) (n int, err error) {
 	hours, err := s.spool.hours()
 	if err != nil {
 		return 0, err
@@ -327,6 +351,7 @@ func (s *Sender) Replay(ctx stdctx.Context, since time.Time) (n int, err error) 
 			}
 			s.spool.m.sent.WithLabelValues("replayed").Inc()
 			n++
+			each(n)
 		}
 	}
 	return n, nil

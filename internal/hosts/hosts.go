@@ -142,8 +142,8 @@ func Find(tx *store.Tx, part string, limit int) ([]Host, error) {
 
 // AskReplay asks every host to hand in again what it handed in since.
 func AskReplay(tx *store.Tx, since time.Time) error {
-	_, err := tx.Exec(`insert into host_replay(host,id,since) select name,$1,$2 from host where revoked_at=0
-		on conflict(host) do update set id=excluded.id, since=excluded.since`, bolwerk.NewID(tx.Now()), store.Micros(since))
+	_, err := tx.Exec(`insert into host_replay(host,id,since,items,done) select name,$1,$2,0,false from host where revoked_at=0
+		on conflict(host) do update set id=excluded.id, since=excluded.since, items=0, done=false`, bolwerk.NewID(tx.Now()), store.Micros(since))
 	return err
 }
 
@@ -159,4 +159,28 @@ func (l *List) Replay(ctx context.Context, host string) (id string, since time.T
 		return err
 	})
 	return id, since, err
+}
+
+// Replayed is how far a host is with the replay that was asked of it last.
+type Replayed struct {
+	Host  string `json:"host"`
+	Items int64  `json:"items"`
+	Done  bool   `json:"done"`
+}
+
+// Replayed notes how far a host is with a replay; one that is no longer wanted
+// is no news. See handin.Receiver.
+func (l *List) Replayed(ctx context.Context, host, id string, items int64, done bool) error {
+	return l.db.Write(ctx, store.Intake, func(tx *store.Tx) error {
+		_, err := tx.Exec(`update host_replay set items=$1, done=$2 where host=$3 and id=$4 and not done`, items, done, host, id)
+		return err
+	})
+}
+
+// Replays says how far each host is.
+func Replays(tx *store.Tx) ([]Replayed, error) {
+	return store.List(tx, func(scan func(...any) error) (r Replayed, err error) {
+		err = scan(&r.Host, &r.Items, &r.Done)
+		return r, err
+	}, `select r.host,r.items,r.done from host_replay r join host h on h.name=r.host where h.revoked_at=0 order by r.host`)
 }

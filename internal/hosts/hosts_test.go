@@ -160,6 +160,24 @@ func TestEveryHostThatIsInIsAskedToReplay(t *testing.T) {
 		if err != nil || id == "" || id == last || !from.Equal(since) {
 			t.Errorf("wish %q since %v, %v, want a new one since %v", id, from, err, since)
 		}
+		// How far it is, is known until it is done; a wish before is no news.
+		for _, far := range []hosts.Replayed{{Items: 200}, {Items: 350, Done: true}, {Items: 9}} {
+			if err := l.Replayed(t.Context(), "a", id, far.Items, far.Done); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := l.Replayed(t.Context(), "a", last, 1, false); err != nil {
+			t.Fatal(err)
+		}
+		if err := db.Read(t.Context(), func(tx *store.Tx) error {
+			all, err := hosts.Replays(tx)
+			if len(all) != 1 || all[0] != (hosts.Replayed{Host: "a", Items: 350, Done: true}) {
+				t.Errorf("got %+v", all)
+			}
+			return err
+		}); err != nil {
+			t.Fatal(err)
+		}
 		last = id
 		if id, _, err := l.Replay(t.Context(), "b"); id != "" || err != nil {
 			t.Errorf("a host that is out is asked: %q, %v", id, err)

@@ -19,5 +19,7 @@ create table host_invitation (
 create table host_replay (
   host  text primary key, -- keep tech: which host is asked to give again
   id    text not null,    -- keep tech: which wish
-  since bigint not null   -- keep tech: from when on
+  since bigint not null,  -- keep tech: from when on
+  items bigint not null,  -- keep tech: how many it has given again
+  done  boolean not null  -- keep tech: that was all
 );
