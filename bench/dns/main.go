@@ -1,11 +1,15 @@
 // Program dns measures what one DNS question costs: CPU time of the server per
-// question, blocked and cached, of our edge and of the peers that are installed,
-// side by side in one run.
+// question, of our edge and of the peers that are installed, side by side in one
+// run.
 //
-//	go run ./bench/dns [-names 1000000] [-rounds 3] [-seconds 3]
+//	go run ./bench/dns [-names 1000000] [-rounds 3] [-seconds 3] [-peers dnsdist,named]
+//
+// Four loads: blocked names that nobody asked before, blocked names asked again and
+// again, cached names, and cached names of which one in a hundred is blocked.
 //
 // It needs dnsperf, and taskset to give the server one core and the load another.
-// Peers: Unbound (rpz), PowerDNS Recursor (rpzFile). Everything is on loopback.
+// Peers: Unbound, PowerDNS Recursor, dnsdist, BIND; test/peers/install.sh installs
+// them. Everything is on loopback.
 package main
 
 import (
@@ -37,6 +41,7 @@ var (
 	names   = flag.Int("names", 1_000_000, "names on the list")
 	rounds  = flag.Int("rounds", 3, "rounds; the figures are medians")
 	seconds = flag.Int("seconds", 3, "seconds of load in each")
+	with    = flag.String("peers", "all", "peers by their program, separated by commas; none is our edge alone")
 	part    = flag.String("part", "", "run one part: upstream or edge (used by the program itself)")
 	list    = flag.String("list", "", "the list of the part edge")
 )
@@ -140,7 +145,7 @@ func measure(ctx context.Context) error {
 		c.Env = append(os.Environ(), "GOMAXPROCS=1")
 		return c, nil
 	}}}
-	products = append(products, peers()...)
+	products = append(products, peers(*with)...)
 	for _, p := range products {
 		p.cost, p.rate = map[string][]float64{}, map[string][]float64{}
 		if p.cmd, err = p.start(dir); err != nil {
@@ -161,19 +166,24 @@ func measure(ctx context.Context) error {
 			return fmt.Errorf("%s: %w: %s", p.name, err, tail(out))
 		}
 		p.load = time.Since(began)
+		fmt.Fprintf(os.Stderr, "%s %s is ready after %.1f s\n", p.name, p.version, p.load.Seconds())
 		// Warm the cache.
-		if _, err := dnsperf(ctx, p.port, filepath.Join(dir, "cached"), "-n", "2"); err != nil {
+		if _, err := dnsperf(ctx, p.port, filepath.Join(dir, cached), "-n", "2"); err != nil {
 			return err
 		}
 	}
-	loads := []string{"blocked", "cached"}
-	for range *rounds {
+	for round := range *rounds {
 		for _, load := range loads {
-			for _, p := range products { // interleaved, so that a busy minute hits all
+			for i := range products { // interleaved, so that a busy minute hits all; another first each time
+				p := products[(i+round)%len(products)]
+				file, limit := filepath.Join(dir, load), []string{"-l", strconv.Itoa(*seconds)}
+				if load == fresh {
+					file, limit = fmt.Sprintf("%s.%d", file, round), []string{"-n", "1"}
+				}
 				before := cpu(p.cmd.Process.Pid)
-				r, err := dnsperf(ctx, p.port, filepath.Join(dir, load), "-l", strconv.Itoa(*seconds))
+				r, err := dnsperf(ctx, p.port, file, limit...)
 				if err != nil {
-					return err
+					return fmt.Errorf("%s, %s: %w", p.name, load, err)
 				}
 				if r.lost*100 > r.done {
 					fmt.Printf("%s, %s: %d of %d questions lost\n", p.name, load, r.lost, r.done)
@@ -184,32 +194,54 @@ func measure(ctx context.Context) error {
 			}
 		}
 	}
-	fmt.Printf("%s, %d cores, %s, load %s; %d names, %d rounds of %d s, medians\n", model(), runtime.NumCPU(), kernel(), loadavg(), *names, *rounds, *seconds)
-	fmt.Printf("%-22s %-12s %14s %13s %13s %12s %8s %7s\n", "server", "version", "blocked us/q", "cached us/q", "blocked q/s", "cached q/s", "RSS MB", "load s")
-	best := map[string]float64{}
-	for i, p := range products {
-		fmt.Printf("%-22s %-12s %14.2f %13.2f %13.0f %12.0f %8.0f %7.1f\n", p.name, p.version, median(p.cost["blocked"]), median(p.cost["cached"]),
-			median(p.rate["blocked"]), median(p.rate["cached"]), float64(p.rss)/1e6, p.load.Seconds())
+	fmt.Printf("%s, %s, %d cores, %s, load %s; %d names, %d rounds of %d s, medians; CPU time of the server per question\n",
+		time.Now().Format(time.DateOnly), model(), runtime.NumCPU(), kernel(), loadavg(), *names, *rounds, *seconds)
+	fmt.Printf("%-20s %-10s", "server", "version")
+	for _, l := range loads {
+		fmt.Printf(" %16s", l+" us")
+	}
+	fmt.Printf(" %8s %7s\n", "RSS MB", "load s")
+	for _, p := range products {
+		fmt.Printf("%-20s %-10s", p.name, p.version)
 		for _, l := range loads {
-			if m := median(p.cost[l]); i > 0 && (best[l] == 0 || m < best[l]) {
-				best[l] = m
-			}
+			fmt.Printf(" %16.2f", median(p.cost[l]))
 		}
+		fmt.Printf(" %8.0f %7.1f\n", float64(p.rss)/1e6, p.load.Seconds())
 	}
 	for _, l := range loads {
-		if best[l] > 0 {
-			fmt.Printf("%s: %.2f x the best peer's CPU per question\n", l, median(products[0].cost[l])/best[l])
+		best, whose := 0.0, ""
+		for _, p := range products[1:] {
+			if m := median(p.cost[l]); best == 0 || m < best {
+				best, whose = m, p.name
+			}
+		}
+		if best > 0 {
+			fmt.Printf("%s: %.2f x the best peer's CPU per question (%s); %.0f q/s on one core, limited by the load's\n", l, median(products[0].cost[l])/best, whose, median(products[0].rate[l]))
 		}
 	}
 	return nil
 }
+
+// The loads.
+const (
+	fresh    = "first seen" // blocked, asked once
+	repeated = "repeated"   // blocked
+	cached   = "cached"
+	mixed    = "mixed"
+)
+
+var loads = []string{fresh, repeated, cached, mixed}
 
 // writeInputs makes the list, the peers' zone and the questions: half of the
 // blocked ones for the name itself, half below it.
 func writeInputs(dir string) error {
 	r := rand.New(rand.NewPCG(1, 1))
 	files := map[string]*bufio.Writer{}
-	for _, n := range []string{"list", "rpz", "blocked", "cached"} {
+	open := []string{"list", "rpz", repeated, cached, mixed}
+	for i := range *rounds {
+		open = append(open, fmt.Sprintf("%s.%d", fresh, i))
+	}
+	for _, n := range open {
 		f, err := os.Create(filepath.Join(dir, n))
 		if err != nil {
 			return err
@@ -220,6 +252,7 @@ func writeInputs(dir string) error {
 	}
 	fmt.Fprint(files["rpz"], "$ORIGIN rpz.\n$TTL 60\n@ SOA localhost. root.localhost. 1 3600 600 86400 60\n@ NS localhost.\n")
 	const letters = "abcdefghijklmnopqrstuvwxyz0123456789"
+	var some []string // blocked names to ask for
 	for i := range *names {
 		b := make([]byte, 4+r.IntN(13))
 		for j := range b {
@@ -227,22 +260,42 @@ func writeInputs(dir string) error {
 		}
 		name := fmt.Sprintf("%s%x.%s", b, i, []string{"example", "shop.example", "x.example"}[i%3])
 		fmt.Fprintln(files["list"], name)
-		fmt.Fprintf(files["rpz"], "%s A 192.0.2.1\n*.%s A 192.0.2.1\n", name, name)
+		if *with != "none" {
+			fmt.Fprintf(files["rpz"], "%s A 192.0.2.1\n*.%s A 192.0.2.1\n", name, name)
+		}
 		if r.IntN(*names) < 200_000 {
+			some = append(some, name)
+		}
+	}
+	r.Shuffle(len(some), func(i, j int) { some[i], some[j] = some[j], some[i] })
+	for i, name := range some {
+		if i < warm {
 			if i%2 == 0 {
 				name = "www." + name
 			}
-			fmt.Fprintln(files["blocked"], name, "A")
+			fmt.Fprintln(files[repeated], name, "A")
+		}
+		for n := range *rounds {
+			// Each round has the names that no other has.
+			if i%*rounds == n {
+				fmt.Fprintf(files[fmt.Sprintf("%s.%d", fresh, n)], "%s A\n", name)
+			}
+			fmt.Fprintf(files[fmt.Sprintf("%s.%d", fresh, n)], "r%d.%s A\n", n, name)
 		}
 	}
 	for i := range warm {
-		fmt.Fprintf(files["cached"], "host%d.allowed%d.example A\n", i, i%977)
+		fmt.Fprintf(files[cached], "host%d.allowed%d.example A\n", i, i%977)
+		if i%100 == 50 {
+			fmt.Fprintln(files[mixed], some[i%len(some)], "A")
+		} else {
+			fmt.Fprintf(files[mixed], "host%d.allowed%d.example A\n", i, i%977)
+		}
 	}
 	return nil
 }
 
 func ready(ctx context.Context, port int) error {
-	limit := time.Now().Add(3 * time.Minute)
+	limit := time.Now().Add(10 * time.Minute)
 	for time.Now().Before(limit) && ctx.Err() == nil {
 		c := &dns.Client{Timeout: 500 * time.Millisecond}
 		m, _, err := c.ExchangeContext(ctx, new(dns.Msg).SetQuestion("host1.allowed1.example.", dns.TypeA), fmt.Sprintf("127.0.0.1:%d", port))

@@ -6,13 +6,18 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
+	"strings"
 )
 
 // peers are those of the well-known resolvers that are installed, each with the
 // list as a response policy zone and our upstream as its forwarder.
-func peers() []*product {
+func peers(which string) []*product {
 	var out []*product
 	add := func(binary, name string, port int, versionArgs []string, start func(dir, binary string) (*exec.Cmd, error)) {
+		if which != "all" && !slices.Contains(strings.Split(which, ","), binary) {
+			return
+		}
 		path, err := exec.LookPath(binary)
 		if err != nil {
 			if path = "/usr/sbin/" + binary; !exists(path) {
@@ -74,6 +79,32 @@ quiet=yes
 serve-rfc1918=no
 `, conf), 0o644)
 		return exec.Command("taskset", "-c", "0", binary, "--config-dir="+conf), err
+	})
+	add("dnsdist", "dnsdist (suffixes)", 15312, []string{"--version"}, func(dir, binary string) (*exec.Cmd, error) {
+		conf := filepath.Join(dir, "dnsdist.conf")
+		err := os.WriteFile(conf, fmt.Appendf(nil, `setLocal("127.0.0.1:15312")
+setSecurityPollSuffix("")
+newServer({address="127.0.0.1:15302", healthCheckMode="up"})
+getPool(""):setCache(newPacketCache(1000000, {maxTTL=86400}))
+blocked = newSuffixMatchNode()
+for name in io.lines(%q) do blocked:add(newDNSName(name)) end
+addAction(SuffixMatchNodeRule(blocked), SpoofAction("192.0.2.1"))
+`, filepath.Join(dir, "list")), 0o644)
+		return exec.Command("taskset", "-c", "0", binary, "-C", conf, "--supervised", "--disable-syslog"), err
+	})
+	add("named", "BIND (rpz)", 15313, []string{"-v"}, func(dir, binary string) (*exec.Cmd, error) {
+		conf := filepath.Join(dir, "named.conf")
+		err := os.WriteFile(conf, fmt.Appendf(nil, `options {
+	directory "%[1]s"; pid-file none; session-keyfile none;
+	listen-on port 15313 { 127.0.0.1; }; listen-on-v6 { none; };
+	recursion yes; forward only; forwarders port 15302 { 127.0.0.1; };
+	dnssec-validation no; querylog no; empty-zones-enable no; max-cache-size 512m;
+	response-policy { zone "rpz"; } break-dnssec yes qname-wait-recurse no;
+};
+controls { };
+zone "rpz" { type primary; file "%[1]s/rpz"; allow-query { none; }; notify no; };
+`, dir), 0o644)
+		return exec.Command("taskset", "-c", "0", binary, "-g", "-n", "1", "-c", conf), err
 	})
 	return out
 }
