@@ -69,8 +69,8 @@ func newCache(size int) *cache {
 		// An entry has about 160 octets: one slot for each. Together they
 		// have the size that was asked for.
 		ring := size / shards * 10 / 11
-		c.shards[i].ring = make([]byte, ring)
-		c.shards[i].index = make([]slot, max(8, ring/160&^7))
+		c.shards[i].ring = offHeap[byte](&c.shards[0], ring)
+		c.shards[i].index = offHeap[slot](&c.shards[0], max(8, ring/160&^7))
 	}
 	return c
 }
