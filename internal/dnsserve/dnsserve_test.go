@@ -296,6 +296,19 @@ func TestCache_ages(t *testing.T) {
 	}
 }
 
+// An address whose TCP port somebody else has is an error, not a crash.
+func TestListen_on_a_port_that_is_taken(t *testing.T) {
+	l, err := net.Listen("tcp4", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	if k, err := Listen(t.Context(), l.Addr().String(), 2); err == nil {
+		k.Close()
+		t.Error("it listens where another does")
+	}
+}
+
 func TestUpstream_falls_to_the_next(t *testing.T) {
 	dead, _ := net.ListenPacket("udp", "127.0.0.1:0") // takes questions, never answers
 	defer dead.Close()

@@ -37,8 +37,8 @@ func Listen(ctx context.Context, address string, workers int) (*Sockets, error) 
 	}
 }
 
-func listen(ctx context.Context, ap netip.AddrPort, workers int) (k *Sockets, err error) {
-	k = &Sockets{wildcard: ap.Addr().IsUnspecified()}
+func listen(ctx context.Context, ap netip.AddrPort, workers int) (_ *Sockets, err error) {
+	k := &Sockets{wildcard: ap.Addr().IsUnspecified()}
 	defer func() {
 		if err != nil {
 			k.Close()
