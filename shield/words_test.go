@@ -47,9 +47,13 @@ func TestEveryCodeHasItsSentence(t *testing.T) {
 func codesOf(t *testing.T) map[string]map[string]bool {
 	t.Helper()
 	codes := map[string]map[string]bool{"rule": {}, "why": {}, "scopewhy": {}}
-	names, err := filepath.Glob("judge/*.go")
-	if err != nil || len(names) == 0 {
-		t.Fatalf("files of judge: %d, %v", len(names), err)
+	var names []string
+	for _, where := range []string{"judge/*.go", "content/*.go", "*.go"} { // who writes evidence
+		more, err := filepath.Glob(where)
+		if err != nil || len(more) == 0 {
+			t.Fatalf("files of %s: %d, %v", where, len(more), err)
+		}
+		names = append(names, more...)
 	}
 	text := func(e ast.Expr) string {
 		if l, ok := e.(*ast.BasicLit); ok && l.Kind == token.STRING {
@@ -79,7 +83,11 @@ func codesOf(t *testing.T) map[string]map[string]bool {
 						add("rule", n.Elts, 1)
 					}
 				}
-				if id, ok := n.Type.(*ast.Ident); ok && id.Name == "Evidence" {
+				kind := n.Type
+				if sel, ok := kind.(*ast.SelectorExpr); ok {
+					kind = sel.Sel
+				}
+				if id, ok := kind.(*ast.Ident); ok && id.Name == "Evidence" {
 					for _, e := range n.Elts {
 						if kv, ok := e.(*ast.KeyValueExpr); ok && kv.Key.(*ast.Ident).Name == "Reason" {
 							add("why", []ast.Expr{kv.Value}, 0)
