@@ -204,7 +204,7 @@ func TestOthersAreTold(t *testing.T) {
 		t.Errorf("the API got %q with %q", p.bodies[0], p.keys[0])
 	}
 	nl, fr, registrar := p.mailTo("suspicious@cert.example")[0], p.mailTo("phishing@anchorbank.example")[0], p.mailTo("abuse@names.example")[0]
-	if !strings.Contains(nl.Body, "https://"+toldName+"/in") || !strings.HasPrefix(nl.Subject, "[TLP:GREEN] Phishing: ") || nl.Report != nil && len(nl.Report) > 0 || nl.From.String() != "abuse@harbour.example" {
+	if !strings.Contains(nl.Body, "https://"+toldName+"/in") || !strings.HasPrefix(nl.Subject, "[TLP:GREEN] Phishing: ") || len(nl.Report) > 0 || nl.From.String() != "abuse@harbour.example" {
 		t.Errorf("to the authority: %+v", nl)
 	}
 	if !strings.Contains(fr.Body, "Madame, Monsieur") || strings.Contains(fr.Body, "https://"+toldName) || !strings.Contains(fr.Body, "hxxps://login[.]anchorbank-pay7[.]example/in") {

@@ -13,7 +13,6 @@ func TestNothingFollowsFromATable(t *testing.T) {
 	for _, size := range []struct{ rows, cols int }{{2, 2}, {3, 2}, {2, 3}} {
 		type group struct {
 			values []map[int64]bool
-			told   bool
 		}
 		seen := map[string]*group{}
 		n := size.rows * size.cols
