@@ -108,10 +108,11 @@ func Export(ctx context.Context, cfg Config, o ExportOptions) (Manifest, error) 
 	}
 	defer db.Close()
 	e := &exporter{ExportOptions: o, m: &m}
+	// What strangers' pages said is sealed and says nothing of a person.
+	if e.vault, err = vault.Open(filepath.Join(cfg.Data, "desk", "keys", "columns"), c); err != nil {
+		return m, err
+	}
 	if o.Personal {
-		if e.vault, err = vault.Open(filepath.Join(cfg.Data, "desk", "keys", "columns"), c); err != nil {
-			return m, err
-		}
 		e.blobs = blob.New(e.vault)
 	}
 	err = db.Read(ctx, func(tx *store.Tx) error {

@@ -46,8 +46,15 @@ func exported(t *testing.T, personal bool) (Manifest, string) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	page, err := v.Kept().Seal("shield.page", []byte("a capture"))
+	if err != nil {
+		t.Fatal(err)
+	}
 	err = db.Write(t.Context(), store.Decision, func(tx *store.Tx) error {
 		if err := blobs.Put(tx, body); err != nil {
+			return err
+		}
+		if _, err := tx.Exec(`insert into shield_page(digest,size,month,body_sealed,at) values('d',9,'2026-11',$1,1)`, page); err != nil {
 			return err
 		}
 		_, err := tx.Exec(`insert into desk_case(id,ref,capability,subject,state,outcome,priority,why_first,opened_at,touched_at,closed_at) values('c1','C-1','shield',$1,'waiting','',1,'',2,3,0)`, "a \"quoted\"\nname")
@@ -96,6 +103,9 @@ func TestAnExportHoldsEveryTableButNobody(t *testing.T) {
 			row := map[string]any{}
 			if err := json.Unmarshal(sc.Bytes(), &row); err != nil || len(row) != len(table.Columns) {
 				t.Errorf("%s: %v: %s", table.File, err, sc.Text())
+			}
+			if table.Name == "shield_page" && row["body_sealed"] != "a capture" {
+				t.Errorf("a capture that is nobody's: %v", row)
 			}
 			if table.Name == "desk_case" && row["subject"] != "a \"quoted\"\nname" {
 				t.Errorf("got %v", row)
