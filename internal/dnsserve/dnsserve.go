@@ -17,6 +17,7 @@ import (
 	"os"
 	"runtime"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -154,7 +155,7 @@ type Server struct {
 	cache  *cache
 	up     *upstream
 	log    *slog.Logger
-	start  time.Time
+	start  atomic.Int64 // nanoseconds after loaded
 	stats  stats
 	waits  sync.WaitGroup // questions under way at a resolver
 }
@@ -167,7 +168,8 @@ func New(cfg Config, policy Policy, dial Dial, reg prometheus.Registerer, log *s
 	if dial == nil {
 		dial = (&net.Dialer{}).DialContext
 	}
-	s := &Server{cfg: cfg, policy: policy, log: log, start: time.Now()}
+	s := &Server{cfg: cfg, policy: policy, log: log}
+	s.start.Store(int64(time.Since(loaded)))
 	s.acl, _ = newACL(cfg.Allow)
 	s.cache = newCache(cfg.CacheBytes)
 	roots, err := cfg.roots()
@@ -245,4 +247,8 @@ func (s *Server) Run(ctx context.Context, socks ...*Sockets) error {
 
 // now is seconds since the server was made, on the monotonic clock: what the
 // cache counts in.
-func (s *Server) now() uint32 { return uint32(time.Since(s.start) / time.Second) }
+func (s *Server) now() uint32 {
+	return uint32((time.Since(loaded) - time.Duration(s.start.Load())) / time.Second)
+}
+
+var loaded = time.Now()
