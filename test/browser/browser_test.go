@@ -109,9 +109,14 @@ func do(t *testing.T, ctx context.Context, what string, steps ...chromedp.Action
 	}
 }
 
+// text is what the page says; one that goes away under the question is asked again.
 func text(t *testing.T, ctx context.Context) string {
 	t.Helper()
 	s, err := chromedp.Run(ctx, chromedp.TextContent(chromedp.CSS("body")))
+	for i := 0; i < 200 && err != nil; i++ {
+		time.Sleep(50 * time.Millisecond)
+		s, err = chromedp.Run(ctx, chromedp.TextContent(chromedp.CSS("body")))
+	}
 	if err != nil {
 		t.Fatal(err)
 	}
