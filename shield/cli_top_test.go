@@ -55,7 +55,7 @@ func TestNowWantsAPersonFor(t *testing.T) {
 		return []HostNow{{Name: "intake-1", Role: "intake", Heard: at.Add(-5 * time.Minute)}, {Name: "intake-2", Role: "intake", Heard: at.Add(-50 * time.Second)}}, nil
 	}, Alarms: func() []string { return []string{"something in the log"} }})
 	if err := s.db.Write(t.Context(), store.Intake, func(tx *store.Tx) error {
-		if _, err := tx.Exec(`insert into shield_stand(name,kind,epoch,serial,at,behind) values('r1','resolver',1,1,$1,$2),('r2','resolver',1,1,$1,$3)`,
+		if _, err := tx.Exec(`insert into shield_stand(name,kind,epoch,serial,at,behind) values('slow-ns','resolver',1,1,$1,$2),('good-ns','resolver',1,1,$1,$3)`,
 			store.Micros(at), store.Micros(at.Add(-2*time.Minute)), store.Micros(at.Add(-20*time.Second))); err != nil {
 			return err
 		}
@@ -69,12 +69,12 @@ func TestNowWantsAPersonFor(t *testing.T) {
 		t.Fatal(err)
 	}
 	got := strings.Join(n.Alarms, "\n")
-	for _, want := range []string{"intake-1 has not asked for 5 min.", "r1 has been behind for 2 min.", "A new version of the list used is held back. (half as long)", "something in the log"} {
+	for _, want := range []string{"intake-1 has not asked for 5 min.", "slow-ns has been behind for 2 min.", "A new version of the list used is held back. (half as long)", "something in the log"} {
 		if !strings.Contains(got, want) {
 			t.Errorf("%q is missing in\n%s", want, got)
 		}
 	}
-	for _, fine := range []string{"intake-2", "r2"} {
+	for _, fine := range []string{"intake-2", "good-ns"} {
 		if strings.Contains(got, fine) {
 			t.Errorf("%s is fine, got\n%s", fine, got)
 		}
