@@ -494,26 +494,22 @@ func TestANoticeWhoseJobWasGivenUp(t *testing.T) {
 }
 
 func TestWordsOfNotices(t *testing.T) {
-	kinds := noticeKinds()
+	texts, err := Texts()
+	if err != nil {
+		t.Fatal(err)
+	}
+	places := map[string]int{"open.hacked": 1, "pass": 1, "wrong": 2, "cleaned": 2}
+	for _, kind := range noticeKinds() {
+		places["open."+kind], places["ask."+kind] = 1, 0
+	}
+	for _, class := range classes {
+		places["what."+class] = 0
+	}
 	for _, lang := range bolwerk.Langs() {
-		w := noticeWords[lang]
-		for _, kind := range kinds {
-			if strings.Count(w.open[kind], "%s") != 1 || w.ask[kind] == "" {
-				t.Errorf("%s: %s is not complete", lang, kind)
+		for key, n := range places {
+			if got := texts.T(lang, "shield.notify."+key); !texts.Has("shield.notify."+key) || strings.Count(got, "{") != n {
+				t.Errorf("%s: %s has other places than are filled: %q", lang, key, got)
 			}
-		}
-		for _, class := range classes {
-			if w.what[class] == "" {
-				t.Errorf("%s: no word for %s", lang, class)
-			}
-		}
-		for i, text := range []string{w.hello, w.hacked, w.address, w.reads, w.brand, w.first, w.ours, w.yours, w.sent, w.cut, w.person, w.rules, w.reporters, w.again, w.pass, w.fix, w.wrong, w.cleaned} {
-			if text == "" {
-				t.Errorf("%s: text %d is missing", lang, i)
-			}
-		}
-		if strings.Count(w.wrong, "%s") != 2 || strings.Count(w.cleaned, "%s") != 2 || strings.Count(w.pass, "%s") != 1 || strings.Count(w.hacked, "%s") != 1 {
-			t.Errorf("%s: a text has other places than are filled", lang)
 		}
 	}
 }
