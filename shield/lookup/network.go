@@ -3,13 +3,10 @@ package lookup
 import (
 	"context"
 	"encoding/json"
-	"fmt"
 	"io"
 	"net/http"
 	"net/netip"
-	"net/url"
 	"slices"
-	"strings"
 
 	"bolwerk"
 )
@@ -34,35 +31,14 @@ type networkServer struct {
 // ParseNetworks reads one of the files. Only https servers are taken; the first
 // of a service counts.
 func ParseNetworks(r io.Reader) (Networks, error) {
-	var f struct {
-		Services [][][]string `json:"services"`
-	}
-	b, err := io.ReadAll(io.LimitReader(r, maxBootstrap+1))
-	if err == nil && len(b) > maxBootstrap {
-		return nil, bolwerk.Invalid("an RDAP bootstrap file of more than %d octets", maxBootstrap)
-	}
-	if err == nil {
-		err = json.Unmarshal(b, &f)
-	}
-	if err != nil {
-		return nil, bolwerk.Invalid("an RDAP bootstrap file (RFC 9224) is JSON with \"services\": %v", err)
-	}
 	var out Networks
-	for _, s := range f.Services {
-		if len(s) != 2 {
-			continue
+	err := services(r, func(prefix, base string) {
+		if p, err := netip.ParsePrefix(prefix); err == nil {
+			out = append(out, networkServer{p.Masked(), base})
 		}
-		for _, base := range s[1] {
-			if u, err := url.Parse(base); err != nil || u.Scheme != "https" || u.Host == "" || u.RawQuery != "" {
-				continue
-			}
-			for _, text := range s[0] {
-				if p, err := netip.ParsePrefix(text); err == nil {
-					out = append(out, networkServer{p.Masked(), strings.TrimSuffix(base, "/")})
-				}
-			}
-			break
-		}
+	})
+	if err != nil {
+		return nil, err
 	}
 	if len(out) == 0 {
 		return nil, bolwerk.Invalid("an RDAP bootstrap file of addresses without a server")
@@ -88,22 +64,9 @@ func (n Networks) AskNetwork(ctx context.Context, client *http.Client, a netip.A
 	if !ok {
 		return Network{}, ErrNoServer
 	}
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, base+"/ip/"+a.Unmap().String(), nil)
+	body, err := get(ctx, client, base+"/ip/"+a.Unmap().String())
 	if err != nil {
 		return Network{}, err
-	}
-	req.Header.Set("Accept", "application/rdap+json")
-	res, err := client.Do(req)
-	if err != nil {
-		return Network{}, fmt.Errorf("rdap: %w", err)
-	}
-	defer res.Body.Close()
-	if res.StatusCode != http.StatusOK {
-		return Network{}, fmt.Errorf("rdap: %s answered %s", req.URL.Host, res.Status)
-	}
-	body, err := io.ReadAll(io.LimitReader(res.Body, maxAnswer+1))
-	if err != nil {
-		return Network{}, fmt.Errorf("rdap: %w", err)
 	}
 	out, err := ParseNetwork(body, a)
 	out.From = base

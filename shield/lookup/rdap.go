@@ -37,8 +37,8 @@ type Registration struct {
 // ErrNoServer says that the bootstrap file knows no RDAP server of the suffix.
 var ErrNoServer = errors.New("no RDAP server is known for this suffix")
 
-// ErrUnregistered says that the registry knows no such domain.
-var ErrUnregistered = errors.New("the registry knows no such domain")
+// ErrUnregistered says that the registry knows no such domain or network.
+var ErrUnregistered = errors.New("the registry does not know it")
 
 // Bootstrap says which RDAP server answers for a suffix: IANA's dns.json
 // (RFC 9224 section 4).
@@ -55,20 +55,32 @@ const (
 // ParseBootstrap reads the file. Only https servers are taken; the first of a
 // service counts.
 func ParseBootstrap(r io.Reader) (Bootstrap, error) {
+	out := Bootstrap{}
+	if err := services(r, func(suffix, base string) { out[strings.ToLower(suffix)] = base }); err != nil {
+		return nil, err
+	}
+	if len(out) == 0 {
+		return nil, bolwerk.Invalid("an RDAP bootstrap file without a server")
+	}
+	return out, nil
+}
+
+// services reads a bootstrap file (RFC 9224 section 3) and tells which server
+// answers for each of its entries.
+func services(r io.Reader, each func(entry, base string)) error {
 	var f struct {
 		Services [][][]string `json:"services"`
 	}
 	b, err := io.ReadAll(io.LimitReader(r, maxBootstrap+1))
 	if err == nil && len(b) > maxBootstrap {
-		return nil, bolwerk.Invalid("an RDAP bootstrap file of more than %d octets", maxBootstrap)
+		return bolwerk.Invalid("an RDAP bootstrap file of more than %d octets", maxBootstrap)
 	}
 	if err == nil {
 		err = json.Unmarshal(b, &f)
 	}
 	if err != nil {
-		return nil, bolwerk.Invalid("an RDAP bootstrap file (RFC 9224) is JSON with \"services\": %v", err)
+		return bolwerk.Invalid("an RDAP bootstrap file (RFC 9224) is JSON with \"services\": %v", err)
 	}
-	out := Bootstrap{}
 	for _, s := range f.Services {
 		if len(s) != 2 {
 			continue
@@ -77,16 +89,13 @@ func ParseBootstrap(r io.Reader) (Bootstrap, error) {
 			if u, err := url.Parse(base); err != nil || u.Scheme != "https" || u.Host == "" || u.RawQuery != "" {
 				continue
 			}
-			for _, suffix := range s[0] {
-				out[strings.ToLower(suffix)] = strings.TrimSuffix(base, "/")
+			for _, entry := range s[0] {
+				each(entry, strings.TrimSuffix(base, "/"))
 			}
 			break
 		}
 	}
-	if len(out) == 0 {
-		return nil, bolwerk.Invalid("an RDAP bootstrap file without a server")
-	}
-	return out, nil
+	return nil
 }
 
 // Server gives the server for a name: that of its longest suffix.
@@ -110,35 +119,44 @@ func (b Bootstrap) Ask(ctx context.Context, client *http.Client, name bolwerk.Do
 	if !ok {
 		return Registration{}, ErrNoServer
 	}
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, base+"/domain/"+name.String(), nil)
+	body, err := get(ctx, client, base+"/domain/"+name.String())
 	if err != nil {
 		return Registration{}, err
-	}
-	req.Header.Set("Accept", "application/rdap+json")
-	res, err := client.Do(req)
-	if err != nil {
-		return Registration{}, fmt.Errorf("rdap: %w", err)
-	}
-	defer res.Body.Close()
-	switch {
-	case res.StatusCode == http.StatusNotFound:
-		return Registration{}, ErrUnregistered
-	case res.StatusCode != http.StatusOK:
-		return Registration{}, fmt.Errorf("rdap: %s answered %s", req.URL.Host, res.Status)
-	}
-	body, err := io.ReadAll(io.LimitReader(res.Body, maxAnswer+1))
-	if err != nil {
-		return Registration{}, fmt.Errorf("rdap: %w", err)
 	}
 	r, err := ParseRegistration(body)
 	if err != nil {
 		return r, err
 	}
 	if !strings.EqualFold(r.Name.String(), name.String()) {
-		return r, fmt.Errorf("rdap: %s answered for %s when asked for %s", req.URL.Host, r.Name, name)
+		return r, fmt.Errorf("rdap: %s answered for %s when asked for %s", base, r.Name, name)
 	}
 	r.From = base
 	return r, nil
+}
+
+// get asks an RDAP server (RFC 7480). What it does not know is ErrUnregistered.
+func get(ctx context.Context, client *http.Client, address string) ([]byte, error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)
+	if err != nil {
+		return nil, err
+	}
+	req.Header.Set("Accept", "application/rdap+json")
+	res, err := client.Do(req)
+	if err != nil {
+		return nil, fmt.Errorf("rdap: %w", err)
+	}
+	defer res.Body.Close()
+	switch {
+	case res.StatusCode == http.StatusNotFound:
+		return nil, ErrUnregistered
+	case res.StatusCode != http.StatusOK:
+		return nil, fmt.Errorf("rdap: %s answered %s", req.URL.Host, res.Status)
+	}
+	body, err := io.ReadAll(io.LimitReader(res.Body, maxAnswer+1))
+	if err != nil {
+		return nil, fmt.Errorf("rdap: %w", err)
+	}
+	return body, nil
 }
 
 // entity is a party of RFC 9083 section 5.1, as far as we read it.
