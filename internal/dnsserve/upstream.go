@@ -154,7 +154,7 @@ func (s *Server) refresh(ctx context.Context, q *Question, key []byte) {
 	})
 }
 
-// reply is what one try brought.
+// tried is what one try brought.
 type tried struct {
 	kept     []byte
 	ttl      uint32

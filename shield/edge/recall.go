@@ -11,6 +11,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -91,11 +92,7 @@ func (r *recall) numbers(kind string) (out []uint64) {
 			out = append(out, n)
 		}
 	}
-	for i := range out { // few, and in no useful order
-		for j := i; j > 0 && out[j] < out[j-1]; j-- {
-			out[j], out[j-1] = out[j-1], out[j]
-		}
-	}
+	slices.Sort(out)
 	return out
 }
 
@@ -104,8 +101,7 @@ func (r *recall) numbers(kind string) (out []uint64) {
 func (e *Edge) recallNames() {
 	start := time.Now()
 	snapshots := e.recall.numbers("snapshot")
-	for i := len(snapshots) - 1; i >= 0; i-- {
-		n := snapshots[i]
+	for _, n := range slices.Backward(snapshots) {
 		if err := e.recallFrom(n); err != nil {
 			e.log.Warn("the names of the last run cannot be read; the copy brings them", "file", filepath.Base(e.recall.path(n, "snapshot")), "err", err)
 			continue
@@ -198,10 +194,8 @@ func (e *Edge) replay(path string) error {
 // begin opens the next changes file. The caller holds r.mu.
 func (r *recall) begin() error {
 	next := r.number + 1
-	if all := append(r.numbers("snapshot"), r.numbers("changes")...); len(all) > 0 {
-		for _, n := range all {
-			next = max(next, n+1)
-		}
+	for _, n := range append(r.numbers("snapshot"), r.numbers("changes")...) {
+		next = max(next, n+1)
 	}
 	f, err := os.OpenFile(r.path(next, "changes"), os.O_CREATE|os.O_EXCL|os.O_WRONLY|os.O_APPEND, 0o600)
 	if err != nil {
