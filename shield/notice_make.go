@@ -309,7 +309,7 @@ func (m matter) within(d bolwerk.Domain) bool {
 // ours says that an address is one of the operator: telling it would be talking
 // to oneself, and an answer would come in as a report.
 func (s *Shield) ours(a mail.Address) bool {
-	if a.IsZero() || a.Same(s.cfg.AnswerFrom) || a.Same(s.noticeFrom()) || slices.ContainsFunc(s.cfg.ReportAddresses, a.Same) {
+	if a.IsZero() || a.Same(s.noticeFrom()) || slices.ContainsFunc(s.cfg.ours(), a.Same) {
 		return true
 	}
 	return slices.ContainsFunc(s.cfg.OwnNames, func(o bolwerk.Domain) bool {

@@ -305,6 +305,7 @@ func TestWhoIsNeverTold(t *testing.T) {
 	p := telling(t)
 	c := p.c
 	c.cfg.OwnNames = []bolwerk.Domain{bolwerk.MustDomain("harbour.example")}
+	c.cfg.Voices = []Voice{{ID: "tip", To: []mail.Address{mail.MustAddress("suspicious@tip.example")}}}
 	p.c.cfg.Notices.To = []NoticeTo{{Name: "self", Kind: ToAuthority, Mail: mail.MustAddress("cert@desk.harbour.example")}}
 	recipients := func(m matter) string {
 		m.person = true
@@ -327,6 +328,7 @@ func TestWhoIsNeverTold(t *testing.T) {
 		{"a tenant", "host abuse@host.example", matter{name: bolwerk.MustDomain("x.shops.example"), registrarAbuse: abuse, hostAbuse: host}},
 		{"a popular name", "", matter{name: bolwerk.MustDomain("busy.example"), registrarAbuse: abuse, hostAbuse: host}},
 		{"an address of ours", "", matter{name: bolwerk.MustDomain("a.bad.example"), registrarAbuse: []string{"abuse@harbour.example"}, hostAbuse: []string{"x@www.harbour.example"}}},
+		{"an address of a sub-brand", "", matter{name: bolwerk.MustDomain("a.bad.example"), hostAbuse: []string{"suspicious@tip.example"}}},
 		{"the phisher's own", "", matter{name: bolwerk.MustDomain("a.bad.example"), registrarAbuse: []string{"abuse@bad.example"}, hostAbuse: []string{"x@ns.bad.example", "no address"}}},
 		{"one address twice", "host abuse@host.example", matter{name: bolwerk.MustDomain("a.bad.example"), registrarAbuse: host, hostAbuse: host}},
 	} {
