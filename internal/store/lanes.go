@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"runtime/debug"
 	"time"
 
@@ -252,15 +253,26 @@ func (db *DB) commit(t *Tx) error {
 }
 
 // again repeats a transaction that lost against another (PostgreSQL 40001
-// serialization_failure, 40P01 deadlock_detected).
+// serialization_failure, 40P01 deadlock_detected). Before each new try it waits a
+// random time, longer each time, so that two who cross do not meet again.
 func (db *DB) again(ctx context.Context, try func() error) error {
-	for i := 0; ; i++ {
+	for wait := time.Millisecond; ; wait *= 2 {
 		err := try()
-		if err == nil || i == 8 || !retryable(err) || ctx.Err() != nil {
+		if err == nil || wait > maxWait || !retryable(err) || ctx.Err() != nil {
 			return err
+		}
+		t := time.NewTimer(rand.N(wait))
+		select {
+		case <-t.C:
+		case <-ctx.Done():
+			t.Stop()
 		}
 	}
 }
+
+// maxWait is the longest wait before a transaction is tried again; the last of
+// eleven tries comes after a second of waiting at most.
+const maxWait = 512 * time.Millisecond
 
 func retryable(err error) bool {
 	var pe *pgconn.PgError
