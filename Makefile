@@ -65,8 +65,8 @@ sim: ## the simulation, longer: ROUNDS=20000
 race: ## the race detector, heavy SQL left out; needs a C compiler
 	CGO_ENABLED=1 $(GO) test -short -race -skip TestWorst $$($(GO) list -test -f '{{if not .ForTest}}{{else}}{{.ForTest}}{{range .Deps}}{{if eq . "modernc.org/sqlite"}} sqlite{{end}}{{end}}{{end}}' ./... | sort -u | grep -v sqlite) ./internal/store ./internal/factlog ./internal/job ./internal/publish
 
-fuzz: ## each fuzz target for TIME=20s; SEED=1 for the same inputs each time
-	@SEED=$(SEED) test/fuzz.sh $(or $(TIME),20s)
+fuzz: ## each fuzz target for TIME=20s
+	@test/fuzz.sh $(or $(TIME),20s)
 
 browser: ## a walk through console, public site and warning page with Chromium
 	test/browser/axe.sh
