@@ -71,7 +71,12 @@ func Show(d bolwerk.Domain) string {
 			labels[i] = Escape(u)
 		}
 	}
-	return strings.Join(labels, ".")
+	shown := strings.Join(labels, ".")
+	// An empty xn-- label beside them would be lost where somebody types it over.
+	if back, err := Parse(shown); err == nil && back != d {
+		return name
+	}
+	return shown
 }
 
 // Escape writes text so that it fits one line of a terminal or log and shows

@@ -69,7 +69,7 @@ func TestEscape(t *testing.T) {
 }
 
 func FuzzParse(f *testing.F) {
-	for _, s := range []string{"münchen.example", "xn--mnchen-3ya.example", "a\u202eb", "ｂ。c", "xn--", "٠.example"} {
+	for _, s := range []string{"münchen.example", "xn--mnchen-3ya.example", "a\u202eb", "ｂ。c", "xn--", "٠.example", "xn--mnchen-33ya.xn--"} {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, s string) {
