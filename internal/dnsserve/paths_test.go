@@ -91,6 +91,16 @@ func means(m *dns.Msg) string {
 	return b.String()
 }
 
+// recordLengths is what the records of the additional section say of their length.
+func recordLengths(b []byte) string {
+	m, out := new(dns.Msg), ""
+	m.Unpack(b)
+	for _, r := range m.Extra {
+		out += fmt.Sprintln(r.Header().Rdlength)
+	}
+	return out
+}
+
 // FuzzPaths: the same octets in, the same meaning out, whether they went the fast
 // way or the slow one.
 func FuzzPaths(f *testing.F) {
@@ -125,6 +135,8 @@ func FuzzPaths(f *testing.F) {
 	f.Add([]byte("\x00\x01\x01\x00\x00\x01\x00\x00\x00\x00\x00\x00\x01a\xc0\x0c\x00\x01\x00\x01")) // a name that ends in itself
 	f.Add([]byte("\x00\x01\x01\x00\x00\x01\x00\x00\x00\x00\x00\x00\x07blocked\x07exam\x00le\x00\x00\x01\x00\x01"))
 
+	f.Add([]byte("\x82\x7f\x00\xf6\x00\x01\x00\x00\x00\x00\x00\x01\x01a\x00pQe\x00\x00\x01\x00\x01\x00\x00)\x04\xd0\x00\x00\x80\x00\x00\x00")) // a URI record of no octets with four behind it
+
 	cfg := DefaultConfig()
 	cfg.Upstream = []string{"127.0.0.1:1"}
 	s, _ := New(cfg, block, nil, nil, nil)
@@ -153,10 +165,12 @@ func FuzzPaths(f *testing.F) {
 				t.Fatalf("our answer %x to %x: %v", out[:n], b, err)
 			}
 		}
-		// The other parser takes what is cut short, counts wrong, has octets behind it, or points
-		// backwards in the first name; we refuse that, and nothing else.
+		// The other parser takes what is cut short, counts wrong, has octets behind it, points
+		// backwards in the first name, or has a record longer than its length says; we refuse that,
+		// and nothing else.
 		if n > 0 && got.Rcode == dns.RcodeFormatError {
-			if again, err := m.Pack(); err != nil || len(again) != len(b) || string(again[4:headerLen]) != string(b[4:headerLen]) {
+			again, err := m.Pack()
+			if err != nil || len(again) != len(b) || string(again[4:headerLen]) != string(b[4:headerLen]) || recordLengths(again) != recordLengths(b) {
 				return
 			}
 		}

@@ -152,7 +152,7 @@ func packedGood(b []byte) (n, labels int) {
 		for _, s := range [3]uint16{v / 1600, v / 40 % 40, v % 40} {
 			switch {
 			case s == 0:
-				if label == 0 || v%40 != 0 {
+				if label == 0 || v%40 != 0 || v < 1600 && v != 0 { // nothing follows the end
 					return 0, 0
 				}
 				return n + 2, labels
