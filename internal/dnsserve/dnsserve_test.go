@@ -106,7 +106,11 @@ var warn = []byte{192, 0, 2, 1, 192, 0, 2, 2}
 // block answers for everything under blocked.example.
 func block(q *Question) (Answer, bool) {
 	const zone = "\x07blocked\x07example\x00"
-	if !strings.HasSuffix(string(q.Name), zone) {
+	at := 0
+	for len(q.Name)-at > len(zone) { // by labels: a label may hold the octets of another
+		at += 1 + int(q.Name[at])
+	}
+	if string(q.Name[at:]) != zone {
 		return Answer{}, false
 	}
 	a := Answer{TTL: 60, Zone: len(q.Name) - len(zone), EDE: 4, Text: append(q.Scratch, "B-1"...)}

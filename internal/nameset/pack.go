@@ -146,13 +146,14 @@ func hashLabel(h uint64, label []byte) uint64 {
 // it has, 0 where it is none: what comes from a file is not believed.
 func packedGood(b []byte) (n, labels int) {
 	chars, label := 0, 0
+	number := true // the label has nothing but digits
 	labels = 1
 	for ; n+2 <= len(b); n += 2 {
 		v := binary.LittleEndian.Uint16(b[n:])
 		for _, s := range [3]uint16{v / 1600, v / 40 % 40, v % 40} {
 			switch {
 			case s == 0:
-				if label == 0 || v%40 != 0 || v < 1600 && v != 0 { // nothing follows the end
+				if label == 0 || number || v%40 != 0 || v < 1600 && v != 0 { // nothing follows the end
 					return 0, 0
 				}
 				return n + 2, labels
@@ -161,13 +162,14 @@ func packedGood(b []byte) (n, labels int) {
 					return 0, 0
 				}
 				labels++
-				label = 0
+				label, number = 0, true
 			case s >= 40 || v >= 64000:
 				return 0, 0
 			default:
 				if label++; label > 63 {
 					return 0, 0
 				}
+				number = number && alphabet[s] >= '0' && alphabet[s] <= '9'
 			}
 			if chars++; chars > 253 {
 				return 0, 0
