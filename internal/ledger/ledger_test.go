@@ -315,6 +315,29 @@ func TestAnOutsiderChecksTheLogWithNothingOfOurs(t *testing.T) {
 	}
 }
 
+// A block that goes on has a leaf about its placing that is not its end.
+func TestWhatIsExtendedHasNotEnded(t *testing.T) {
+	w := newWorld(t)
+	w.place(0, 3)
+	extend := func(i int, days time.Duration) {
+		w.write(func(tx *store.Tx) error {
+			w.Append(tx, openlog.Leaf{Kind: openlog.Extended, Ref: ref(i), Until: start.Add(days * 24 * time.Hour)}, "")
+			return nil
+		})
+	}
+	extend(1, 3)
+	extend(1, 6)
+	extend(2, 3)
+	w.end(2)
+	w.mustPoll()
+	for name, ended := range map[string]bool{"n1.example": false, "n2.example": true} {
+		got, err := w.check().Name(t.Context(), name)
+		if err != nil || len(got) != 1 || (got[0].Ended != nil) != ended {
+			t.Errorf("%s: %+v, %v; want one that has ended: %v", name, got, err, ended)
+		}
+	}
+}
+
 func TestTilesMayBeKept(t *testing.T) {
 	w := newWorld(t)
 	w.place(0, 300)

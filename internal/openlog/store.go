@@ -326,9 +326,9 @@ func (s *Store) append(lines []Line, head Head) error {
 			return err
 		}
 		if leaf.Of > 0 && leaf.Of >= tree.Size {
-			return bolwerk.Invalid("leaf %d ends leaf %d, which is not before it", tree.Size, leaf.Of)
+			return bolwerk.Invalid("leaf %d is about leaf %d, which is not before it", tree.Size, leaf.Of)
 		}
-		if leaf.Of > 0 {
+		if leaf.Kind == Ended && leaf.Of > 0 {
 			ends = append(ends, [2]int64{leaf.Of, tree.Size})
 		}
 		if tree.Size%tileWidth == 0 {
