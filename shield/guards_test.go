@@ -536,6 +536,51 @@ func TestGuard22_no_publication_without_the_log(t *testing.T) {
 	}
 }
 
+// TestGuard15_withdrawn_without_the_log: a log that cannot be written keeps no
+// name blocked. What was withdrawn has its line as soon as one can be written.
+func TestGuard15_withdrawn_without_the_log(t *testing.T) {
+	s := newShield(t)
+	who := Decider(s.person("anna", account.Analyst))
+	confirm := func(name string) error {
+		_, err := s.Confirm(t.Context(), who, Confirm{Name: bolwerk.MustDomain(name), Reason: "seen"})
+		return err
+	}
+	rename := func(from, to string) {
+		s.write(func(tx *store.Tx) error { _, err := tx.Exec(`alter table ` + from + ` rename to ` + to); return err })
+	}
+	if err := confirm(fake); err != nil {
+		t.Fatal(err)
+	}
+	b := s.blockOf(fake)
+	size, err := s.ledger.Verify(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	rename("log_leaf", "log_leaf_gone")
+	if _, err := s.Withdraw(t.Context(), who, b.ID, ByMistake, "wrong name"); err != nil || s.served(b.ID) {
+		t.Errorf("served %v: %v", s.served(b.ID), err)
+	}
+	if p, err := s.Picture(t.Context()); err != nil || p.Unlogged != 1 {
+		t.Errorf("%d withdrawals wait for the log: %v", p.Unlogged, err)
+	}
+	if confirm("other-"+fake) == nil {
+		t.Error("blocked without a line in the log")
+	}
+	rename("log_leaf_gone", "log_leaf")
+	if err := confirm("other-" + fake); err != nil {
+		t.Fatal(err)
+	}
+	if after, err := s.ledger.Verify(t.Context()); err != nil || after != size+2 {
+		t.Errorf("the log has %d leaves after %d: %v", after, size, err)
+	}
+	if _, leaves, err := s.ledger.About(t.Context(), b.Ref); err != nil || len(leaves) != 2 {
+		t.Errorf("%v about %s: %v", leaves, b.Ref, err)
+	}
+	if p, err := s.Picture(t.Context()); err != nil || p.Unlogged != 0 {
+		t.Errorf("%d withdrawals wait for the log: %v", p.Unlogged, err)
+	}
+}
+
 // TestGuard06_a_flood: twenty reports in an hour about a name that customers used
 // before leave it to people.
 func TestGuard06_a_flood(t *testing.T) {

@@ -10,6 +10,7 @@ import (
 	"bolwerk"
 	"bolwerk/desk"
 	"bolwerk/internal/join"
+	"bolwerk/internal/ledger"
 	"bolwerk/internal/store"
 	"bolwerk/internal/web"
 )
@@ -39,6 +40,7 @@ type Picture struct {
 	Unsent     int64        `json:"answers_failed"`
 	Full       bool         `json:"disk_full"`
 	Restore    string       `json:"restore,omitempty"` // asking or held
+	Unlogged   int64        `json:"unlogged"`          // withdrawals that wait for the transparency log
 }
 
 // manyBlocks bounds the blocks of a day whose times are looked at: the newest.
@@ -77,6 +79,9 @@ func (s *Shield) Picture(ctx context.Context) (n Picture, err error) {
 			return err
 		}
 		if n.Proposals, err = desk.CountProposals(tx); err != nil {
+			return err
+		}
+		if n.Unlogged, err = ledger.Waiting(tx); err != nil {
 			return err
 		}
 		n.Stands, err = stands(tx)
@@ -194,6 +199,7 @@ func (n Picture) alarms(now time.Time, t Today, held []HeldOrders, late []string
 	}
 	add(n.Full, true, "disk", "")
 	add(n.Restore == "asking" || n.Restore == "held", true, "restore", "")
+	add(n.Restore == "" && n.Unlogged > 0, true, "unlogged", "", n.Unlogged)
 	for _, x := range n.Stands {
 		add(x.State == "silent", true, "silent", "/search?q="+x.Name, x.Name, now.Sub(x.At))
 		add(x.State == "behind" && x.Late, true, "behind", "/name", x.Name, now.Sub(x.Behind))

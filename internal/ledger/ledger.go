@@ -108,13 +108,32 @@ func (d *Desk) Begin(ctx context.Context) error {
 	})
 }
 
+// write adds the leaves of a transaction. Nothing is published that cannot be
+// written here, but what is withdrawn is: its leaf then waits, and has its place
+// before the next one that can be written.
 func (d *Desk) write(tx *store.Tx, items []any) error {
+	failed, err := tx.Try(func(tx *store.Tx) error { return d.writeNow(tx, items) })
+	if failed == nil || err != nil {
+		return err
+	}
+	for _, it := range items {
+		if it == nil || it.(item).leaf.Kind != openlog.Ended {
+			return failed
+		}
+	}
+	return d.wait(tx, items)
+}
+
+func (d *Desk) writeNow(tx *store.Tx, items []any) error {
 	st, err := d.open(tx)
 	if err != nil {
 		return err
 	}
 	if st.is != "on" {
 		return d.wait(tx, items)
+	}
+	if err := d.addWaiting(tx, &st); err != nil {
+		return err
 	}
 	for _, it := range items {
 		if it == nil {

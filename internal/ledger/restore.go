@@ -210,12 +210,12 @@ func (d *Desk) Settle(tx *store.Tx, known bool, again func(*store.Tx) error) err
 	if err != nil {
 		return err
 	}
-	if known { // else what is in force is placed again
-		if err := d.addWaiting(tx, &st); err != nil {
-			return err
-		}
+	if known {
+		err = d.addWaiting(tx, &st)
+	} else { // what is in force is placed again
+		_, err = tx.Exec(`delete from log_pending`)
 	}
-	if _, err := tx.Exec(`delete from log_pending`); err != nil {
+	if err != nil {
 		return err
 	}
 	if err := st.save(tx); err != nil {
@@ -228,6 +228,12 @@ func (d *Desk) Settle(tx *store.Tx, known bool, again func(*store.Tx) error) err
 	return again(tx)
 }
 
+// Waiting is how many leaves wait for their place.
+func Waiting(tx *store.Tx) (n int64, err error) {
+	return n, tx.Row(`select count(*) from log_pending`).Scan(&n)
+}
+
+// addWaiting writes the leaves that wait.
 func (d *Desk) addWaiting(tx *store.Tx, st *state) error {
 	type waiting struct{ body, name string }
 	all, err := store.List(tx, func(scan func(...any) error) (w waiting, err error) { err = scan(&w.body, &w.name); return w, err }, `select body,name from log_pending order by seq`)
@@ -243,7 +249,10 @@ func (d *Desk) addWaiting(tx *store.Tx, st *state) error {
 			return err
 		}
 	}
-	return nil
+	if len(all) > 0 {
+		_, err = tx.Exec(`delete from log_pending`)
+	}
+	return err
 }
 
 // anew begins another log. The old leaves are in the backup and at the intakes.

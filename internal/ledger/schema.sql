@@ -30,7 +30,7 @@ create table log_forgot (
 );
 create table log_pending (
   seq  bigint primary key,  -- keep tech: order
-  body text not null,       -- keep tech: leaf that waits for the intakes after a restore
+  body text not null,       -- keep tech: leaf that waits: for the intakes after a restore, or for a log that can be written
   name text not null        -- keep tech: its name, until the leaf is written
 );
 create table log_told (

@@ -132,6 +132,24 @@ func (t *Tx) Collect(key, item any, run func(*Tx, []any) error) {
 // After runs fn once the transaction is durable: to wake whoever waits.
 func (t *Tx) After(fn func()) { t.after = append(t.after, fn) }
 
+// Try runs fn, and undoes what fn wrote if it fails: failed says why, and the
+// transaction goes on. err is a failure after which it cannot.
+func (t *Tx) Try(fn func(*Tx) error) (failed, err error) {
+	if _, err := t.Exec("savepoint try"); err != nil {
+		return nil, err
+	}
+	part := &Tx{ctx: t.ctx, tx: t.tx, db: t.db, now: t.now}
+	if failed = guard(part, fn); failed == nil {
+		t.adopt(part)
+	} else if retryable(failed) || t.ctx.Err() != nil {
+		return nil, failed
+	} else if _, err := t.Exec("rollback to savepoint try"); err != nil { // the engine undid all of it: its disk is full, say
+		return nil, errors.Join(failed, err)
+	}
+	_, err = t.Exec("release savepoint try")
+	return failed, err
+}
+
 // adopt takes over what a finished part of a batch collected.
 func (t *Tx) adopt(part *Tx) {
 	for _, f := range part.flushes {

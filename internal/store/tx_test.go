@@ -59,6 +59,40 @@ func TestNobodyIsToldOfWhatWasUndone(t *testing.T) {
 	want(t, db)
 }
 
+// What was tried and failed is undone with all that it collected; the rest stays.
+func TestWhatWasTriedInVainIsUndoneAlone(t *testing.T) {
+	db := open(t)
+	for _, lane := range []store.Lane{store.Decision, store.Intake} {
+		told := ""
+		err := db.Write(t.Context(), lane, func(tx *store.Tx) error {
+			for _, c := range []struct {
+				name string
+				fail error
+			}{{fmt.Sprint(lane, "good"), nil}, {fmt.Sprint(lane, "bad"), errors.New("refused")}} {
+				failed, err := tx.Try(func(tx *store.Tx) error {
+					tx.After(func() { told += c.name })
+					tx.Collect("x", 1, func(*store.Tx, []any) error { told += "collected "; return nil })
+					if err := add(c.name)(tx); err != nil {
+						return err
+					}
+					if c.fail != nil { // a statement that fails spoils no more than what was tried
+						_, c.fail = tx.Exec("select nothing from nowhere")
+					}
+					return c.fail
+				})
+				if err != nil || (failed != nil) != (c.fail != nil) {
+					t.Errorf("%s: failed with %v, error %v", c.name, failed, err)
+				}
+			}
+			return nil
+		})
+		if want := "collected " + fmt.Sprint(lane, "good"); err != nil || told != want {
+			t.Errorf("told %q, want %q: %v", told, want, err)
+		}
+	}
+	want(t, db, fmt.Sprint(store.Decision, "good"), fmt.Sprint(store.Intake, "good"))
+}
+
 func TestAReadSeesOneMomentAndWritesNothing(t *testing.T) {
 	db := open(t)
 	if err := db.Write(t.Context(), store.Decision, add("a")); err != nil {
