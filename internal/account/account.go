@@ -43,6 +43,7 @@ type Accounts struct {
 	metrics   *metrics
 	proposals Proposals
 	throttle  *throttle
+	brands    []string // that a brand owner may answer for
 }
 
 // New keeps what it is given. published says whether anything was published
@@ -57,21 +58,23 @@ func New(db *store.DB, published func(*store.Tx) (bool, error)) *Accounts {
 // defaults, and a form that comes without a session is not kept.
 func (s *Accounts) Use(cfg Config, v *vault.Vault) { s.cfg, s.vault = cfg, v }
 
-const personColumns = `a.id,a.login,a.role,a.role_since,a.made_at,a.exempt,a.state,a.seen_at,a.mail,a.issuer,a.glass_until,a.glass_opened`
+const personColumns = `a.id,a.login,a.role,a.role_since,a.made_at,a.exempt,a.state,a.seen_at,a.mail,a.issuer,a.glass_until,a.glass_opened,a.brands`
 
 // personRow are the places for personColumns.
 type personRow struct {
 	p                                Person
 	since, made, seenAt, glass, open int64
+	brands                           string
 }
 
 func (r *personRow) places() []any {
-	return []any{&r.p.ID, &r.p.Login, &r.p.Role, &r.since, &r.made, &r.p.Exempt, &r.p.State, &r.seenAt, &r.p.Mail, &r.p.Issuer, &r.glass, &r.open}
+	return []any{&r.p.ID, &r.p.Login, &r.p.Role, &r.since, &r.made, &r.p.Exempt, &r.p.State, &r.seenAt, &r.p.Mail, &r.p.Issuer, &r.glass, &r.open, &r.brands}
 }
 
 func (r *personRow) person() Person {
 	r.p.RoleSince, r.p.MadeAt, r.p.SeenAt = store.Time(r.since), store.Time(r.made), store.Time(r.seenAt)
 	r.p.GlassUntil, r.p.GlassOpened = zeroTime(r.glass), zeroTime(r.open)
+	r.p.Brands = readBrands(r.brands)
 	return r.p
 }
 
@@ -259,7 +262,7 @@ func setRole(tx *store.Tx, by bolwerk.Actor, p Person, role Role, reason string,
 	if p.Role == role {
 		return bolwerk.Conflict("%s is %s already", p.Login, role)
 	}
-	if _, err := tx.Exec(`update account set role=$1, role_since=$2, exempt=$3 where id=$4`, role, tx.NowMicros(), false, p.ID); err != nil {
+	if _, err := tx.Exec(`update account set role=$1, role_since=$2, exempt=$3, brands='[]' where id=$4`, role, tx.NowMicros(), false, p.ID); err != nil {
 		return err
 	}
 	audit.Append(tx, by, "account.role.set", p.ID, reason, map[string]any{"from": p.Role, "to": role, "first": first})

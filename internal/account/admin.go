@@ -107,9 +107,10 @@ type askGlass struct {
 }
 
 type askPerson struct {
-	Login  string `json:"login"`
-	Role   Role   `json:"role,omitempty"`
-	Reason string `json:"reason,omitempty"`
+	Login  string   `json:"login"`
+	Role   Role     `json:"role,omitempty"`
+	Reason string   `json:"reason,omitempty"`
+	Brands []string `json:"brands,omitempty"`
 }
 
 type askID struct {
@@ -124,8 +125,18 @@ func (a *Admin) Handler() http.Handler {
 		return a.accounts.Tokens(ctx, r.URL.Query().Get("login"))
 	}))
 	mux.Handle("POST /user/invite", ask(a, func(ctx context.Context, q askPerson) (any, error) {
+		if len(q.Brands) > 0 {
+			code, _, err := a.accounts.InviteOwner(ctx, bolwerk.Socket(), q.Login, q.Brands)
+			return a.invitation(ctx, q.Login, code, err)
+		}
 		code, err := a.accounts.Invite(ctx, bolwerk.Socket(), q.Login, q.Role)
 		return a.invitation(ctx, q.Login, code, err)
+	}))
+	mux.Handle("POST /user/brands", ask(a, func(ctx context.Context, q askPerson) (any, error) {
+		if err := a.accounts.SetBrands(ctx, bolwerk.Socket(), q.Login, q.Brands, q.Reason); err != nil {
+			return nil, err
+		}
+		return a.accounts.ByLogin(ctx, q.Login)
 	}))
 	mux.Handle("POST /user/reset", ask(a, func(ctx context.Context, q askPerson) (any, error) {
 		code, err := a.accounts.Reset(ctx, bolwerk.Socket(), q.Login, q.Reason)
@@ -208,6 +219,16 @@ func (c Client) Users(ctx context.Context) (all []Person, err error) {
 // Invite makes an account.
 func (c Client) Invite(ctx context.Context, login string, role Role) (out Invitation, err error) {
 	return out, c.call(ctx, "POST", "/user/invite", askPerson{Login: login, Role: role}, &out)
+}
+
+// InviteOwner makes the account of a brand owner.
+func (c Client) InviteOwner(ctx context.Context, login string, brands []string) (out Invitation, err error) {
+	return out, c.call(ctx, "POST", "/user/invite", askPerson{Login: login, Brands: brands}, &out)
+}
+
+// SetBrands says for which brands a brand owner answers.
+func (c Client) SetBrands(ctx context.Context, login string, brands []string, reason string) (out Person, err error) {
+	return out, c.call(ctx, "POST", "/user/brands", askPerson{Login: login, Brands: brands, Reason: reason}, &out)
 }
 
 // Reset gives a person a link to set a new password.

@@ -43,6 +43,8 @@ type Change struct {
 	Login  string `json:"login"`
 	From   Role   `json:"from,omitempty"`
 	To     Role   `json:"to,omitempty"`
+	// Brands are all that a brand owner would answer for.
+	Brands []string `json:"brands,omitempty"`
 }
 
 // Second says where changes wait that one administrator may not make alone;
@@ -74,7 +76,7 @@ func (s *Accounts) ProposeRole(ctx context.Context, me Person, login string, rol
 		return true, s.SetRole(ctx, me.Actor(), login, role, reason)
 	}
 	return false, s.change(ctx, me.Actor(), login, func(tx *store.Tx, p Person) error {
-		return s.propose(tx, me, ActionRole, Change{p.ID, p.Login, p.Role, role}, reason, "a role with more rights: two people")
+		return s.propose(tx, me, ActionRole, Change{Person: p.ID, Login: p.Login, From: p.Role, To: role}, reason, "a role with more rights: two people")
 	})
 }
 
@@ -182,6 +184,9 @@ func (s *Accounts) ApproveChange(ctx context.Context, me Person, id, digest stri
 		}
 		if about.Role != c.From || about.State == Disabled && p.Action == ActionRole {
 			return bolwerk.WithHint(bolwerk.Conflict("%s has changed since this was proposed", c.Login), "propose it again")
+		}
+		if p.Action == ActionRole && c.To == BrandOwner {
+			return s.setBrands(tx, me.Actor(), about, c.Brands, p.Reason, p.By)
 		}
 		if p.Action == ActionRole {
 			return setRole(tx, me.Actor(), about, c.To, p.Reason, p.By)

@@ -6,6 +6,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"bolwerk"
 	"bolwerk/internal/terminal"
@@ -56,23 +57,28 @@ type UserCmd struct {
 	List    userList    `cmd:"" help:"List the accounts."`
 	Reset   userReset   `cmd:"" help:"Take a person's password away; prints a link to set a new one."`
 	Disable userDisable `cmd:"" help:"End a person's access at once."`
+	Brands  userBrands  `cmd:"" help:"Say for which brands a brand owner answers. In the console this takes two administrators."`
 	Role    userRole    `cmd:"" help:"Give a person another role. In the console this takes two administrators."`
 	Glass   userGlass   `cmd:"" help:"Make a break-glass account; prints what goes into the envelope. Its use alarms everybody."`
 }
 
 type userInvite struct {
 	desk
-	Login string `arg:"" help:"Log-in name."`
-	Role  string `help:"viewer, analyst, duty_officer or admin." default:"analyst"`
+	Login string   `arg:"" help:"Log-in name."`
+	Role  string   `help:"viewer, analyst, duty_officer or admin." default:"analyst" xor:"who"`
+	Brand []string `help:"Invite somebody of this protected brand, who sees what looks like it and decides nothing; can be given more than once." placeholder:"NAME" sep:"none" xor:"who"`
 }
 
 // Run does it.
 func (c *userInvite) Run(ctx context.Context, t *Terminal) error {
+	var inv Invitation
 	role, err := ParseRole(c.Role)
-	if err != nil {
-		return err
+	switch {
+	case len(c.Brand) > 0:
+		inv, err = c.client().InviteOwner(ctx, c.Login, c.Brand)
+	case err == nil:
+		inv, err = c.client().Invite(ctx, c.Login, role)
 	}
-	inv, err := c.client().Invite(ctx, c.Login, role)
 	if err != nil {
 		return err
 	}
@@ -156,6 +162,22 @@ func (c *userRole) Run(ctx context.Context, t *Terminal) error {
 	return c.print(t, p, func(w io.Writer) { fmt.Fprintf(w, "%s is %s, and may approve after 24 hours\n", p.Login, p.Role) })
 }
 
+type userBrands struct {
+	desk
+	Login  string   `arg:"" help:"Log-in name."`
+	Brand  []string `help:"A protected brand; can be given more than once. Those that are not named are taken away." placeholder:"NAME" sep:"none" required:""`
+	Reason string   `help:"Why; it is kept in the audit trail." required:""`
+}
+
+// Run does it.
+func (c *userBrands) Run(ctx context.Context, t *Terminal) error {
+	p, err := c.client().SetBrands(ctx, c.Login, c.Brand, c.Reason)
+	if err != nil {
+		return err
+	}
+	return c.print(t, p, func(w io.Writer) { fmt.Fprintf(w, "%s answers for %s\n", p.Login, strings.Join(p.Brands, ", ")) })
+}
+
 type userGlass struct {
 	desk
 	Login  string `arg:"" help:"Log-in name, such as glass-1."`
@@ -190,7 +212,7 @@ type tokenCreate struct {
 	desk
 	Login  string `arg:"" help:"For whom it acts."`
 	Name   string `help:"What it is for." required:""`
-	Scopes string `help:"read, report, decide, admin, feed; by commas." default:"read"`
+	Scopes string `help:"read, report, decide, admin, feed, brand; by commas." default:"read"`
 	Days   int    `help:"How long it lives, 1 to 366 days." default:"90"`
 	File   string `help:"Write the token to this new file (mode 0600) instead of printing it." type:"path"`
 }

@@ -27,8 +27,10 @@ func Who(r *http.Request) *web.Who {
 	if !ok {
 		return nil
 	}
-	who := &web.Who{Login: p.Login, Role: string(p.Role)}
-	who.Glass.Login, who.Glass.Until = p.Glass.Login, p.Glass.Until
+	who := &web.Who{Login: p.Login, Role: string(p.Role), Outside: p.Role == BrandOwner}
+	if !who.Outside { // our people's alarms are nobody else's
+		who.Glass.Login, who.Glass.Until = p.Glass.Login, p.Glass.Until
+	}
 	for _, k := range slices.Sorted(maps.Keys(Held(r).Form)) {
 		for _, v := range Held(r).Form[k] {
 			if strings.TrimSpace(v) != "" {
@@ -43,11 +45,21 @@ func Who(r *http.Request) *web.Who {
 type Door struct {
 	accounts *Accounts
 	frame    *web.Frame
+	begins   map[Role]string                                                                // where somebody of a role begins
 	logIn    func(w http.ResponseWriter, r *http.Request, status int, data loginData) error // the page; NewPages sets it
 }
 
 // NewDoor keeps what it is given.
 func NewDoor(a *Accounts, f *web.Frame) *Door { return &Door{accounts: a, frame: f} }
+
+// Begin says where somebody of a role begins who may not see the first page;
+// before anything else is called.
+func (d *Door) Begin(role Role, path string) {
+	if d.begins == nil {
+		d.begins = map[Role]string{}
+	}
+	d.begins[role] = path
+}
 
 // The names of our cookies. __Host- keeps other hosts of the same domain from
 // setting them (RFC 6265bis section 4.1.3.2); browsers want https for it.
@@ -128,6 +140,10 @@ func (d *Door) let(may func(Person) bool, h http.Handler) http.Handler {
 			http.Redirect(w, in, "/account/setup", http.StatusSeeOther)
 			return
 		}
+		if to := d.begins[p.Role]; !may(p) && to != "" && r.Method == http.MethodGet && r.URL.Path == "/" && !web.WantsJSON(r) {
+			http.Redirect(w, in, to, http.StatusSeeOther)
+			return
+		}
 		if !may(p) {
 			d.frame.Fail(w, in, refusal(p))
 			return
@@ -138,7 +154,7 @@ func (d *Door) let(may func(Person) bool, h http.Handler) http.Handler {
 
 func refusal(p Person) error {
 	if p.By == ByToken {
-		return bolwerk.WithHint(bolwerk.Forbidden("this token's scopes, or its person's role, do not allow this"), "make one with the scope that is needed: read, report, decide, admin or feed")
+		return bolwerk.WithHint(bolwerk.Forbidden("this token's scopes, or its person's role, do not allow this"), "make one with the scope that is needed: read, report, decide, admin, feed or brand")
 	}
 	return bolwerk.WithHint(bolwerk.Forbidden("the role %s may not do this", p.Role), "ask an administrator for another role, or a person with that role to do it")
 }

@@ -371,7 +371,7 @@ func (s *Accounts) vouched(tx *store.Tx, p Provider, c claims) (string, error) {
 		}
 	}
 	if waits {
-		return who.ID, s.proposeOnce(tx, by, Change{who.ID, who.Login, now, want}, "groups of "+p.Name)
+		return who.ID, s.proposeOnce(tx, by, Change{Person: who.ID, Login: who.Login, From: now, To: want}, "groups of "+p.Name)
 	}
 	return who.ID, nil
 }
@@ -427,7 +427,7 @@ func (s *Accounts) proposeOnce(tx *store.Tx, by bolwerk.Actor, c Change, reason 
 	}
 	for _, p := range open {
 		var have Change
-		if json.Unmarshal(p.Body, &have) == nil && have == c {
+		if json.Unmarshal(p.Body, &have) == nil && have.Person == c.Person && have.To == c.To {
 			return nil
 		}
 	}

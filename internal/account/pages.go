@@ -91,6 +91,7 @@ func (s *Pages) Routes(mux *http.ServeMux) {
 	admin("POST /people", s.invite)
 	admin("GET /people/{login}", s.personPage)
 	admin("POST /people/{login}/role", s.setRole)
+	admin("POST /people/{login}/brands", s.setBrands)
 	admin("POST /people/{login}/reset", s.reset)
 	admin("POST /people/{login}/disable", s.disable)
 	admin("POST /people/{login}/enable", s.enable)

@@ -17,6 +17,8 @@ type peopleData struct {
 	Query  string // part of a log-in name
 	State  string
 	Roles  []Role
+	Brands []string   // that somebody can answer for
+	Typed  url.Values // after an error
 	States []State
 	Login  string // as typed, after an error
 	Done   string
@@ -36,7 +38,7 @@ func (s *Pages) people(w http.ResponseWriter, r *http.Request, status int, data 
 	if err != nil {
 		return err
 	}
-	data.All, data.Roles, data.States = len(all), Roles(), []State{Invited, Active, Disabled}
+	data.All, data.Roles, data.States, data.Brands = len(all), s.invitable(), []State{Invited, Active, Disabled}, s.accounts.Brands()
 	if data.Open, err = s.waiting(r); err != nil {
 		return err
 	}
@@ -54,10 +56,11 @@ func (s *Pages) invite(w http.ResponseWriter, r *http.Request, me Person) error 
 		return err
 	}
 	data := peopleData{Login: clip(r.PostForm.Get("login"))}
-	code, waits, err := s.accounts.InviteBy(r.Context(), me, r.PostForm.Get("login"), Role(r.PostForm.Get("role")))
+	data.Typed = r.PostForm
+	code, waits, err := s.inviteAs(r, me)
 	if err == nil {
 		data.Waits = waits
-		data.Link, data.For, data.Login = s.Link(code), data.Login, ""
+		data.Link, data.For, data.Login, data.Typed = s.Link(code), data.Login, "", nil
 		return s.people(w, r, http.StatusOK, data)
 	}
 	bad, status, err := s.beside(r, "login", err)
@@ -68,12 +71,50 @@ func (s *Pages) invite(w http.ResponseWriter, r *http.Request, me Person) error 
 	return s.people(w, r, status, data)
 }
 
+// invitable are the roles that the form offers.
+func (s *Pages) invitable() []Role {
+	if len(s.accounts.Brands()) == 0 {
+		return Roles()
+	}
+	return append(Roles(), BrandOwner)
+}
+
+func (s *Pages) inviteAs(r *http.Request, me Person) (bolwerk.Token, bool, error) {
+	login, role := r.PostForm.Get("login"), Role(r.PostForm.Get("role"))
+	if role != BrandOwner {
+		return s.accounts.InviteBy(r.Context(), me, login, role)
+	}
+	brands, err := s.accounts.ParseBrands(r.PostForm.Get("brands"))
+	if err != nil {
+		return bolwerk.Token{}, false, err
+	}
+	return s.accounts.InviteOwner(r.Context(), me.Actor(), login, brands)
+}
+
+// setBrands says for which brands somebody answers.
+func (s *Pages) setBrands(w http.ResponseWriter, r *http.Request, me Person) error {
+	reason, err := s.reason(r)
+	what := "role"
+	var brands []string
+	if err == nil {
+		brands, err = s.accounts.ParseBrands(r.PostForm.Get("brands"))
+	}
+	if err == nil {
+		var done bool
+		if done, err = s.accounts.ProposeBrands(r.Context(), me, r.PathValue("login"), brands, reason); !done {
+			what = "proposed"
+		}
+	}
+	return s.changed(w, r, me, "brands", what, err)
+}
+
 type personData struct {
 	Person   Person
 	Has      ways
 	Sessions []Login
 	Tokens   []APIToken
 	Roles    []Role
+	Brands   []string // that somebody can answer for
 	Own      bool
 	Link     string // after a reset, once
 	Done     string
@@ -89,7 +130,7 @@ func (s *Pages) person(w http.ResponseWriter, r *http.Request, me Person, status
 	if err != nil {
 		return err
 	}
-	data.Person, data.Roles, data.Own = p, Roles(), p.ID == me.ID
+	data.Person, data.Roles, data.Brands, data.Own = p, Roles(), s.accounts.Brands(), p.ID == me.ID
 	if data.Tokens, err = s.accounts.Tokens(r.Context(), p.Login); err != nil {
 		return err
 	}

@@ -21,7 +21,11 @@ const (
 	Administrator Role = "admin"
 )
 
-// Roles are all roles in the order in which a form shows them.
+// BrandOwner is somebody of a brand that phishers imitate: no colleague. It sees
+// what looks like its brands, says what it knows of it, and decides nothing.
+const BrandOwner Role = "brand_owner"
+
+// Roles are the roles of our own people in the order in which a form shows them.
 func Roles() []Role { return []Role{Viewer, Analyst, DutyOfficer, Administrator} }
 
 // ParseRole reads a role; a hyphen or a space may stand for the underscore.
@@ -43,6 +47,7 @@ const (
 	Lead                    // be the duty officer of a decision that needs two people
 	Administer              // people, hosts, lists, settings
 	Fetch                   // fetch what is in force as a file
+	OwnBrand                // see what looks like its own brands, and answer
 )
 
 var rights = map[Role][]Right{
@@ -50,6 +55,7 @@ var rights = map[Role][]Right{
 	Analyst:       {Look, Decide, Fetch},
 	DutyOfficer:   {Look, Decide, Lead, Fetch},
 	Administrator: {Look, Administer, Fetch},
+	BrandOwner:    {OwnBrand},
 }
 
 // Scope is what a token may do, within what its person may do.
@@ -62,10 +68,11 @@ const (
 	DecideScope  Scope = "decide" // decide for its person; never approve
 	Administrate Scope = "admin"  // people, hosts, lists, settings
 	Feed         Scope = "feed"   // fetch what is in force as a file, and nothing else
+	BrandScope   Scope = "brand"  // see what looks like its own brands, and answer
 )
 
 // Scopes are all scopes in the order in which a form shows them.
-func Scopes() []Scope { return []Scope{Read, Report, DecideScope, Administrate, Feed} }
+func Scopes() []Scope { return []Scope{Read, Report, DecideScope, Administrate, Feed, BrandScope} }
 
 // ParseScopes reads scopes by commas or spaces. At least one is needed.
 func ParseScopes(s string) ([]Scope, error) {
@@ -73,14 +80,14 @@ func ParseScopes(s string) ([]Scope, error) {
 	for _, w := range strings.FieldsFunc(s, func(r rune) bool { return r == ',' || r == ' ' }) {
 		v := Scope(strings.ToLower(w))
 		if !slices.Contains(Scopes(), v) {
-			return nil, bolwerk.Invalid("scope %q: want read, report, decide, admin or feed", clip(w))
+			return nil, bolwerk.Invalid("scope %q: want read, report, decide, admin, feed or brand", clip(w))
 		}
 		if !slices.Contains(out, v) {
 			out = append(out, v)
 		}
 	}
 	if len(out) == 0 {
-		return nil, bolwerk.Invalid("a token without a scope may do nothing: want read, report, decide, admin or feed")
+		return nil, bolwerk.Invalid("a token without a scope may do nothing: want read, report, decide, admin, feed or brand")
 	}
 	return out, nil
 }
@@ -122,6 +129,9 @@ type Person struct {
 	Exempt    bool      `json:"exempt"` // from the age that approving needs
 	State     State     `json:"state"`
 	SeenAt    time.Time `json:"seen_at,omitzero"` // last log-in; zero is never
+
+	// Brands are those that a brand owner answers for; empty for everybody else.
+	Brands []string `json:"brands,omitempty"`
 
 	Mail   string `json:"mail,omitempty"`   // where to tell it that something waits
 	Issuer string `json:"issuer,omitempty"` // log-in provider that answers for it; empty for an account of our own
@@ -166,13 +176,15 @@ func (p Person) May(r Right) bool {
 		return slices.Contains(p.Scopes, Administrate)
 	case Fetch:
 		return slices.Contains(p.Scopes, Feed) || slices.Contains(p.Scopes, Read)
+	case OwnBrand:
+		return slices.Contains(p.Scopes, BrandScope)
 	}
 	return false
 }
 
 // MayReport says whether the person may hand in reports by the API.
 func (p Person) MayReport() bool {
-	return p.State == Active && (p.By != ByToken || slices.Contains(p.Scopes, Report))
+	return p.State == Active && p.Role != BrandOwner && (p.By != ByToken || slices.Contains(p.Scopes, Report))
 }
 
 // Seasoned is how old an account and its role must be before it may approve, so

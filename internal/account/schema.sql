@@ -1,7 +1,7 @@
 create table account (
   id         text primary key,      -- keep staff: name of the account
   login      text not null unique,  -- keep staff: what the person types to log in
-  role       text not null check (role in ('viewer','analyst','duty_officer','admin')), -- keep staff: what the person may do
+  role       text not null check (role in ('viewer','analyst','duty_officer','admin','brand_owner')), -- keep staff: what the person may do
   role_since bigint not null,       -- keep staff: since when; a young role may not approve
   made_at    bigint not null,       -- keep staff: when it was made; a young account may not approve
   exempt     boolean not null,      -- keep staff: made over the admin socket before the first publication, role unchanged since
@@ -13,7 +13,8 @@ create table account (
   issuer     text not null,         -- keep staff: log-in provider that answers for the person; empty for an account of our own
   subject    text not null,         -- keep staff: what that provider calls the person
   glass_until  bigint not null,     -- keep staff: end of a break-glass account; 0 for everybody else
-  glass_opened bigint not null      -- keep staff: when its seal was broken; 0 is whole
+  glass_opened bigint not null,     -- keep staff: when its seal was broken; 0 is whole
+  brands     text not null default '[]' -- keep staff: brands that a brand owner answers for, as JSON
 );
 create unique index account_subject on account(issuer, subject) where issuer<>'';
 create table account_invitation (

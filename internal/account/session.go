@@ -191,11 +191,14 @@ func (s *Accounts) CreateToken(ctx context.Context, by bolwerk.Actor, n NewAPITo
 	return token, out, err
 }
 
+// needs is the right without which a scope is of no use.
+var needs = map[Scope]Right{Read: Look, Report: Look, DecideScope: Decide, Administrate: Administer, Feed: Fetch, BrandScope: OwnBrand}
+
 // within refuses a scope that the role could never use.
 func within(role Role, scopes []Scope) error {
 	p := Person{Role: role, State: Active, By: BySession}
 	for _, sc := range scopes {
-		if sc == DecideScope && !p.May(Decide) || sc == Administrate && !p.May(Administer) {
+		if !p.May(needs[sc]) {
 			return bolwerk.Invalid("scope %s: the role %s does not have that right", sc, role)
 		}
 	}

@@ -378,12 +378,23 @@ func (s *Site) Log(role string) string {
 // the invitation names, and gives a browser that is logged in.
 func (s *Site) Session(login, role string) *http.Client {
 	s.T.Helper()
+	return s.invite(login, "--role", role)
+}
+
+// OfBrand is Session for somebody of a protected brand.
+func (s *Site) OfBrand(login, brand string) *http.Client {
+	s.T.Helper()
+	return s.invite(login, "--brand", brand)
+}
+
+func (s *Site) invite(login string, as ...string) *http.Client {
+	s.T.Helper()
 	data := s.data["desk"]
 	if data == "" {
 		data = s.data["demo"]
 	}
 	var in struct{ Link string }
-	if err := json.Unmarshal([]byte(s.MustRun("user", "invite", login, "--role", role, "--data", data, "--json")), &in); err != nil {
+	if err := json.Unmarshal([]byte(s.MustRun(append([]string{"user", "invite", login, "--data", data, "--json"}, as...)...)), &in); err != nil {
 		s.T.Fatal(err)
 	}
 	jar, _ := cookiejar.New(nil)
