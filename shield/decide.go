@@ -45,12 +45,13 @@ var errDry = errors.New("only asked")
 
 // Outcome is what came of a decision. It is durable when it is returned.
 type Outcome struct {
-	// State is "blocked", "exempted", "rejected", "withdrawn", or "second" where
+	// State is "blocked", "adopted", "exempted", "rejected", "withdrawn", or "second" where
 	// a second person is needed; for what was only asked "would_block",
 	// "would_exempt" or "would_wait".
 	State    string         `json:"state"`
 	Case     string         `json:"case,omitempty"`
 	Block    *Block         `json:"block,omitempty"`
+	Domain   *OwnDomain     `json:"domain,omitempty"` // that a brand's owner gave
 	Proposal *desk.Proposal `json:"proposal,omitempty"`
 	// Objections say why a second person is needed.
 	Objections []judge.Objection `json:"objections,omitempty"`
@@ -73,6 +74,7 @@ type plan struct {
 const (
 	actionBlock  = "shield.block"
 	actionExempt = "shield.exempt"
+	actionDomain = "shield.brand.domain"
 )
 
 // Confirm has a name blocked, or where a guard asks for it lays the proposal
@@ -359,6 +361,9 @@ func (s *Shield) Approve(ctx context.Context, who judge.Person, proposal, digest
 		if p.Action == actionExempt {
 			return s.approveExempt(tx, who, p, digest, &out)
 		}
+		if p.Action == actionDomain {
+			return s.approveDomain(tx, who, p, digest, &out)
+		}
 		if p.Action != actionBlock {
 			return bolwerk.Invalid("proposal %s is not about a block", p.ID)
 		}
@@ -386,6 +391,9 @@ func (s *Shield) Approve(ctx context.Context, who judge.Person, proposal, digest
 	})
 	if err == nil && out.Block != nil {
 		err = s.reload(ctx, out.Block.ID, &out)
+	}
+	if err == nil && out.Domain != nil {
+		err = s.relearn(ctx, out.Domain.Name)
 	}
 	return out, err
 }

@@ -24,11 +24,16 @@ func (s *Shield) Decline(ctx context.Context, who judge.Person, id, reason strin
 		if p, err = desk.FindProposal(tx, id); err != nil {
 			return err
 		}
-		if p.Action != actionBlock && p.Action != actionExempt {
+		if p.Action != actionBlock && p.Action != actionExempt && p.Action != actionDomain {
 			return bolwerk.NotFound("no proposal %q", id) // of another capability
 		}
 		if err := desk.Decline(tx, p); err != nil {
 			return err
+		}
+		if p.Action == actionDomain {
+			if err := declineDomain(tx, p); err != nil {
+				return err
+			}
 		}
 		if p.State = "void"; p.CaseID != "" {
 			c, err := desk.FindCase(tx, p.CaseID)

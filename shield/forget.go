@@ -57,6 +57,9 @@ func (s *Shield) forget(ctx context.Context) error {
 		if _, err := tx.Exec(`delete from shield_certificate where at<$1`, year); err != nil {
 			return err
 		}
+		if err := forgetOwners(tx, year); err != nil {
+			return err
+		}
 		_, err := tx.Exec(`delete from shield_edge_pass where until<$1`, year)
 		return err
 	})
@@ -128,6 +131,7 @@ func forgetCases(tx *store.Tx, year int64) (int, error) {
 		`delete from shield_settle where case_id=$1`,
 		`delete from shield_key where holder=$1`,
 		`delete from shield_notice where case_id=$1`,
+		`delete from shield_owner_answer where case_id=$1`,
 		`delete from shield_auto where case_id=$1`, `delete from shield_in_use where case_id=$1`,
 		`delete from shield_capture where observable=(select observable from shield_case where id=$1)`,
 		`delete from shield_visit where observable=(select observable from shield_case where id=$1)`,

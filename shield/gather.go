@@ -223,16 +223,16 @@ func (s *Shield) grow(tx *store.Tx, c desk.Case, o observable, f found, v judge.
 	if v.Ruleset == "" {
 		word = judge.Word(o.verdict) // not judged anew
 	}
-	var brand, campaign string
+	var brand, campaign, says string
 	if err := tx.Row(`update shield_case set reports=$1, reporters=$2, verdict=$3, brand=case when $4<>'' then $4 else brand end,
-		channels=case when channels='' then $6 when channels like $7 then channels else channels||$8 end where id=$5 returning brand,campaign`,
-		o.reports, reporters, string(word), v.Brand, c.ID, " "+f.channel+" ", "% "+f.channel+" %", f.channel+" ").Scan(&brand, &campaign); err != nil {
+		channels=case when channels='' then $6 when channels like $7 then channels else channels||$8 end where id=$5 returning brand,campaign,owner_says`,
+		o.reports, reporters, string(word), v.Brand, c.ID, " "+f.channel+" ", "% "+f.channel+" %", f.channel+" ").Scan(&brand, &campaign, &says); err != nil {
 		return err
 	}
 	if err := growCampaign(tx, campaign, tx.Now(), grew{reports: 1}); err != nil || !c.State.Open() {
 		return err
 	}
-	p, why := rankOf(word, int(reporters), brand, tx.Now().Sub(o.first))
+	p, why := rankOf(word, int(reporters), brand, judge.Says(says), tx.Now().Sub(o.first))
 	if quiet {
 		p, why = 0, append(why, overQuota)
 	}

@@ -63,6 +63,10 @@ type rules struct {
 	feeds     []judge.Feed
 	ask       json.RawMessage // of a reader, with each capture
 	versions  map[string]string
+	// given are the domains that brands' owners gave and that were taken over, and
+	// own the configured brands and those with such domains, with all of theirs.
+	given []givenDomain
+	own   []judge.Brand
 }
 
 // place finds where a name stands.
@@ -181,10 +185,10 @@ func (g *guard) rebuild(ctx context.Context, db *store.DB, psl *suffix.List) err
 	if r.platforms, err = judge.NewPlatforms(g.cfg.Platforms...); err != nil {
 		return err
 	}
-	if r.brands, err = judge.NewBrands(psl, judge.KnownBrands(g.cfg.Brands...)...); err != nil {
+	if err := r.readBrands(ctx, db, g.cfg.Brands); err != nil {
 		return err
 	}
-	if r.ask, err = question(g.cfg, g.kits); err != nil {
+	if r.ask, err = question(r.own, g.kits); err != nil {
 		return err
 	}
 	r.versions["kits"] = seen.OwnKits().Version()
@@ -199,6 +203,9 @@ func (g *guard) rebuild(ctx context.Context, db *store.DB, psl *suffix.List) err
 		for _, d := range b.Domains {
 			rows = append(rows, judge.NeverRow{Name: d, Below: true, Why: b.Name + "'s own name"})
 		}
+	}
+	for _, d := range r.given {
+		rows = append(rows, judge.NeverRow{Name: d.name, Below: true, Why: d.brand + "'s own name"})
 	}
 	err = db.Read(ctx, func(tx *store.Tx) error {
 		return tx.Each(`select name,subtree,reason from shield_never`, nil, func(scan func(...any) error) error {
@@ -356,7 +363,11 @@ func (g *guard) again(ctx context.Context, db *store.DB, now time.Time, seen map
 		g.loadKits(ctx, db)
 		changed = true
 	}
-	if !changed {
+	given, err := givenDomains(ctx, db)
+	if err != nil {
+		return err
+	}
+	if !changed && slices.Equal(given, g.rules().given) {
 		return nil
 	}
 	return g.rebuild(ctx, db, g.rules().psl)

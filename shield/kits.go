@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"bolwerk/internal/store"
+	"bolwerk/shield/judge"
 	"bolwerk/shield/kit"
 	"bolwerk/shield/seen"
 )
@@ -19,8 +20,8 @@ const kitRules = "kit_rules"
 
 // question is what a reader is asked with each capture: the operator's brands and
 // rules for kits go along, because it has no files of its own.
-func question(cfg Config, kits *kit.Set) (json.RawMessage, error) {
-	return json.Marshal(seen.Ask{Brands: cfg.Brands, Set: kitRules, Kits: kits.Files()})
+func question(brands []judge.Brand, kits *kit.Set) (json.RawMessage, error) {
+	return json.Marshal(seen.Ask{Brands: brands, Set: kitRules, Kits: kits.Files()})
 }
 
 // loadKits reads our own rules and those of the operator's folder. A rule that

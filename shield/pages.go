@@ -45,6 +45,7 @@ func Places() []web.Place {
 		{Path: "/orders", Text: "shield.orders"},
 		{Path: "/notices", Text: "shield.notices", Also: []string{"/notice"}},
 		{Path: "/name", Text: "shield.name", Also: []string{"/near"}},
+		{Path: "/brands", Text: "shield.brands"},
 		{Path: "/figures", Text: "figures.title", Also: []string{"/automatic"}},
 		{Path: "/audit", Text: "shield.audit"},
 	}
@@ -99,6 +100,19 @@ func (p *Pages) Routes(mux *http.ServeMux, door *account.Door) {
 	}
 	look := func(path string, fn handler) { add("GET "+path, account.Look, fn) }
 	decide := func(path string, fn handler) { add("POST "+path, account.Decide, fn) }
+	owner := func(pattern string, fn handler) { add(pattern, account.OwnBrand, fn) }
+	door.Begin(account.BrandOwner, OwnerHome)
+	owner("GET /brand", p.ownHome)
+	owner("GET /brand/lookalikes", p.ownLookalikes)
+	owner("GET /brand/case/{id}", p.ownCase)
+	owner("POST /brand/case/{id}", p.answerCase)
+	owner("GET /brand/certificate/{name}", p.ownCertificate)
+	owner("POST /brand/certificate/{name}", p.answerCertificate)
+	owner("GET /brand/picture/{id}", p.ownPicture)
+	owner("POST /brand/domains", p.giveDomain)
+	owner("POST /brand/domains/{id}/end", p.takeBackDomain)
+	look("/brands", p.brands)
+	decide("/brands/domains/{id}", p.decideDomain)
 	look("/{$}", p.today)
 	look("/queue", p.queue)
 	look("/queue/fresh", p.fresh)

@@ -35,6 +35,7 @@ type caseData struct {
 	Report   string // whose mail the frame shows; empty without one
 	Families []family
 	Silent   []judge.Evidence // asked, and said nothing
+	Said     []saidRow        // for the brand, by its own people
 	Options  []option
 	Proposed *option // what the rules propose; nil for no DNS measure
 	Any      bool    // one of the options can be confirmed
@@ -125,6 +126,13 @@ func (p *Pages) showCase(w http.ResponseWriter, r *http.Request, status int, c c
 		}
 	}
 	if err := p.evidence(ctx, &data); err != nil {
+		return err
+	}
+	said, err := p.s.ownerSays(ctx, data.ID, "", 20)
+	if err != nil {
+		return err
+	}
+	if data.Said, err = p.saidRows(ctx, said); err != nil {
 		return err
 	}
 	if data.CaseView.Proposal != nil {

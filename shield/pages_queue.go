@@ -22,12 +22,13 @@ type queueRow struct {
 	Show   Shown
 	Target Shown // where the proposal is on another name
 	Quota  bool  // its signing domain had used up its quota
+	Owner  bool  // the brand's owner says that it is an imitation
 }
 
 func (p *Pages) queueRows(cases []CaseRow) []queueRow {
 	out := make([]queueRow, 0, len(cases))
 	for _, c := range cases {
-		row := queueRow{CaseRow: c, Show: p.s.show(c.Name), Quota: strings.Contains(c.WhyFirst, overQuota)}
+		row := queueRow{CaseRow: c, Show: p.s.show(c.Name), Quota: strings.Contains(c.WhyFirst, overQuota), Owner: strings.Contains(c.WhyFirst, ownerSays)}
 		if c.Target != "" && c.Target != c.Name && c.Scope.DNS() {
 			row.Target = p.s.show(c.Target)
 		}

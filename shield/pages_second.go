@@ -22,6 +22,9 @@ type proposalRow struct {
 	desk.Proposal
 	Show        Shown
 	Exempt      bool
+	Domain      bool     // a brand's own domain is taken over
+	Codes       []string // why it takes two, of a domain
+	Lifts       []string // blocks that end with it
 	Scope       bolwerk.Scope
 	Taken       taken
 	Until       time.Time
@@ -91,6 +94,13 @@ func (p *Pages) proposalRows(ctx context.Context, all []desk.Proposal) ([]propos
 			}
 			row.Exempt, row.Scope, row.Until, row.Why = true, pl.Scope, pl.Until, pl.Reason
 			row.Show, row.Taken = p.s.showName(pl.Name), p.s.taken(pl.Name, pl.Scope)
+		case actionDomain:
+			var pl domainPlan
+			if err := json.Unmarshal(x.Body, &pl); err != nil {
+				return nil, err
+			}
+			row.Domain, row.Brand, row.Codes, row.Lifts, row.Why = true, pl.Brand, pl.Needs, pl.Lifts, pl.Reason
+			row.Show, row.Taken = p.s.showName(pl.Name), taken{[]Shown{p.s.showName(pl.Name)}, true}
 		default:
 			continue // of another capability
 		}
@@ -124,6 +134,9 @@ func (p *Pages) proposalRows(ctx context.Context, all []desk.Proposal) ([]propos
 // needs asks the guards again why the proposal is for two people: they say it in
 // the reader's language, the proposal keeps what they said then.
 func (p *Pages) needs(tx *store.Tx, row *proposalRow) error {
+	if row.Domain {
+		return nil // says it by its codes
+	}
 	if row.Exempt {
 		var pl exemptPlan
 		if err := json.Unmarshal(row.Body, &pl); err != nil {
@@ -252,6 +265,9 @@ func (p *Pages) approve(w http.ResponseWriter, r *http.Request, who account.Pers
 	var out Outcome
 	if err == nil {
 		out, err = p.s.Approve(r.Context(), Decider(who), r.PathValue("id"), r.PostForm.Get("digest"))
+	}
+	if err == nil && out.Domain != nil {
+		return goTo(w, r, "/brands", "approved")
 	}
 	if err == nil {
 		return goTo(w, r, "/block/"+out.Block.Ref, "approved")

@@ -66,7 +66,7 @@ func newConsole(t *testing.T) *console {
 	if err != nil {
 		t.Fatal(err)
 	}
-	frame, err := web.New(web.Site{Name: "console", Config: cfg, Console: true, Search: "/search", Places: append(Places(), OutboxPlace(), HookPlace()), Who: account.Who,
+	frame, err := web.New(web.Site{Name: "console", Config: cfg, Console: true, Search: "/search", Places: append(OurPlaces(append(Places(), OutboxPlace(), HookPlace())...), OwnerPlaces()...), Who: account.Who,
 		Texts: []*web.Texts{people, own, told}, Clock: c.clock, Log: slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelError})), Metrics: m})
 	if err != nil {
 		t.Fatal(err)

@@ -55,12 +55,16 @@ func (p *Pages) picture(w http.ResponseWriter, r *http.Request, _ account.Person
 	if err != nil {
 		return err
 	}
+	return writePicture(w, png)
+}
+
+func writePicture(w http.ResponseWriter, png []byte) error {
 	h := w.Header()
 	h.Set("Content-Type", "image/png")
 	h.Set("Content-Length", strconv.Itoa(len(png)))
 	h.Set("X-Content-Type-Options", "nosniff")
 	h.Set("Cache-Control", "private, max-age=3600")
 	h.Set("Content-Security-Policy", "sandbox; default-src 'none'; frame-ancestors 'none'")
-	_, err = w.Write(png)
+	_, err := w.Write(png)
 	return err
 }

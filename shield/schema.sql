@@ -101,7 +101,8 @@ create table shield_case (
   block    text not null,    -- keep case: the block that came of it
   channels text not null,    -- keep case: by which doors reports of it came, such as ' mail web '
   joined   text not null default '', -- keep case: by which keys it is in its campaign, such as 'K5 K9'
-  asked_for text not null default '' -- keep case: what its page was seen to ask for
+  asked_for text not null default '', -- keep case: what its page was seen to ask for
+  owner_says text not null default '' -- keep case: what the owner of the imitated brand says; empty is nothing yet
 );
 create index shield_case_campaign on shield_case(campaign, first_seen, id);
 create index shield_case_brand on shield_case(brand);
@@ -199,6 +200,7 @@ create unique index shield_block_in_force on shield_block(name, scope, pass) whe
 create index shield_block_name on shield_block(name, state);
 create index shield_block_until on shield_block(valid_until) where state='in_force';
 create index shield_block_case on shield_block(case_id);
+create index shield_block_brand on shield_block(brand, made_at);
 create index shield_block_made on shield_block(made_at, reported_at);
 create index shield_block_gone on shield_block(ended_at) where state<>'in_force';
 create index shield_block_list on shield_block(pass, state, id, name, order_id);
@@ -480,3 +482,39 @@ create table shield_notice_first (
   actor text not null,    -- keep log: who
   at    bigint not null   -- keep log: when
 );
+create table shield_owner_answer (
+  id      text primary key, -- keep case: name
+  brand   text not null,    -- keep case: for which brand
+  name    text not null,    -- keep case: of what
+  case_id text not null,    -- keep case: the case about it; empty for none
+  says    text not null check (says in ('imitates','ours','unrelated')), -- keep case: what the brand's owner says
+  reason  text not null,    -- keep case: why, in its words
+  actor   text not null,    -- keep case: who said so
+  at      bigint not null   -- keep case: when
+);
+create index shield_owner_answer_name on shield_owner_answer(brand, name, at);
+create index shield_owner_answer_case on shield_owner_answer(case_id);
+create index shield_owner_answer_actor on shield_owner_answer(actor, at);
+create index shield_owner_answer_at on shield_owner_answer(at, id);
+create table shield_brand_domain (
+  id         text primary key, -- keep case: name
+  brand      text not null,    -- keep case: whose it is
+  name       text not null,    -- keep case: the domain; all below is the brand's too
+  state      text not null check (state in ('given','second','in_force','refused','ended')), -- keep case: where it stands
+  why        text not null,    -- keep case: why it is the brand's, in its owner's words
+  actor      text not null,    -- keep case: who gave it
+  at         bigint not null,  -- keep case: when
+  decided_by text not null,    -- keep case: who took it over or refused it
+  second     text not null,    -- keep case: who approved that, where it took two
+  decided_at bigint not null,  -- keep case: when; 0 is not yet
+  reason     text not null,    -- keep case: why it was taken over or refused
+  review_at  bigint not null,  -- keep case: when somebody looks again whether it is still the brand's; 0 is not
+  ended_by   text not null,    -- keep case: who took it back
+  ended_at   bigint not null,  -- keep case: when; 0 is not
+  ended_why  text not null,    -- keep case: why
+  changed_at bigint not null   -- keep tech: last change
+);
+create unique index shield_brand_domain_one on shield_brand_domain(name) where state in ('given','second','in_force');
+create index shield_brand_domain_state on shield_brand_domain(state, at, id);
+create index shield_brand_domain_brand on shield_brand_domain(brand, at);
+create index shield_brand_domain_actor on shield_brand_domain(actor, at);

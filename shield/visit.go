@@ -227,7 +227,7 @@ func (s *Shield) closeTask(tx *store.Tx, task string) {
 // to be opened, also where a redirect leads to one.
 func (s *Shield) tellNames(ctx context.Context) error {
 	var list []string
-	for _, b := range s.cfg.Brands {
+	for _, b := range s.guard.rules().own {
 		for _, d := range b.Domains {
 			list = append(list, d.String())
 		}

@@ -239,6 +239,7 @@ func (d *Desk) buildConsole(reg prometheus.Registerer) error {
 	d.accounts.Use(d.cfg.Account, d.vault)
 	d.accounts.Measure(reg)
 	d.accounts.Second(desk.People{})
+	d.accounts.OfBrands(d.cfg.Shield.BrandNames())
 	metrics, err := web.NewMetrics(reg)
 	if err != nil {
 		return err
@@ -259,7 +260,7 @@ func (d *Desk) buildConsole(reg prometheus.Registerer) error {
 	if err != nil {
 		return err
 	}
-	places = append(places, handbook.Place())
+	places = append(shield.OurPlaces(append(places, handbook.Place())...), shield.OwnerPlaces()...)
 	frame, err := web.New(web.Site{Name: "console", Config: d.cfg.Console.Config, Console: true, Search: "/search", Places: places, Who: account.Who,
 		Texts: []*web.Texts{words, shieldWords, figureWords}, Clock: d.env.Clock, Log: d.env.Log, Metrics: metrics})
 	if err != nil {

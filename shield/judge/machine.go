@@ -64,10 +64,10 @@ type Asked struct {
 
 // Against are the families that speak against a name, in their order: what is
 // malicious, or suspicious by a source of tier 1 or 2. How many people reported
-// it is none of them.
+// it is none of them, nor what the owner of the imitated brand says.
 func Against(evidence []Evidence) (families []Family) {
 	for _, e := range evidence {
-		if e.Family == FamilyCrowd || e.Verdict != Malicious && (e.Verdict != Suspicious || e.Tier > 2) {
+		if e.Family == FamilyCrowd || e.Family == FamilyOwner || e.Verdict != Malicious && (e.Verdict != Suspicious || e.Tier > 2) {
 			continue
 		}
 		if !slices.Contains(families, e.Family) {

@@ -58,6 +58,8 @@ const (
 	ForgetName  Action = "forget_name"  // in the transparency log; cannot be undone
 	Warn        Action = "warn"         // the public in one's own words, up to 14 days
 	TellOutside Action = "tell_outside" // let the first notice to a recipient go, and with it all that follow
+	AdoptDomain Action = "adopt_domain" // that a brand's owner gave as the brand's own
+	AdoptWide   Action = "adopt_wide"   // one that many use, or under which something is blocked
 )
 
 // may is who may begin what.
@@ -71,6 +73,8 @@ var may = map[Action][]Role{
 	ExemptWide:  {Analyst, DutyOfficer},
 	EditNever:   {Analyst, DutyOfficer},
 	Release:     {Analyst, DutyOfficer},
+	AdoptDomain: {Analyst, DutyOfficer},
+	AdoptWide:   {Analyst, DutyOfficer},
 	Settings:    {Admin},
 	AssignRole:  {Admin},
 	ForgetName:  {DutyOfficer},
@@ -80,7 +84,7 @@ var may = map[Action][]Role{
 
 // second is which of the two must be among the pair, for actions of two people.
 var second = map[Action]Role{
-	ConfirmWide: DutyOfficer, ExemptWide: DutyOfficer, EditNever: DutyOfficer, Release: DutyOfficer,
+	ConfirmWide: DutyOfficer, ExemptWide: DutyOfficer, EditNever: DutyOfficer, Release: DutyOfficer, AdoptWide: DutyOfficer,
 	AssignRole: Admin,
 }
 

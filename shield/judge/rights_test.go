@@ -15,7 +15,7 @@ func TestMay(t *testing.T) {
 	table := map[Action]string{
 		Look: "viewer analyst duty_officer admin", Reject: "analyst duty_officer", Withdraw: "analyst duty_officer",
 		Confirm: "analyst duty_officer", ConfirmWide: "analyst duty_officer", Exempt: "analyst duty_officer", ExemptWide: "analyst duty_officer",
-		EditNever: "analyst duty_officer", Release: "analyst duty_officer", Settings: "admin", AssignRole: "admin", "fly": "",
+		EditNever: "analyst duty_officer", Release: "analyst duty_officer", AdoptDomain: "analyst duty_officer", AdoptWide: "analyst duty_officer", Settings: "admin", AssignRole: "admin", "fly": "",
 	}
 	for a, want := range table {
 		for _, r := range []Role{Viewer, Analyst, DutyOfficer, Admin} {
@@ -31,7 +31,7 @@ func TestMay(t *testing.T) {
 			t.Errorf("nobody may %s", a)
 		}
 	}
-	if !NeedsTwo(ConfirmWide) || !NeedsTwo(EditNever) || NeedsTwo(Withdraw) || NeedsTwo(Confirm) {
+	if !NeedsTwo(ConfirmWide) || !NeedsTwo(EditNever) || !NeedsTwo(AdoptWide) || NeedsTwo(AdoptDomain) || NeedsTwo(Withdraw) || NeedsTwo(Confirm) {
 		t.Error("which actions need two people")
 	}
 }

@@ -138,7 +138,7 @@ type page struct{ method, path, right string }
 // with the right that a person would expect of each.
 func consolePages(t *testing.T) (all []page) {
 	t.Helper()
-	word := regexp.MustCompile(`\b(look|decide|open|own|admin)\("((?:GET|POST) )?(/[^"]*)"`)
+	word := regexp.MustCompile(`\b(look|decide|open|own|admin|owner)\("((?:GET|POST) )?(/[^"]*)"`)
 	for _, file := range []string{"../../shield/pages.go", "../../internal/account/pages.go"} {
 		b, err := os.ReadFile(file)
 		if err != nil {
@@ -156,6 +156,8 @@ func consolePages(t *testing.T) (all []page) {
 				p.right = "proof" // a password or passkey opens it, and nobody here has one to show
 			case strings.HasPrefix(path, "/account"), path == "/proof", strings.HasPrefix(path, "/proof/"):
 				p.right = "own"
+			case path == "/brand", strings.HasPrefix(path, "/brand/"):
+				p.right = "brand"
 			case strings.HasPrefix(path, "/people"), strings.HasPrefix(path, "/approve/people/"):
 				p.right = "admin"
 			case p.method == "GET":
@@ -185,6 +187,8 @@ func apiRoutes(t *testing.T, s *live.Site) (all []page) {
 			switch {
 			case strings.HasSuffix(path, "/push"):
 				p.right = "issuer" // an authority's signature opens it, nothing of staff
+			case strings.HasPrefix(path, "/api/v1/brand/"):
+				p.right = "brand"
 			case strings.HasPrefix(path, "/api/v1/webhooks"):
 				p.right = "settings"
 			case strings.HasPrefix(path, "/api/v1/feeds/"):
@@ -224,6 +228,7 @@ func TestForbiddenDoors_people(t *testing.T) {
 	for role, may := range staff {
 		visitors["session of "+role] = visitor{client: s.Session(role+"-1", role), may: may, own: true}
 	}
+	visitors["session of a brand owner"] = visitor{client: s.OfBrand("bank-1", "Rabobank"), may: []string{"brand"}, own: true}
 	scoped := func(role, scopes string, may ...string) {
 		visitors["token of "+role+" with "+scopes] = visitor{client: plain, token: s.Token(role+"-1", scopes), may: may}
 	}
@@ -235,6 +240,7 @@ func TestForbiddenDoors_people(t *testing.T) {
 	scoped("duty_officer", "read,decide", "look", "feed", "decide")
 	scoped("admin", "admin", "settings") // people are administered in a session
 	scoped("admin", "read", "look", "feed")
+	visitors["token of a brand owner"] = visitor{client: plain, token: s.Token("bank-1", "brand"), may: []string{"brand"}}
 	gone := s.Session("gone", "duty_officer")
 	goneToken := s.Token("gone", "read,decide")
 	s.MustRun("user", "disable", "gone", "--reason", "left", "--data", s.Data("desk"))
@@ -276,7 +282,7 @@ func TestForbiddenDoors_people(t *testing.T) {
 			}
 			text, _ := io.ReadAll(io.LimitReader(res.Body, 1<<20))
 			res.Body.Close()
-			shut := res.StatusCode == 401 || res.StatusCode == 403 || res.StatusCode == 303 && strings.HasPrefix(res.Header.Get("Location"), "/login")
+			shut := res.StatusCode == 401 || res.StatusCode == 403 || res.StatusCode == 303 && (strings.HasPrefix(res.Header.Get("Location"), "/login") || res.Header.Get("Location") == "/brand")
 			may := slices.Contains(v.may, r.right) || r.right == "own" && v.own ||
 				api && r.right == "look" && slices.Contains(v.may, "decide") // who may decide may look at what it decides
 			if may == shut {
