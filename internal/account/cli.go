@@ -65,8 +65,8 @@ type UserCmd struct {
 type userInvite struct {
 	desk
 	Login string   `arg:"" help:"Log-in name."`
-	Role  string   `help:"viewer, analyst, duty_officer or admin." default:"analyst" xor:"who"`
-	Brand []string `help:"Invite somebody of this protected brand, who sees what looks like it and decides nothing; can be given more than once." placeholder:"NAME" sep:"none" xor:"who"`
+	Role  string   `help:"viewer, analyst, duty_officer or admin." default:"analyst"`
+	Brand []string `help:"Instead of a role: invite somebody of this protected brand, who sees what looks like it and decides nothing; can be given more than once." placeholder:"NAME" sep:"none"`
 }
 
 // Run does it.
