@@ -29,6 +29,8 @@ opens the port to the network: see who is meant to reach it.
 		{"intake", "public site, report API", "HTTP", c.Public.Listen, "public.listen", "everybody, through a proxy that has a certificate"},
 		{"intake", "reports by mail", "SMTP", c.SMTP.Listen, "smtp.listen", "everybody, or the operator's mail gateways"},
 		{"edge", "DNS", "DNS over UDP and TCP", c.DNS.Listen, "dns.listen", "customers (`dns.allow`)"},
+		{"edge", "DNS over TLS", "TLS", "none", "dns.listen_tls", "customers (`dns.allow`)"},
+		{"edge", "DNS over HTTPS", "HTTP/2 and 1.1 over TLS", "none", "dns.listen_https", "customers (`dns.allow`)"},
 		{"edge", "warning page", "HTTP", c.Warning.Listen, "warning.listen", "customers, at `warning.warning_addresses` port 80"},
 		{"edge", "TLS door", "TLS, ends with an alert", c.Warning.TLS, "warning.listen_tls", "customers, at `warning.warning_addresses` port 443"},
 		{"each", "metrics, health", "HTTP", c.Metrics.Listen, "metrics.listen", "monitoring"},

@@ -66,6 +66,10 @@ func BuildEdge(ctx context.Context, cfg Config, env Env, dir string) (*Edge, err
 	if err != nil {
 		return nil, fmt.Errorf("dns.listen: %w", err)
 	}
+	doors, err := dnsserve.ListenEncrypted(ctx, cfg.DNS.Encrypted)
+	if err != nil {
+		return nil, err
+	}
 	socket, err := listenOwn(filepath.Join(dir, edgeSocket))
 	if err != nil {
 		return nil, err
@@ -77,6 +81,7 @@ func BuildEdge(ctx context.Context, cfg Config, env Env, dir string) (*Edge, err
 	return &Edge{env: env, follower: follower, edge: e,
 		front: []part{
 			{"dns", func(ctx context.Context) error { return dns.Run(ctx, socks) }},
+			{"encrypted dns", func(ctx context.Context) error { return dns.RunEncrypted(ctx, doors) }},
 			{"warning page", func(ctx context.Context) error { return e.ServePage(ctx, page) }},
 			{"tls door", func(ctx context.Context) error { return e.ServeTLS(ctx, tls) }},
 			{"edge", e.Run},

@@ -74,12 +74,14 @@ type Config struct {
 	// waits in all before SERVFAIL.
 	TryTimeout Duration `toml:"try_timeout"`
 	Timeout    Duration `toml:"timeout"`
-	// TCPConns bounds the open TCP connections.
+	// TCPConns bounds the open connections, over TLS too; one client has at most an
+	// eighth and eight more.
 	TCPConns int `toml:"tcp_connections"`
 	// SDEOption is the EDNS option code by which an asker says that it reads
 	// structured errors (draft-ietf-dnsop-structured-dns-error); 0 is none. A
 	// question with an EDE option, as earlier drafts had it, counts too.
 	SDEOption uint16 `toml:"sde_option"`
+	Encrypted
 }
 
 // Duration is a time as the configuration writes it.
@@ -141,7 +143,7 @@ func (c Config) Validate() error {
 			return bolwerk.Invalid("dns: max_ttl, max_negative_ttl and max_stale: want 0 to 30 days")
 		}
 	}
-	return nil
+	return c.Encrypted.Validate()
 }
 
 // Dial opens a connection to a resolver; net.Dialer.DialContext is one.
@@ -154,6 +156,7 @@ type Server struct {
 	acl    acl
 	cache  *cache
 	up     *upstream
+	doors  *doors
 	log    *slog.Logger
 	start  atomic.Int64 // nanoseconds after loaded
 	stats  stats
@@ -168,7 +171,7 @@ func New(cfg Config, policy Policy, dial Dial, reg prometheus.Registerer, log *s
 	if dial == nil {
 		dial = (&net.Dialer{}).DialContext
 	}
-	s := &Server{cfg: cfg, policy: policy, log: log}
+	s := &Server{cfg: cfg, policy: policy, log: log, doors: newDoors(cfg.TCPConns)}
 	s.start.Store(int64(time.Since(loaded)))
 	s.acl, _ = newACL(cfg.Allow)
 	s.cache = newCache(cfg.CacheBytes)

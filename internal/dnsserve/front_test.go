@@ -460,7 +460,7 @@ func slicesRepeat(b []byte, n int) (out [][]byte) {
 	return out
 }
 
-// TCP: several questions in one write get their answers in order, and a client
+// TCP: several questions in one write get their answers, and a client
 // that sends octet by octet, or ends in the middle, hurts nobody.
 func TestTCP(t *testing.T) {
 	sv := serve(t, block, nil, newWorld(t, plain).addr)
@@ -484,15 +484,17 @@ func TestTCP(t *testing.T) {
 	if _, err := c.Write(all[90:]); err != nil {
 		t.Fatal(err)
 	}
+	seen := map[uint16]bool{}
 	for i := range 20 {
 		b, err := readMessage(c)
 		if err != nil {
 			t.Fatal(err)
 		}
 		r := new(dns.Msg)
-		if err := r.Unpack(b); err != nil || int(r.Id) != i || len(r.Answer) != 2-i%2 {
+		if err := r.Unpack(b); err != nil || len(r.Answer) != 2-int(r.Id)%2 || seen[r.Id] {
 			t.Errorf("answer %d: got %v %v", i, r, err)
 		}
+		seen[r.Id] = true
 	}
 	for _, half := range [][]byte{{0}, {0, 12, 1, 2}, binary.BigEndian.AppendUint16(nil, 65535)} {
 		h, err := net.Dial("tcp", sv.addr)

@@ -53,6 +53,8 @@ type Question struct {
 	rd, ad, cd bool
 	size       int // the longest answer over UDP
 	version    uint8
+	padded     bool // the asker padded its question (RFC 7830)
+	optAt      int  // where the OPT record of the answer begins; 0: it has none
 	buf        [256]byte
 	scratch    [512]byte
 }
@@ -73,6 +75,7 @@ const (
 func (q *Question) parse(msg []byte, sde uint16) verdict {
 	q.msg, q.end = msg, 0
 	q.EDNS, q.DO, q.Structured, q.size, q.version = false, false, false, 512, 0
+	q.padded, q.optAt = false, 0
 	if len(msg) < headerLen || msg[2]&0x80 != 0 { // an answer is never answered: no loops
 		return silence
 	}
@@ -159,6 +162,9 @@ func (q *Question) extra(b []byte, count int, sde uint16) verdict {
 				if len(o) < 4 || 4+int(binary.BigEndian.Uint16(o[2:])) > len(o) {
 					return malformed
 				}
+				if binary.BigEndian.Uint16(o) == optPadding {
+					q.padded = true
+				}
 				if code := binary.BigEndian.Uint16(o); code == optEDE || sde != 0 && code == sde {
 					q.Structured = true
 				}
@@ -215,6 +221,7 @@ func (q *Question) opt(out []byte, n, limit int, rcode uint16, options []byte) i
 	if n+11+len(options) > limit {
 		options = nil
 	}
+	q.optAt = n
 	o := out[n : n+11]
 	o[0], o[1], o[2] = 0, 0, typeOPT
 	binary.BigEndian.PutUint16(o[3:], maxUDP)

@@ -1,6 +1,7 @@
 package dnsserve
 
 import (
+	"bytes"
 	"context"
 	"encoding/binary"
 	"errors"
@@ -22,7 +23,9 @@ type worker struct {
 	// is about to leave the cache.
 	stale  []byte
 	leaves bool
-	done   [results]uint64
+	// encrypted says that the question came over TLS.
+	encrypted bool
+	done      [results]uint64
 }
 
 func (s *Server) worker(number int) *worker {
@@ -125,20 +128,17 @@ const (
 	tcpWrite = 5 * time.Second
 )
 
-// serveTCP answers over TCP (RFC 7766): the questions of a connection one after
-// another.
+// serveTCP answers over TCP (RFC 7766).
 func (s *Server) serveTCP(ctx context.Context, l net.Listener) error {
+	return s.serveStream(ctx, door{l, s.doors}, false)
+}
+
+func (s *Server) serveStream(ctx context.Context, l net.Listener, encrypted bool) error {
 	var wg sync.WaitGroup
 	defer wg.Wait()
-	var mu sync.Mutex
-	open := map[net.Conn]struct{}{}
 	stop := context.AfterFunc(ctx, func() {
 		l.Close()
-		mu.Lock()
-		for c := range open {
-			c.Close()
-		}
-		mu.Unlock()
+		s.doors.close()
 	})
 	defer stop()
 	for {
@@ -153,37 +153,51 @@ func (s *Server) serveTCP(ctx context.Context, l net.Listener) error {
 			time.Sleep(50 * time.Millisecond) // no file descriptors left: others will close theirs
 			continue
 		}
-		mu.Lock()
-		full := len(open) >= s.cfg.TCPConns || ctx.Err() != nil
-		if !full {
-			open[c] = struct{}{}
-		}
-		mu.Unlock()
-		if full {
-			c.Close()
-			continue
-		}
 		wg.Go(func() {
-			defer func() {
-				c.Close()
-				mu.Lock()
-				delete(open, c)
-				mu.Unlock()
-			}()
-			s.conversation(ctx, c)
+			defer c.Close()
+			s.conversation(ctx, c, encrypted)
 		})
 	}
 }
 
-func (s *Server) conversation(ctx context.Context, c net.Conn) {
+// maxPipelined bounds the questions of one connection that wait for a resolver;
+// those behind wait in the connection.
+const maxPipelined = 64
+
+// conversation answers the questions of a connection: what is known at once, what
+// a resolver has to say when it has said it (RFC 7766 section 6.2.1.1), so that a
+// slow name holds up no other.
+func (s *Server) conversation(ctx context.Context, c net.Conn, encrypted bool) {
 	from, err := netip.ParseAddrPort(c.RemoteAddr().String())
 	if err != nil {
 		return
 	}
-	allowed := s.acl.has(from.Addr().WithZone("").As16())
+	ip := from.Addr().WithZone("").As16()
+	allowed := s.acl.has(ip)
+	to := &s.stats.tcp
+	if encrypted {
+		to = &s.stats.tls
+	}
+	var writing sync.Mutex
+	write := func(w *worker, out []byte, m int) bool {
+		if encrypted {
+			m = w.q.pad(out[2:], m, maxReply)
+		}
+		w.count(to)
+		binary.BigEndian.PutUint16(out, uint16(m))
+		writing.Lock()
+		defer writing.Unlock()
+		c.SetWriteDeadline(time.Now().Add(tcpWrite))
+		_, err := c.Write(out[:2+m])
+		return err == nil
+	}
+	var waiting sync.WaitGroup
+	defer waiting.Wait()
+	places := make(chan struct{}, maxPipelined)
 	w := s.worker(-1)
-	w.q.From = netip.AddrFrom16(from.Addr().WithZone("").As16())
-	in, out := make([]byte, 2+4096), make([]byte, 2+maxReply)
+	w.encrypted = encrypted
+	w.q.From = netip.AddrFrom16(ip)
+	in, out := make([]byte, 2+maxQuery), make([]byte, 2+maxReply)
 	for {
 		c.SetReadDeadline(time.Now().Add(tcpIdle))
 		if _, err := io.ReadFull(c, in[:2]); err != nil {
@@ -198,18 +212,38 @@ func (s *Server) conversation(ctx context.Context, c net.Conn) {
 		}
 		m, forward := w.handle(out[2:], in[2:2+n], allowed, maxReply, s.now())
 		if forward {
-			m = w.slow(ctx, out[2:], maxReply)
-		} else if w.leaves {
+			select {
+			case places <- struct{}{}:
+			case <-ctx.Done():
+				return
+			}
+			late := w.apart(in[2 : 2+n])
+			waiting.Go(func() {
+				defer func() { <-places }()
+				out := make([]byte, 2+maxReply)
+				if !write(late, out, late.slow(ctx, out[2:], maxReply)) {
+					c.Close()
+				}
+			})
+			continue
+		}
+		if w.leaves {
 			s.refresh(ctx, &w.q, w.q.cacheKey(w.key[:0]))
 		}
-		w.count(&s.stats.tcp)
 		if m == 0 {
+			w.count(to)
 			return
 		}
-		binary.BigEndian.PutUint16(out, uint16(m))
-		c.SetWriteDeadline(time.Now().Add(tcpWrite))
-		if _, err := c.Write(out[:2+m]); err != nil || !allowed {
+		if !write(w, out, m) || !allowed {
 			return
 		}
 	}
+}
+
+// apart is a worker of its own for the question that w has, in msg.
+func (w *worker) apart(msg []byte) *worker {
+	a := &worker{s: w.s, stale: bytes.Clone(w.stale), encrypted: w.encrypted}
+	a.q.Worker, a.q.From = -1, w.q.From
+	a.q.parse(bytes.Clone(msg), w.s.cfg.SDEOption)
+	return a
 }

@@ -23,7 +23,7 @@ const (
 var resultNames = [results]string{"policy", "cache", "resolver", "failed", "refused", "malformed", "ignored"}
 
 type stats struct {
-	udp, tcp                  [results]atomic.Uint64
+	udp, tcp, tls, https      [results]atomic.Uint64
 	tries                     atomic.Uint64 // questions sent to resolvers
 	errors                    atomic.Uint64 // without a good answer
 	full                      atomic.Uint64 // not sent: too many under way
@@ -41,7 +41,9 @@ func (s *Server) register(reg prometheus.Registerer) error {
 		help := "DNS questions by how they ended."
 		cs = append(cs,
 			count("bolwerk_dns_queries_total", help, prometheus.Labels{"transport": "udp", "result": r}, &s.stats.udp[i]),
-			count("bolwerk_dns_queries_total", help, prometheus.Labels{"transport": "tcp", "result": r}, &s.stats.tcp[i]))
+			count("bolwerk_dns_queries_total", help, prometheus.Labels{"transport": "tcp", "result": r}, &s.stats.tcp[i]),
+			count("bolwerk_dns_queries_total", help, prometheus.Labels{"transport": "tls", "result": r}, &s.stats.tls[i]),
+			count("bolwerk_dns_queries_total", help, prometheus.Labels{"transport": "https", "result": r}, &s.stats.https[i]))
 	}
 	cs = append(cs,
 		count("bolwerk_dns_upstream_tries_total", "Questions sent to resolvers.", nil, &s.stats.tries),

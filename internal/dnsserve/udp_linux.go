@@ -1,7 +1,6 @@
 package dnsserve
 
 import (
-	"bytes"
 	"context"
 	"encoding/binary"
 	"net"
@@ -262,16 +261,13 @@ func anyInterface(b []byte) {
 // later has w.q answered by a resolver, beside the worker. The asker's address is
 // kept for as long as that takes.
 func (s *Server) later(ctx context.Context, c *net.UDPConn, from *worker, h *unix.Msghdr) {
-	w := &worker{s: s, stale: bytes.Clone(from.stale)}
-	msg := append([]byte(nil), from.q.msg...)
+	w := from.apart(from.q.msg)
 	name := append([]byte(nil), unsafe.Slice(h.Name, h.Namelen)...)
 	var ctl []byte
 	if h.Controllen > 0 {
 		ctl = append(ctl, unsafe.Slice(h.Control, h.Controllen)...)
 	}
 	s.waits.Go(func() {
-		w.q.Worker = -1
-		w.q.parse(msg, s.cfg.SDEOption)
 		out := make([]byte, maxUDP)
 		n := w.slow(ctx, out, 0)
 		w.count(&s.stats.udp)

@@ -1,0 +1,101 @@
+package dnsserve
+
+import (
+	"net"
+	"net/netip"
+	"sync"
+)
+
+// doors bounds the open connections of all our listeners together, and those of one
+// client, so that nobody holds them all: an eighth. A client is an IPv4
+// address or an IPv6 /64.
+type doors struct {
+	max, each int
+
+	mu   sync.Mutex
+	open map[net.Conn]netip.Prefix
+	by   map[netip.Prefix]int
+	shut bool
+}
+
+func newDoors(max int) *doors {
+	return &doors{max: max, each: min(max, 8+max/8), open: map[net.Conn]netip.Prefix{}, by: map[netip.Prefix]int{}}
+}
+
+func clientOf(a netip.Addr) netip.Prefix {
+	bits := 64
+	if a = a.Unmap().WithZone(""); a.Is4() {
+		bits = 32
+	}
+	p, _ := a.Prefix(bits)
+	return p
+}
+
+// enter counts the connection, or says that there is no room for it.
+func (d *doors) enter(c net.Conn) bool {
+	from, err := netip.ParseAddrPort(c.RemoteAddr().String())
+	if err != nil {
+		return false
+	}
+	client := clientOf(from.Addr())
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.shut || len(d.open) >= d.max || d.by[client] >= d.each {
+		return false
+	}
+	d.open[c] = client
+	d.by[client]++
+	return true
+}
+
+func (d *doors) leave(c net.Conn) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	client, there := d.open[c]
+	if !there {
+		return
+	}
+	delete(d.open, c)
+	if d.by[client]--; d.by[client] == 0 {
+		delete(d.by, client)
+	}
+}
+
+// close ends all of them; nobody enters any more.
+func (d *doors) close() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.shut = true
+	for c := range d.open {
+		c.Close()
+	}
+}
+
+// door is a listener whose connections are counted. One that has no room is closed.
+type door struct {
+	net.Listener
+	d *doors
+}
+
+func (l door) Accept() (net.Conn, error) {
+	for {
+		c, err := l.Listener.Accept()
+		if err != nil {
+			return nil, err
+		}
+		if l.d.enter(c) {
+			return &inside{Conn: c, d: l.d}, nil
+		}
+		c.Close()
+	}
+}
+
+type inside struct {
+	net.Conn
+	d *doors
+}
+
+func (c *inside) Close() error {
+	c.d.leave(c.Conn)
+	return c.Conn.Close()
+}

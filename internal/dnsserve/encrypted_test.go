@@ -1,0 +1,279 @@
+package dnsserve
+
+import (
+	"bytes"
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/base64"
+	"encoding/pem"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/miekg/dns"
+)
+
+// encrypted serves both doors with a fresh certificate.
+func encrypted(t *testing.T, sv served) (dot, doh string, trust *tls.Config) {
+	t.Helper()
+	cert, ca := certificate(t)
+	key, err := x509.MarshalPKCS8PrivateKey(cert.PrivateKey)
+	if err != nil {
+		t.Fatal(err)
+	}
+	keyFile := filepath.Join(t.TempDir(), "key.pem")
+	if err := os.WriteFile(keyFile, pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: key}), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	ctx, stop := context.WithCancel(context.Background())
+	d, err := ListenEncrypted(ctx, Encrypted{ListenTLS: "127.0.0.1:0", ListenHTTPS: "127.0.0.1:0", Certificate: ca, Key: keyFile})
+	if err != nil {
+		t.Fatal(err)
+	}
+	done := make(chan error, 1)
+	go func() { done <- sv.s.RunEncrypted(ctx, d) }()
+	t.Cleanup(func() {
+		stop()
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+	})
+	leaf, _ := x509.ParseCertificate(cert.Certificate[0])
+	pool := x509.NewCertPool()
+	pool.AddCert(leaf)
+	return d.tls.Addr().String(), d.https.Addr().String(), &tls.Config{RootCAs: pool}
+}
+
+func TestTLS(t *testing.T) {
+	release := make(chan struct{})
+	sv := serve(t, block, func(c *Config) { c.TryTimeout, c.Timeout = Duration(time.Minute), Duration(time.Minute) }, newWorld(t, func(w dns.ResponseWriter, m *dns.Msg) {
+		if strings.HasPrefix(strings.ToLower(m.Question[0].Name), "slow.") {
+			<-release
+		}
+		plain(w, m)
+	}).addr)
+	addr, _, trust := encrypted(t, sv)
+	c, err := (&dns.Client{Net: "tcp-tls", TLSConfig: trust}).Dial(addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	send := func(id uint16, name string) {
+		m := new(dns.Msg).SetQuestion(name, dns.TypeA)
+		m.Id = id
+		m.SetEdns0(1232, false)
+		m.IsEdns0().Option = []dns.EDNS0{&dns.EDNS0_PADDING{Padding: make([]byte, 20)}}
+		if err := c.WriteMsg(m); err != nil {
+			t.Fatal(err)
+		}
+	}
+	// One name whose resolver is slow holds up no other.
+	send(1, "slow.example.")
+	send(2, "a.example.")
+	send(3, "www.blocked.example.")
+	got := map[uint16]bool{}
+	for i := range 3 {
+		if i == 2 {
+			close(release)
+		}
+		r, err := c.ReadMsg()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got[r.Id] = true; len(r.Answer) == 0 || i < 2 && r.Id == 1 {
+			t.Errorf("answer %d: got %v", i, r)
+		}
+		if b, _ := r.Pack(); len(b) < answerPadding {
+			t.Errorf("answer %d has %d octets", r.Id, len(b))
+		}
+	}
+	if len(got) != 3 {
+		t.Errorf("got answers to %v", got)
+	}
+}
+
+func TestHTTPS(t *testing.T) {
+	sv := serve(t, block, nil, newWorld(t, plain).addr)
+	_, addr, trust := encrypted(t, sv)
+	client := &http.Client{Transport: &http.Transport{TLSClientConfig: trust, ForceAttemptHTTP2: true}}
+	defer client.CloseIdleConnections()
+	url := "https://" + addr + dohPath
+	pack := func(name string, padded bool) []byte {
+		m := new(dns.Msg).SetQuestion(name, dns.TypeA)
+		m.Id = 0
+		m.SetEdns0(1232, false)
+		if padded {
+			m.IsEdns0().Option = []dns.EDNS0{&dns.EDNS0_PADDING{Padding: make([]byte, 20)}}
+		}
+		b, _ := m.Pack()
+		return b
+	}
+	read := func(r *http.Response, err error) ([]byte, *http.Response) {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer r.Body.Close()
+		b, err := io.ReadAll(r.Body)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return b, r
+	}
+	for name, want := range map[string]struct {
+		answers int
+		age     string
+	}{"a.example.": {1, "max-age=300"}, "blocked.example.": {2, "max-age=60"}} {
+		for _, post := range []bool{true, false} {
+			var b []byte
+			var r *http.Response
+			if q := pack(name, post); post {
+				b, r = read(client.Post(url, dnsMessage, bytes.NewReader(q)))
+			} else {
+				b, r = read(client.Get(url + "?dns=" + base64.RawURLEncoding.EncodeToString(q)))
+			}
+			m := new(dns.Msg)
+			if err := m.Unpack(b); err != nil || r.StatusCode != 200 || len(m.Answer) != want.answers || r.ProtoMajor != 2 {
+				t.Fatalf("%s: got %v %v %v", name, r, m, err)
+			}
+			if got := r.Header.Get("Cache-Control"); got != want.age || r.Header.Get("Content-Type") != dnsMessage {
+				t.Errorf("%s: got %v, want %s", name, r.Header, want.age)
+			}
+			if post != (len(b)%answerPadding == 0) {
+				t.Errorf("%s: %d octets", name, len(b))
+			}
+		}
+	}
+	for what, c := range map[string]struct {
+		code int
+		do   func() (*http.Response, error)
+	}{
+		"another path":  {404, func() (*http.Response, error) { return client.Get("https://" + addr + "/") }},
+		"no question":   {400, func() (*http.Response, error) { return client.Get(url) }},
+		"not base64url": {400, func() (*http.Response, error) { return client.Get(url + "?dns=%25%25") }},
+		"another method": {405, func() (*http.Response, error) {
+			r, err := http.NewRequest(http.MethodPut, url, nil)
+			if err != nil {
+				return nil, err
+			}
+			return client.Do(r)
+		}},
+		"another type": {415, func() (*http.Response, error) { return client.Post(url, "text/plain", strings.NewReader("x")) }},
+		"too long": {413, func() (*http.Response, error) {
+			return client.Post(url, dnsMessage, bytes.NewReader(make([]byte, 5000)))
+		}},
+		"too long a link": {414, func() (*http.Response, error) { return client.Get(url + "?dns=" + strings.Repeat("A", 6000)) }},
+		"an answer": {400, func() (*http.Response, error) {
+			q := pack("a.example.", false)
+			q[2] |= 0x80
+			return client.Post(url, dnsMessage, bytes.NewReader(q))
+		}},
+	} {
+		if _, r := read(c.do()); r.StatusCode != c.code {
+			t.Errorf("%s: got %d, want %d", what, r.StatusCode, c.code)
+		}
+	}
+}
+
+// Who may not ask is refused over TLS too.
+func TestEncrypted_refuses(t *testing.T) {
+	sv := serve(t, block, func(c *Config) { c.Allow = []string{"192.0.2.0/24"} }, newWorld(t, plain).addr)
+	addr, _, trust := encrypted(t, sv)
+	r, _, err := (&dns.Client{Net: "tcp-tls", TLSConfig: trust}).Exchange(new(dns.Msg).SetQuestion("blocked.example.", dns.TypeA), addr)
+	if err != nil || r.Rcode != dns.RcodeRefused {
+		t.Errorf("got %v %v", r, err)
+	}
+}
+
+// One client has an eighth of the connections; the others have the rest.
+func TestDoors(t *testing.T) {
+	d := newDoors(80)
+	conn := func(addr string) net.Conn { return fakeConn{addr: addr, id: new(int)} }
+	var mine []net.Conn
+	for range 30 {
+		if c := conn("192.0.2.1:53"); d.enter(c) {
+			mine = append(mine, c)
+		}
+	}
+	if len(mine) != 18 {
+		t.Errorf("one client has %d connections, want 18", len(mine))
+	}
+	n := 0
+	for i := range 100 {
+		if d.enter(conn(fmt.Sprintf("[2001:db8:0:%x::%x]:1", i%8, i))) {
+			n++
+		}
+	}
+	if n != 80-18 {
+		t.Errorf("the others have %d, want %d", n, 80-18)
+	}
+	d.leave(mine[0])
+	d.leave(mine[0])
+	if !d.enter(conn("198.51.100.1:1")) || d.enter(conn("198.51.100.1:1")) {
+		t.Error("a place that was left is taken once")
+	}
+	d.close()
+	d.leave(mine[1])
+	if d.enter(conn("198.51.100.2:1")) {
+		t.Error("entered after the end")
+	}
+}
+
+type fakeConn struct {
+	net.Conn
+	addr string
+	id   *int
+}
+
+func (c fakeConn) RemoteAddr() net.Addr { a, _ := net.ResolveTCPAddr("tcp", c.addr); return a }
+func (c fakeConn) Close() error         { return nil }
+
+// A renewed certificate serves without a restart; a broken file does not end it.
+func TestPair(t *testing.T) {
+	dir := t.TempDir()
+	put := func() (cert, key []byte) {
+		c, ca := certificate(t)
+		cert, _ = os.ReadFile(ca)
+		der, _ := x509.MarshalPKCS8PrivateKey(c.PrivateKey)
+		return cert, pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der})
+	}
+	write := func(name string, b []byte, at time.Time) {
+		f := filepath.Join(dir, name)
+		if err := os.WriteFile(f, b, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Chtimes(f, at, at); err != nil {
+			t.Fatal(err)
+		}
+	}
+	c1, k1 := put()
+	c2, k2 := put()
+	write("c", c1, time.Unix(1, 0))
+	write("k", k1, time.Unix(1, 0))
+	p, err := loadPair(filepath.Join(dir, "c"), filepath.Join(dir, "k"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	first, _ := p.serve(nil)
+	write("c", []byte("broken"), time.Unix(2, 0))
+	p.seen = time.Time{}
+	if got, err := p.serve(nil); err != nil || got != first {
+		t.Errorf("a broken file: got %v", err)
+	}
+	write("c", c2, time.Unix(3, 0))
+	write("k", k2, time.Unix(3, 0))
+	p.seen = time.Time{}
+	if got, err := p.serve(nil); err != nil || got == first {
+		t.Errorf("the renewed certificate does not serve: %v", err)
+	}
+	if _, err := loadPair(filepath.Join(dir, "none"), filepath.Join(dir, "k")); err == nil {
+		t.Error("a missing file is no error")
+	}
+}
