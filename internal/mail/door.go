@@ -84,14 +84,14 @@ func NewDoor(cfg Config, accept Accept, clk clock.Clock, log *slog.Logger, reg p
 // finishes those that are being sent for at most StopTimeout, and returns when
 // every connection is closed and no Accept runs any more.
 func (d *Door) Run(ctx context.Context, ln net.Listener) error {
-	cert := certificate{certFile: d.cfg.CertFile, keyFile: d.cfg.KeyFile}
-	if err := cert.load(d.cfg.Hostname, d.clock.Now()); err != nil {
+	cert, err := d.certificate()
+	if err != nil {
 		ln.Close()
 		return err
 	}
 	working, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	defer cancel()
-	server := d.server(working, &cert)
+	server := d.server(working, cert)
 
 	served := make(chan error, 1)
 	go func() { served <- server.Serve(&listener{ln, d}) }()
@@ -117,7 +117,7 @@ func (d *Door) Run(ctx context.Context, ln net.Listener) error {
 	return failed
 }
 
-func (d *Door) server(ctx context.Context, cert *certificate) *smtp.Server {
+func (d *Door) server(ctx context.Context, cert func(*tls.ClientHelloInfo) (*tls.Certificate, error)) *smtp.Server {
 	s := smtp.NewServer(smtp.BackendFunc(func(c *smtp.Conn) (smtp.Session, error) {
 		return d.session(ctx, c)
 	}))
@@ -129,7 +129,7 @@ func (d *Door) server(ctx context.Context, cert *certificate) *smtp.Server {
 	s.WriteTimeout = time.Minute
 	s.EnableSMTPUTF8 = true
 	s.ErrorLog = quietLog{d.log}
-	s.TLSConfig = &tls.Config{GetCertificate: cert.serve, MinVersion: tls.VersionTLS12}
+	s.TLSConfig = &tls.Config{GetCertificate: cert, MinVersion: tls.VersionTLS12}
 	return s
 }
 

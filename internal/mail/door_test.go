@@ -262,21 +262,20 @@ func TestDoor_startTLS(t *testing.T) {
 	}
 }
 
-func TestDoor_certificateFromFileIsReadAgain(t *testing.T) {
+func TestDoor_certificateFromFile(t *testing.T) {
 	dir := t.TempDir()
-	a, b := writeCertificate(t, dir, "one.example"), (*tls.Certificate)(nil)
-	c := certificate{certFile: filepath.Join(dir, "cert.pem"), keyFile: filepath.Join(dir, "key.pem")}
-	if err := c.load("mx.example", time.Now()); err != nil {
+	want := writeCertificate(t, dir, "one.example")
+	d := Door{cfg: Config{CertFile: filepath.Join(dir, "cert.pem"), KeyFile: filepath.Join(dir, "key.pem")}, log: slog.New(slog.DiscardHandler)}
+	serve, err := d.certificate()
+	if err != nil {
 		t.Fatal(err)
 	}
-	b = writeCertificate(t, dir, "two.example")
-	os.Chtimes(c.certFile, time.Now(), time.Now().Add(time.Second))
-	if got, _ := c.serve(nil); !bytes.Equal(got.Certificate[0], a.Certificate[0]) {
-		t.Error("looked at the file within a minute")
+	if got, _ := serve(nil); !bytes.Equal(got.Certificate[0], want.Certificate[0]) {
+		t.Error("the door serves another certificate than that of its files")
 	}
-	c.looked = time.Now().Add(-2 * time.Minute)
-	if got, _ := c.serve(nil); !bytes.Equal(got.Certificate[0], b.Certificate[0]) {
-		t.Error("the renewed certificate is not served")
+	d.cfg.CertFile = filepath.Join(dir, "none")
+	if _, err := d.certificate(); err == nil {
+		t.Error("a missing file is no error")
 	}
 }
 

@@ -9,59 +9,23 @@ import (
 	"crypto/x509/pkix"
 	"fmt"
 	"math/big"
-	"os"
-	"sync"
 	"time"
+
+	"bolwerk/internal/keypair"
 )
 
-// certificate hands out the door's certificate and reads it again within a
-// minute after its file changed, so that a renewal needs no restart.
-type certificate struct {
-	certFile, keyFile string
-
-	mu      sync.Mutex
-	current *tls.Certificate
-	looked  time.Time // when the file was looked at last
-	changed time.Time // its modification time then
-}
-
-// load reads the files, or makes a certificate for hostname without any.
-func (c *certificate) load(hostname string, now time.Time) error {
-	if c.certFile == "" {
-		made, err := selfMade(hostname, now)
-		c.current = made
-		return err
+// certificate hands out the door's certificate: that of its files, or without any
+// one made now.
+func (d *Door) certificate() (func(*tls.ClientHelloInfo) (*tls.Certificate, error), error) {
+	if d.cfg.CertFile == "" {
+		made, err := selfMade(d.cfg.Hostname, d.clock.Now())
+		return func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return made, nil }, err
 	}
-	info, err := os.Stat(c.certFile)
+	p, err := keypair.Load(d.cfg.CertFile, d.cfg.KeyFile, d.log)
 	if err != nil {
-		return fmt.Errorf("certificate of the smtp door: %w", err)
+		return nil, fmt.Errorf("smtp door: %w", err)
 	}
-	pair, err := tls.LoadX509KeyPair(c.certFile, c.keyFile)
-	if err != nil {
-		return fmt.Errorf("certificate of the smtp door: %w", err)
-	}
-	c.current, c.looked, c.changed = &pair, now, info.ModTime()
-	return nil
-}
-
-// serve is tls.Config.GetCertificate. A file that cannot be read leaves the
-// certificate that was there.
-func (c *certificate) serve(*tls.ClientHelloInfo) (*tls.Certificate, error) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	now := time.Now()
-	if c.certFile == "" || now.Sub(c.looked) < time.Minute {
-		return c.current, nil
-	}
-	c.looked = now
-	info, err := os.Stat(c.certFile)
-	if err != nil || info.ModTime().Equal(c.changed) {
-		return c.current, nil
-	}
-	if pair, err := tls.LoadX509KeyPair(c.certFile, c.keyFile); err == nil {
-		c.current, c.changed = &pair, info.ModTime()
-	}
-	return c.current, nil
+	return p.Serve, nil
 }
 
 // selfMade is a certificate that nobody vouches for: it protects against
