@@ -80,8 +80,7 @@ func BuildEdge(ctx context.Context, cfg Config, env Env, dir string) (*Edge, err
 	}
 	return &Edge{env: env, follower: follower, edge: e,
 		front: []part{
-			{"dns", func(ctx context.Context) error { return dns.Run(ctx, socks) }},
-			{"encrypted dns", func(ctx context.Context) error { return dns.RunEncrypted(ctx, doors) }},
+			{"dns", func(ctx context.Context) error { return dns.Run(ctx, doors, socks) }},
 			{"warning page", func(ctx context.Context) error { return e.ServePage(ctx, page) }},
 			{"tls door", func(ctx context.Context) error { return e.ServeTLS(ctx, tls) }},
 			{"edge", e.Run},

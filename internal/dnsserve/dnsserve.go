@@ -23,6 +23,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"bolwerk"
+	"bolwerk/internal/keypair"
 )
 
 // Policy answers a question itself (true) or leaves it to the cache and the
@@ -82,6 +83,7 @@ type Config struct {
 	// question with an EDE option, as earlier drafts had it, counts too.
 	SDEOption uint16 `toml:"sde_option"`
 	Encrypted
+	times times // no settings; tests shorten them
 }
 
 // Duration is a time as the configuration writes it.
@@ -101,6 +103,7 @@ func DefaultConfig() Config {
 		TryTimeout:     Duration(1200 * time.Millisecond),
 		Timeout:        Duration(4 * time.Second),
 		TCPConns:       512,
+		times:          times{hello: 5 * time.Second, idle: 10 * time.Second, busy: 2 * time.Second, write: 5 * time.Second},
 	}
 }
 
@@ -157,6 +160,7 @@ type Server struct {
 	cache  *cache
 	up     *upstream
 	doors  *doors
+	pair   *keypair.Pair // nil: nothing is served over TLS
 	log    *slog.Logger
 	start  atomic.Int64 // nanoseconds after loaded
 	stats  stats
@@ -180,6 +184,11 @@ func New(cfg Config, policy Policy, dial Dial, reg prometheus.Registerer, log *s
 		return nil, err
 	}
 	s.up = newUpstream(cfg, dial, roots)
+	if cfg.Encrypted.any() {
+		if s.pair, err = keypair.Load(cfg.CertFile, cfg.KeyFile, log); err != nil {
+			return nil, fmt.Errorf("dns: %w", err)
+		}
+	}
 	if reg != nil {
 		if err := s.register(reg); err != nil {
 			return nil, err
@@ -212,31 +221,33 @@ func (c Config) WorkerCount() int {
 	return runtime.GOMAXPROCS(0)
 }
 
-// Run serves the sockets until ctx ends and closes them; it returns when every
-// goroutine has ended. A socket that breaks ends it with the error.
-func (s *Server) Run(ctx context.Context, socks ...*Sockets) error {
+// Run serves the sockets and the doors (nil: none) until ctx ends and closes them; it returns
+// when every goroutine has ended. A socket that breaks ends it with the error.
+func (s *Server) Run(ctx context.Context, d *Doors, socks ...*Sockets) error {
 	ctx, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
 	var wg sync.WaitGroup
-	for _, k := range socks {
-		for i, c := range k.udp {
-			wg.Go(func() {
-				if err := s.serveUDP(ctx, c, i%s.cfg.WorkerCount(), k.wildcard); err != nil && ctx.Err() == nil {
-					stop(err)
-				}
-			})
-		}
+	serve := func(f func() error) {
 		wg.Go(func() {
-			if err := s.serveTCP(ctx, k.tcp); err != nil && ctx.Err() == nil {
+			if err := f(); err != nil && ctx.Err() == nil {
 				stop(err)
 			}
 		})
 	}
+	for _, k := range socks {
+		for i, c := range k.udp {
+			serve(func() error { return s.serveUDP(ctx, c, i%s.cfg.WorkerCount(), k.wildcard) })
+		}
+		serve(func() error { return s.serveTCP(ctx, k.tcp) })
+	}
+	serve(func() error { return s.serveTLS(ctx, d) })
+	serve(func() error { return s.serveHTTPS(ctx, d) })
 	wg.Go(func() { s.check(ctx) })
 	<-ctx.Done()
 	for _, k := range socks {
 		k.Close()
 	}
+	d.Close()
 	wg.Wait()
 	s.waits.Wait()
 	for _, r := range s.up.servers {

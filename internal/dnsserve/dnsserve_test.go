@@ -124,9 +124,9 @@ func block(q *Question) (Answer, bool) {
 }
 
 type served struct {
-	addr string
-	s    *Server
-	reg  *prometheus.Registry
+	addr, dot, doh string
+	s              *Server
+	reg            *prometheus.Registry
 }
 
 func serve(t *testing.T, p Policy, change func(*Config), upstream ...string) served {
@@ -147,8 +147,16 @@ func serve(t *testing.T, p Policy, change func(*Config), upstream ...string) ser
 	if err != nil {
 		t.Fatal(err)
 	}
+	d, err := ListenEncrypted(ctx, cfg.Encrypted)
+	if err != nil {
+		t.Fatal(err)
+	}
+	sv := served{addr: k.Addr().String(), s: s, reg: reg}
+	if d.tls != nil {
+		sv.dot, sv.doh = d.tls.Addr().String(), d.https.Addr().String()
+	}
 	done := make(chan error, 1)
-	go func() { done <- s.Run(ctx, k) }()
+	go func() { done <- s.Run(ctx, d, k) }()
 	t.Cleanup(func() {
 		stop()
 		select {
@@ -160,7 +168,7 @@ func serve(t *testing.T, p Policy, change func(*Config), upstream ...string) ser
 			t.Error("Run does not return")
 		}
 	})
-	return served{k.Addr().String(), s, reg}
+	return sv
 }
 
 func ask(t *testing.T, sv served, network, name string, typ uint16, change func(*dns.Msg)) *dns.Msg {
@@ -411,7 +419,7 @@ func TestWildcard_answers_from_the_address_that_was_asked(t *testing.T) {
 		t.Fatal(err)
 	}
 	done := make(chan struct{})
-	go func() { s.Run(ctx, k); close(done) }()
+	go func() { s.Run(ctx, nil, k); close(done) }()
 	defer func() { stop(); <-done }()
 	for _, name := range []string{"blocked.example.", "a.example."} {
 		r, _, err := new(dns.Client).Exchange(new(dns.Msg).SetQuestion(name, dns.TypeA), fmt.Sprintf("127.0.0.9:%d", k.Addr().Port()))
@@ -428,7 +436,7 @@ func TestMetrics(t *testing.T) {
 	if got := sv.s.stats.udp[byPolicy].Load(); got != 2 {
 		t.Errorf("got %d answers by policy, want 2", got)
 	}
-	if fs, err := sv.reg.Gather(); err != nil || len(fs) != 10 {
+	if fs, err := sv.reg.Gather(); err != nil || len(fs) != 12 {
 		t.Errorf("got %d families, %v", len(fs), err)
 	}
 }

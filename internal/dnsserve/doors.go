@@ -4,6 +4,8 @@ import (
 	"net"
 	"net/netip"
 	"sync"
+	"sync/atomic"
+	"time"
 )
 
 // doors bounds the open connections of all our listeners together, and those of one
@@ -61,6 +63,13 @@ func (d *doors) leave(c net.Conn) {
 	}
 }
 
+// count is how many are open.
+func (d *doors) count() int {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return len(d.open)
+}
+
 // close ends all of them; nobody enters any more.
 func (d *doors) close() {
 	d.mu.Lock()
@@ -71,10 +80,18 @@ func (d *doors) close() {
 	}
 }
 
+// idle is how long a connection may be silent: shorter while few places are left.
+func (s *Server) idle() time.Duration {
+	if s.doors.count()*4 > s.doors.max*3 {
+		return s.cfg.times.busy
+	}
+	return s.cfg.times.idle
+}
+
 // door is a listener whose connections are counted. One that has no room is closed.
 type door struct {
 	net.Listener
-	d *doors
+	s *Server
 }
 
 func (l door) Accept() (net.Conn, error) {
@@ -83,16 +100,31 @@ func (l door) Accept() (net.Conn, error) {
 		if err != nil {
 			return nil, err
 		}
-		if l.d.enter(c) {
-			return &inside{Conn: c, d: l.d}, nil
+		if l.s.doors.enter(c) {
+			return &inside{Conn: c, d: l.s.doors}, nil
 		}
+		l.s.stats.turnedAway.Add(1)
 		c.Close()
 	}
 }
 
 type inside struct {
 	net.Conn
-	d *doors
+	d    *doors
+	dead atomic.Bool
+}
+
+// Write fails at once where it has failed before: TLS would wait five seconds more to say
+// goodbye to a client that does not read.
+func (c *inside) Write(b []byte) (int, error) {
+	if c.dead.Load() {
+		return 0, net.ErrClosed
+	}
+	n, err := c.Conn.Write(b)
+	if err != nil {
+		c.dead.Store(true)
+	}
+	return n, err
 }
 
 func (c *inside) Close() error {

@@ -1,6 +1,7 @@
 package dnsserve
 
 import (
+	"bytes"
 	"context"
 	"crypto/tls"
 	"encoding/base64"
@@ -12,7 +13,6 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
-	"os"
 	"strconv"
 	"sync"
 	"time"
@@ -28,9 +28,9 @@ type Encrypted struct {
 	// ListenHTTPS is host:port for DNS over HTTPS (RFC 8484) at /dns-query, usually
 	// port 443; empty is none.
 	ListenHTTPS string `toml:"listen_https"`
-	// Certificate and Key are files in PEM. They are read again when they change.
-	Certificate string `toml:"certificate"`
-	Key         string `toml:"key"`
+	// CertFile and KeyFile are PEM. They are read again when they change.
+	CertFile string `toml:"cert_file"`
+	KeyFile  string `toml:"key_file"`
 }
 
 // Validate tells the first thing that is wrong.
@@ -42,65 +42,16 @@ func (e Encrypted) Validate() error {
 		if _, _, err := net.SplitHostPort(v[1]); err != nil {
 			return bolwerk.Invalid("dns: %s %q: want host:port", v[0], v[1])
 		}
-		if e.Certificate == "" || e.Key == "" {
-			return bolwerk.Invalid("dns: %s needs certificate and key", v[0])
+		if e.CertFile == "" || e.KeyFile == "" {
+			return bolwerk.Invalid("dns: %s needs cert_file and key_file", v[0])
 		}
 	}
 	return nil
 }
 
-// pair is a certificate that follows its files.
-type pair struct {
-	cert, key string
-
-	mu   sync.Mutex
-	at   [2]time.Time // when the files that are in use were written
-	seen time.Time    // when they were looked at last
-	now  *tls.Certificate
-}
-
-const lookEvery = 10 * time.Second
-
-func loadPair(cert, key string) (*pair, error) {
-	p := &pair{cert: cert, key: key}
-	_, err := p.serve(nil)
-	return p, err
-}
-
-// serve is tls.Config.GetCertificate. Files that cannot be read leave the one that
-// is in use.
-func (p *pair) serve(*tls.ClientHelloInfo) (*tls.Certificate, error) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.now != nil && time.Since(p.seen) < lookEvery {
-		return p.now, nil
-	}
-	p.seen = time.Now()
-	var at [2]time.Time
-	var err error
-	for i, name := range []string{p.cert, p.key} {
-		var st os.FileInfo
-		if st, err = os.Stat(name); err != nil {
-			break
-		}
-		at[i] = st.ModTime()
-	}
-	if err == nil && (p.now == nil || at != p.at) {
-		var c tls.Certificate
-		if c, err = tls.LoadX509KeyPair(p.cert, p.key); err == nil {
-			p.now, p.at = &c, at
-		}
-	}
-	if p.now == nil {
-		return nil, fmt.Errorf("dns: certificate: %w", err)
-	}
-	return p.now, nil
-}
-
 // Doors are the open sockets of Encrypted.
 type Doors struct {
 	tls, https net.Listener
-	pair       *pair
 }
 
 // ListenEncrypted opens what e names; nothing is nothing.
@@ -111,12 +62,6 @@ func ListenEncrypted(ctx context.Context, e Encrypted) (d *Doors, err error) {
 			d.Close()
 		}
 	}()
-	if e.ListenTLS == "" && e.ListenHTTPS == "" {
-		return d, nil
-	}
-	if d.pair, err = loadPair(e.Certificate, e.Key); err != nil {
-		return d, err
-	}
 	var lc net.ListenConfig
 	if e.ListenTLS != "" {
 		if d.tls, err = lc.Listen(ctx, "tcp", e.ListenTLS); err != nil {
@@ -131,8 +76,11 @@ func ListenEncrypted(ctx context.Context, e Encrypted) (d *Doors, err error) {
 	return d, nil
 }
 
-// Close closes them; RunEncrypted does it too.
+// Close closes them; Run does it too.
 func (d *Doors) Close() error {
+	if d == nil {
+		return nil
+	}
 	for _, l := range []net.Listener{d.tls, d.https} {
 		if l != nil {
 			l.Close()
@@ -141,43 +89,38 @@ func (d *Doors) Close() error {
 	return nil
 }
 
-// RunEncrypted serves the doors until ctx ends; it returns when every goroutine has
-// ended. It runs beside Run, not without it.
-func (s *Server) RunEncrypted(ctx context.Context, d *Doors) error {
-	ctx, stop := context.WithCancelCause(ctx)
-	defer stop(nil)
-	var wg sync.WaitGroup
-	serve := func(l net.Listener, f func(context.Context, net.Listener) error, protocols ...string) {
-		if l == nil {
-			return
-		}
-		c := &tls.Config{GetCertificate: d.pair.serve, MinVersion: tls.VersionTLS12, NextProtos: protocols}
-		wg.Go(func() {
-			if err := f(ctx, tls.NewListener(door{l, s.doors}, c)); err != nil && ctx.Err() == nil {
-				stop(err)
-			}
-		})
-	}
-	serve(d.tls, s.serveTLS, "dot")
-	serve(d.https, s.serveHTTPS, "h2", "http/1.1")
-	<-ctx.Done()
-	d.Close()
-	wg.Wait()
-	if err := context.Cause(ctx); err != context.Canceled && err != context.DeadlineExceeded {
-		return err
-	}
-	return nil
+// any says that something is served over TLS.
+func (e Encrypted) any() bool { return e.ListenTLS != "" || e.ListenHTTPS != "" }
+
+// behindTLS has the connections of l counted and encrypted.
+func (s *Server) behindTLS(l net.Listener, protocols ...string) net.Listener {
+	return tls.NewListener(door{l, s}, &tls.Config{GetCertificate: s.pair.Serve, MinVersion: tls.VersionTLS12, NextProtos: protocols})
 }
 
-func (s *Server) serveTLS(ctx context.Context, l net.Listener) error {
-	return s.serveStream(ctx, l, true)
+// serveTLS answers over TLS (RFC 7858).
+func (s *Server) serveTLS(ctx context.Context, d *Doors) error {
+	if d == nil || d.tls == nil {
+		return nil
+	}
+	return s.serveStream(ctx, s.behindTLS(d.tls, "dot"), true)
 }
 
 // serveHTTPS answers over HTTP (RFC 8484).
-func (s *Server) serveHTTPS(ctx context.Context, l net.Listener) error {
+func (s *Server) serveHTTPS(ctx context.Context, d *Doors) error {
+	if d == nil || d.https == nil {
+		return nil
+	}
+	var answering sync.RWMutex // Close of an http.Server does not wait for its handlers
+	ended := false
 	h := &http.Server{
-		Handler:           http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { s.overHTTP(ctx, w, r) }),
-		ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 10 * time.Second, WriteTimeout: 15 * time.Second, IdleTimeout: 60 * time.Second,
+		Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			answering.RLock()
+			defer answering.RUnlock()
+			if !ended {
+				s.overHTTP(ctx, w, r)
+			}
+		}),
+		ReadHeaderTimeout: s.cfg.times.hello, ReadTimeout: s.cfg.times.idle, WriteTimeout: s.cfg.times.write + time.Duration(s.cfg.Timeout), IdleTimeout: 6 * s.cfg.times.idle,
 		MaxHeaderBytes: 16 << 10,
 		ErrorLog:       log.New(io.Discard, "", 0), // it names clients' addresses
 		HTTP2:          &http.HTTP2Config{MaxConcurrentStreams: 100},
@@ -191,10 +134,14 @@ func (s *Server) serveHTTPS(ctx context.Context, l net.Listener) error {
 			h.Close()
 		}
 	})
-	err := h.Serve(l)
+	err := h.Serve(s.behindTLS(d.https, "h2", "http/1.1"))
 	if !stop() {
 		<-done
 	}
+	h.Close()
+	answering.Lock()
+	ended = true
+	answering.Unlock()
 	if errors.Is(err, http.ErrServerClosed) {
 		return nil
 	}
@@ -255,26 +202,30 @@ func (s *Server) overHTTP(ctx context.Context, w http.ResponseWriter, r *http.Re
 	ask.encrypted = true
 	ip := from.Addr().WithZone("").As16()
 	ask.q.From = netip.AddrFrom16(ip)
-	out := make([]byte, maxReply)
-	n, forward := ask.handle(out, msg, s.acl.has(ip), maxReply, s.now())
+	room := wide.Get().(*[maxReply]byte)
+	n, forward := ask.handle(room[:], msg, s.acl.has(ip), maxReply, s.now())
+	out := bytes.Clone(room[:n]) // while a client reads slowly, only as much as it has to read is held
+	wide.Put(room)
 	if forward {
-		n = ask.slow(ctx, out, maxReply)
+		out = ask.slow(ctx, 0, maxReply)
 	} else if ask.leaves {
 		s.refresh(ctx, &ask.q, ask.q.cacheKey(ask.key[:0]))
 	}
 	ask.count(&s.stats.https)
-	if n == 0 {
+	if len(out) == 0 {
 		http.Error(w, "that is an answer, not a question", http.StatusBadRequest)
 		return
 	}
-	n = ask.q.pad(out, n, maxReply)
+	out = ask.q.pad(out, 0)
 	w.Header().Set("Content-Type", dnsMessage)
-	w.Header().Set("Content-Length", strconv.Itoa(n))
-	w.Header().Set("Cache-Control", "max-age="+strconv.Itoa(int(leastTTL(out[:n]))))
+	w.Header().Set("Content-Length", strconv.Itoa(len(out)))
+	w.Header().Set("Cache-Control", "max-age="+strconv.Itoa(int(leastTTL(out))))
 	if r.Method != http.MethodHead {
-		w.Write(out[:n]) // the client may be gone: nobody to tell
+		w.Write(out) // the client may be gone: nobody to tell
 	}
 }
+
+var wide = sync.Pool{New: func() any { return new([maxReply]byte) }}
 
 // leastTTL is the shortest time that a record of the answer may be kept; of an
 // answer without records none (RFC 8484 section 5.1).
@@ -298,18 +249,19 @@ func leastTTL(msg []byte) uint32 {
 const answerPadding = 468 // RFC 8467 section 4.1
 
 // pad fills the OPT record of an answer on an encrypted way, where the asker
-// padded its question, so that its length says little.
-func (q *Question) pad(out []byte, n, limit int) int {
-	if !q.padded || q.optAt == 0 || n+4 > limit {
-		return n
+// padded its question, so that its length says little. The answer begins at the
+// place at of out.
+func (q *Question) pad(out []byte, at int) []byte {
+	n := len(out) - at
+	if !q.padded || q.optAt == 0 || n+4 > maxReply {
+		return out
 	}
 	fill := (answerPadding - (n+4)%answerPadding) % answerPadding
-	fill = min(fill, limit-n-4)
-	length := out[q.optAt+9 : q.optAt+11]
+	fill = min(fill, maxReply-n-4)
+	length := out[at+q.optAt+9 : at+q.optAt+11]
 	binary.BigEndian.PutUint16(length, binary.BigEndian.Uint16(length)+4+uint16(fill))
-	o := out[n : n+4+fill]
-	clear(o)
-	o[1] = optPadding
-	binary.BigEndian.PutUint16(o[2:], uint16(fill))
-	return n + 4 + fill
+	out = append(out, 0, optPadding, byte(fill>>8), byte(fill))
+	return append(out, zeros[:fill]...)
 }
+
+var zeros [answerPadding]byte

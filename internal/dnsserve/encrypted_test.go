@@ -2,7 +2,6 @@ package dnsserve
 
 import (
 	"bytes"
-	"context"
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/base64"
@@ -20,8 +19,8 @@ import (
 	"github.com/miekg/dns"
 )
 
-// encrypted serves both doors with a fresh certificate.
-func encrypted(t *testing.T, sv served) (dot, doh string, trust *tls.Config) {
+// encrypted has both doors served with a fresh certificate; trust is who asks there.
+func encrypted(t *testing.T) (change func(*Config), trust *tls.Config) {
 	t.Helper()
 	cert, ca := certificate(t)
 	key, err := x509.MarshalPKCS8PrivateKey(cert.PrivateKey)
@@ -32,35 +31,27 @@ func encrypted(t *testing.T, sv served) (dot, doh string, trust *tls.Config) {
 	if err := os.WriteFile(keyFile, pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: key}), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	ctx, stop := context.WithCancel(context.Background())
-	d, err := ListenEncrypted(ctx, Encrypted{ListenTLS: "127.0.0.1:0", ListenHTTPS: "127.0.0.1:0", Certificate: ca, Key: keyFile})
-	if err != nil {
-		t.Fatal(err)
-	}
-	done := make(chan error, 1)
-	go func() { done <- sv.s.RunEncrypted(ctx, d) }()
-	t.Cleanup(func() {
-		stop()
-		if err := <-done; err != nil {
-			t.Error(err)
-		}
-	})
 	leaf, _ := x509.ParseCertificate(cert.Certificate[0])
 	pool := x509.NewCertPool()
 	pool.AddCert(leaf)
-	return d.tls.Addr().String(), d.https.Addr().String(), &tls.Config{RootCAs: pool}
+	return func(c *Config) {
+		c.Encrypted = Encrypted{ListenTLS: "127.0.0.1:0", ListenHTTPS: "127.0.0.1:0", CertFile: ca, KeyFile: keyFile}
+	}, &tls.Config{RootCAs: pool}
 }
 
 func TestTLS(t *testing.T) {
 	release := make(chan struct{})
-	sv := serve(t, block, func(c *Config) { c.TryTimeout, c.Timeout = Duration(time.Minute), Duration(time.Minute) }, newWorld(t, func(w dns.ResponseWriter, m *dns.Msg) {
+	doors, trust := encrypted(t)
+	sv := serve(t, block, func(c *Config) {
+		doors(c)
+		c.TryTimeout, c.Timeout = Duration(time.Minute), Duration(time.Minute)
+	}, newWorld(t, func(w dns.ResponseWriter, m *dns.Msg) {
 		if strings.HasPrefix(strings.ToLower(m.Question[0].Name), "slow.") {
 			<-release
 		}
 		plain(w, m)
 	}).addr)
-	addr, _, trust := encrypted(t, sv)
-	c, err := (&dns.Client{Net: "tcp-tls", TLSConfig: trust}).Dial(addr)
+	c, err := (&dns.Client{Net: "tcp-tls", TLSConfig: trust}).Dial(sv.dot)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -100,11 +91,11 @@ func TestTLS(t *testing.T) {
 }
 
 func TestHTTPS(t *testing.T) {
-	sv := serve(t, block, nil, newWorld(t, plain).addr)
-	_, addr, trust := encrypted(t, sv)
+	doors, trust := encrypted(t)
+	sv := serve(t, block, doors, newWorld(t, plain).addr)
 	client := &http.Client{Transport: &http.Transport{TLSClientConfig: trust, ForceAttemptHTTP2: true}}
 	defer client.CloseIdleConnections()
-	url := "https://" + addr + dohPath
+	url := "https://" + sv.doh + dohPath
 	pack := func(name string, padded bool) []byte {
 		m := new(dns.Msg).SetQuestion(name, dns.TypeA)
 		m.Id = 0
@@ -155,7 +146,7 @@ func TestHTTPS(t *testing.T) {
 		code int
 		do   func() (*http.Response, error)
 	}{
-		"another path":  {404, func() (*http.Response, error) { return client.Get("https://" + addr + "/") }},
+		"another path":  {404, func() (*http.Response, error) { return client.Get("https://" + sv.doh + "/") }},
 		"no question":   {400, func() (*http.Response, error) { return client.Get(url) }},
 		"not base64url": {400, func() (*http.Response, error) { return client.Get(url + "?dns=%25%25") }},
 		"another method": {405, func() (*http.Response, error) {
@@ -184,9 +175,9 @@ func TestHTTPS(t *testing.T) {
 
 // Who may not ask is refused over TLS too.
 func TestEncrypted_refuses(t *testing.T) {
-	sv := serve(t, block, func(c *Config) { c.Allow = []string{"192.0.2.0/24"} }, newWorld(t, plain).addr)
-	addr, _, trust := encrypted(t, sv)
-	r, _, err := (&dns.Client{Net: "tcp-tls", TLSConfig: trust}).Exchange(new(dns.Msg).SetQuestion("blocked.example.", dns.TypeA), addr)
+	doors, trust := encrypted(t)
+	sv := serve(t, block, func(c *Config) { doors(c); c.Allow = []string{"192.0.2.0/24"} }, newWorld(t, plain).addr)
+	r, _, err := (&dns.Client{Net: "tcp-tls", TLSConfig: trust}).Exchange(new(dns.Msg).SetQuestion("blocked.example.", dns.TypeA), sv.dot)
 	if err != nil || r.Rcode != dns.RcodeRefused {
 		t.Errorf("got %v %v", r, err)
 	}
@@ -234,46 +225,3 @@ type fakeConn struct {
 
 func (c fakeConn) RemoteAddr() net.Addr { a, _ := net.ResolveTCPAddr("tcp", c.addr); return a }
 func (c fakeConn) Close() error         { return nil }
-
-// A renewed certificate serves without a restart; a broken file does not end it.
-func TestPair(t *testing.T) {
-	dir := t.TempDir()
-	put := func() (cert, key []byte) {
-		c, ca := certificate(t)
-		cert, _ = os.ReadFile(ca)
-		der, _ := x509.MarshalPKCS8PrivateKey(c.PrivateKey)
-		return cert, pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der})
-	}
-	write := func(name string, b []byte, at time.Time) {
-		f := filepath.Join(dir, name)
-		if err := os.WriteFile(f, b, 0o600); err != nil {
-			t.Fatal(err)
-		}
-		if err := os.Chtimes(f, at, at); err != nil {
-			t.Fatal(err)
-		}
-	}
-	c1, k1 := put()
-	c2, k2 := put()
-	write("c", c1, time.Unix(1, 0))
-	write("k", k1, time.Unix(1, 0))
-	p, err := loadPair(filepath.Join(dir, "c"), filepath.Join(dir, "k"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	first, _ := p.serve(nil)
-	write("c", []byte("broken"), time.Unix(2, 0))
-	p.seen = time.Time{}
-	if got, err := p.serve(nil); err != nil || got != first {
-		t.Errorf("a broken file: got %v", err)
-	}
-	write("c", c2, time.Unix(3, 0))
-	write("k", k2, time.Unix(3, 0))
-	p.seen = time.Time{}
-	if got, err := p.serve(nil); err != nil || got == first {
-		t.Errorf("the renewed certificate does not serve: %v", err)
-	}
-	if _, err := loadPair(filepath.Join(dir, "none"), filepath.Join(dir, "k")); err == nil {
-		t.Error("a missing file is no error")
-	}
-}

@@ -562,7 +562,7 @@ func TestRun_ends_open_connections(t *testing.T) {
 		t.Fatal(err)
 	}
 	done := make(chan error)
-	go func() { done <- s.Run(ctx, k) }()
+	go func() { done <- s.Run(ctx, nil, k) }()
 	ask(t, served{addr: k.Addr().String()}, "udp", "a.example.", dns.TypeA, nil)
 	stop()
 	if err := <-done; err != nil {

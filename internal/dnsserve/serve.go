@@ -3,6 +3,7 @@ package dnsserve
 import (
 	"bytes"
 	"context"
+	"crypto/tls"
 	"encoding/binary"
 	"errors"
 	"io"
@@ -91,25 +92,33 @@ func (w *worker) count(to *[results]atomic.Uint64) {
 	}
 }
 
-// slow gets the answer to w.q from a resolver.
-func (w *worker) slow(ctx context.Context, out []byte, limit int) int {
+// slow gets the answer to w.q from a resolver. The answer lies behind room for head
+// octets, in a slice of its own that is no longer than it must be.
+func (w *worker) slow(ctx context.Context, head, limit int) []byte {
 	s, q := w.s, &w.q
 	if limit == 0 {
 		limit = q.size
 	}
 	if !s.up.enter() {
-		return w.full(out, limit)
+		out := make([]byte, head+q.room(w.stale, limit))
+		return out[:head+w.full(out[head:], limit)]
 	}
 	defer s.up.leave()
 	s.stats.inFlight.Add(1)
 	defer s.stats.inFlight.Add(-1)
 	kept, stale, err := s.resolve(ctx, q, q.cacheKey(w.key[:0]), w.stale)
+	out := make([]byte, head+q.room(kept, limit))
 	if err != nil {
 		w.done[failed]++
-		return q.fault(out, ServFail)
+		return out[:head+q.fault(out[head:], ServFail)]
 	}
 	w.done[byResolver]++
-	return q.reply(out, limit, kept, 0, stale)
+	return out[:head+q.reply(out[head:], limit, kept, 0, stale)]
+}
+
+// room is how long an answer from a kept reply can be, with its padding.
+func (q *Question) room(kept []byte, limit int) int {
+	return min(limit, q.end+len(kept)+11+len(staleAnswer)+4+answerPadding)
 }
 
 // full answers when too many questions wait for the resolvers already.
@@ -123,14 +132,17 @@ func (w *worker) full(out []byte, limit int) int {
 	return w.q.fault(out, ServFail)
 }
 
-const (
-	tcpIdle  = 10 * time.Second // RFC 7766 section 6.2.3 asks for a few seconds at least
-	tcpWrite = 5 * time.Second
-)
+// times bound what a client may take.
+type times struct {
+	hello time.Duration // a TLS handshake, and the head of a request
+	idle  time.Duration // a silent connection; RFC 7766 section 6.2.3 asks for a few seconds at least
+	busy  time.Duration // the same while three of four connections are taken
+	write time.Duration // the reading of an answer
+}
 
 // serveTCP answers over TCP (RFC 7766).
 func (s *Server) serveTCP(ctx context.Context, l net.Listener) error {
-	return s.serveStream(ctx, door{l, s.doors}, false)
+	return s.serveStream(ctx, door{l, s}, false)
 }
 
 func (s *Server) serveStream(ctx context.Context, l net.Listener, encrypted bool) error {
@@ -172,6 +184,12 @@ func (s *Server) conversation(ctx context.Context, c net.Conn, encrypted bool) {
 	if err != nil {
 		return
 	}
+	if t, ok := c.(*tls.Conn); ok {
+		t.SetDeadline(time.Now().Add(s.cfg.times.hello))
+		if err := t.HandshakeContext(ctx); err != nil {
+			return
+		}
+	}
 	ip := from.Addr().WithZone("").As16()
 	allowed := s.acl.has(ip)
 	to := &s.stats.tcp
@@ -179,16 +197,16 @@ func (s *Server) conversation(ctx context.Context, c net.Conn, encrypted bool) {
 		to = &s.stats.tls
 	}
 	var writing sync.Mutex
-	write := func(w *worker, out []byte, m int) bool {
+	write := func(w *worker, out []byte) bool { // the answer begins at 2
 		if encrypted {
-			m = w.q.pad(out[2:], m, maxReply)
+			out = w.q.pad(out, 2)
 		}
 		w.count(to)
-		binary.BigEndian.PutUint16(out, uint16(m))
+		binary.BigEndian.PutUint16(out, uint16(len(out)-2))
 		writing.Lock()
 		defer writing.Unlock()
-		c.SetWriteDeadline(time.Now().Add(tcpWrite))
-		_, err := c.Write(out[:2+m])
+		c.SetWriteDeadline(time.Now().Add(s.cfg.times.write))
+		_, err := c.Write(out)
 		return err == nil
 	}
 	var waiting sync.WaitGroup
@@ -199,7 +217,7 @@ func (s *Server) conversation(ctx context.Context, c net.Conn, encrypted bool) {
 	w.q.From = netip.AddrFrom16(ip)
 	in, out := make([]byte, 2+maxQuery), make([]byte, 2+maxReply)
 	for {
-		c.SetReadDeadline(time.Now().Add(tcpIdle))
+		c.SetReadDeadline(time.Now().Add(s.idle()))
 		if _, err := io.ReadFull(c, in[:2]); err != nil {
 			return
 		}
@@ -220,8 +238,7 @@ func (s *Server) conversation(ctx context.Context, c net.Conn, encrypted bool) {
 			late := w.apart(in[2 : 2+n])
 			waiting.Go(func() {
 				defer func() { <-places }()
-				out := make([]byte, 2+maxReply)
-				if !write(late, out, late.slow(ctx, out[2:], maxReply)) {
+				if !write(late, late.slow(ctx, 2, maxReply)) {
 					c.Close()
 				}
 			})
@@ -234,7 +251,7 @@ func (s *Server) conversation(ctx context.Context, c net.Conn, encrypted bool) {
 			w.count(to)
 			return
 		}
-		if !write(w, out, m) || !allowed {
+		if !write(w, out[:2+m]) || !allowed {
 			return
 		}
 	}

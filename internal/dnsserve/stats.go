@@ -28,6 +28,7 @@ type stats struct {
 	errors                    atomic.Uint64 // without a good answer
 	full                      atomic.Uint64 // not sent: too many under way
 	hedges, stale, prefetches atomic.Uint64
+	turnedAway                atomic.Uint64 // connections
 	inFlight                  atomic.Int64
 }
 
@@ -52,8 +53,15 @@ func (s *Server) register(reg prometheus.Registerer) error {
 		count("bolwerk_dns_upstream_hedges_total", "Questions sent to a second resolver because the first was slow.", nil, &s.stats.hedges),
 		count("bolwerk_dns_stale_total", "Answers given after their time because no resolver answered.", nil, &s.stats.stale),
 		count("bolwerk_dns_prefetches_total", "Answers refreshed before their time was over.", nil, &s.stats.prefetches),
+		count("bolwerk_dns_connections_refused_total", "Connections closed at once: too many were open, or too many of one client.", nil, &s.stats.turnedAway),
+		prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "bolwerk_dns_connections", Help: "Open connections over TCP, TLS and HTTPS."},
+			func() float64 { return float64(s.doors.count()) }),
 		prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "bolwerk_dns_upstream_in_flight", Help: "Questions that wait for a resolver."},
 			func() float64 { return float64(s.stats.inFlight.Load()) }))
+	if s.pair != nil {
+		cs = append(cs, prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "bolwerk_dns_certificate_ends_seconds", Help: "When the certificate for DNS over TLS and HTTPS ends, in seconds since 1970."},
+			func() float64 { return float64(s.pair.Ends().Unix()) }))
+	}
 	for _, r := range s.up.servers {
 		labels := prometheus.Labels{"resolver": r.addr}
 		cs = append(cs,

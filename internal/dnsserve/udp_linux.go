@@ -268,11 +268,10 @@ func (s *Server) later(ctx context.Context, c *net.UDPConn, from *worker, h *uni
 		ctl = append(ctl, unsafe.Slice(h.Control, h.Controllen)...)
 	}
 	s.waits.Go(func() {
-		out := make([]byte, maxUDP)
-		n := w.slow(ctx, out, 0)
+		out := w.slow(ctx, 0, 0)
 		w.count(&s.stats.udp)
 		if ctx.Err() == nil {
-			c.WriteMsgUDPAddrPort(out[:n], ctl, addrPort(name))
+			c.WriteMsgUDPAddrPort(out, ctl, addrPort(name))
 		}
 	})
 }

@@ -225,7 +225,7 @@ func TestAnswer_what(t *testing.T) {
 		t.Fatal(err)
 	}
 	done := make(chan error)
-	go func() { done <- s.Run(ctx, k) }()
+	go func() { done <- s.Run(ctx, nil, k) }()
 	defer func() { stop(); <-done }()
 
 	const sde = true

@@ -79,7 +79,7 @@ func RunNames(ctx context.Context, n Names) error {
 	done := make(chan error, 1)
 	ctx, stop := context.WithCancel(ctx)
 	go func() { done <- e.Run(ctx) }()
-	err = s.Run(ctx, k)
+	err = s.Run(ctx, nil, k)
 	stop()
 	if e := <-done; err == nil {
 		err = e
