@@ -434,5 +434,10 @@ func messageOf(r reading.Result) judge.Message {
 			m.Links = append(m.Links, judge.Link{Text: u.Text, Target: u.Name})
 		}
 	}
+	for _, u := range r.URLs {
+		if u.Role == reading.Image && !u.Name.IsZero() && len(m.Pictures) < 50 {
+			m.Pictures = append(m.Pictures, u.Name)
+		}
+	}
 	return m
 }

@@ -235,6 +235,16 @@ func squeeze(s string) string {
 func (b *brand) look(n named, p Place, shown bolwerk.Domain) (Likeness, bool) {
 	is := func(t, kind, format string, a ...any) (Likeness, bool) {
 		sure := !b.partial || n.traits.others() || kind == "idn_skeleton" || kind == "brand_subdomain"
+		switch {
+		case kind == "typo" && !n.traits.others():
+			// A brand's own names that the list lacks have no slip in them, and a
+			// short word is soon a letter away from another.
+			sure = len(t) >= 9
+		case kind == "swapped":
+			sure = true
+		case kind == "tld_swap" && n.traits.handle:
+			sure = false // who has the handle of a brand is likely the brand
+		}
 		return Likeness{b.Name, t, kind, fmt.Sprintf(format, a...), sure}, true
 	}
 	if slices.Contains(b.Everywhere, n.label) && b.everywhere(n.label, p) {
@@ -266,22 +276,29 @@ func (b *brand) look(n named, p Place, shown bolwerk.Domain) (Likeness, bool) {
 			}
 		}
 		for _, t := range b.tokens {
-			if len(t.text) >= 5 && !t.word && holds(n.skel, t.skel, others) {
+			if len(t.text) >= 5 && !t.word && !strings.Contains(n.label, t.text) && holds(n.skel, t.skel, others) {
 				return is(t.text, "swapped", "%s reads as %s with characters swapped", n.label, t.text)
 			}
 		}
 		for _, t := range b.tokens {
+			if t.word && len(t.text) >= 7 {
+				for _, part := range n.parts {
+					if alike(part, t.text) {
+						return is(t.text, "swapped", "%s reads as %s with characters swapped", part, t.text)
+					}
+				}
+			}
 			if len(t.text) < 6 || t.word {
 				continue
 			}
 			for _, part := range n.parts {
 				// A shorter part is too often a word of its own: cloud, of icloud.
-				if len(part) >= 6 && oneEdit(part, t.text) {
-					return is(t.text, "typo", "%s is one letter away from %s", part, t.text)
+				if len(part) >= 6 && oneEdit(part, t.text) || len(t.text) >= 13 && len(part) >= 11 && fewEdits(part, t.text, 3) {
+					return is(t.text, "typo", "%s is a slip away from %s", part, t.text)
 				}
 			}
 			if len(n.parts) > 1 && oneEdit(n.label, t.text) {
-				return is(t.text, "typo", "%s is one letter away from %s", n.label, t.text)
+				return is(t.text, "typo", "%s is a slip away from %s", n.label, t.text)
 			}
 		}
 	}
@@ -404,7 +421,14 @@ func nearSound(n named, tok token) bool {
 	if len(t) >= 5 {
 		return strings.Contains(n.sound, t)
 	}
-	return len(t) >= 3 && len(tok.text) >= 6 && (strings.Contains(n.sound, t+"lgn") || strings.Contains(n.sound, "lgn"+t))
+	if len(t) < 3 || len(tok.text) < 6 {
+		return false
+	}
+	rest, found := strings.CutPrefix(n.sound, t) // the brand first, then "login", as they do
+	if !found {
+		rest, found = strings.CutSuffix(n.sound, t)
+	}
+	return found && strings.Contains(rest, "lgn") || strings.Contains(n.sound, t+"lgn") || strings.Contains(n.sound, "lgn"+t)
 }
 
 // consonants are those of a label, none twice in a row.
@@ -418,10 +442,20 @@ func consonants(s string) string {
 	return string(b)
 }
 
-// twoEdits says that a and b differ by at most two insertions, deletions or
+// alike says that a and b are of one length and differ only in letters that
+// look alike in small print: i, l and j, o and 0.
+func alike(a, b string) bool {
+	return a != b && len(a) == len(b) && prints.Replace(a) == prints.Replace(b)
+}
+
+var prints = strings.NewReplacer("i", "l", "j", "l", "1", "l", "0", "o")
+
+func twoEdits(a, b string) bool { return fewEdits(a, b, 2) }
+
+// fewEdits says that a and b differ by at most most insertions, deletions or
 // substitutions; both begin with the same letter.
-func twoEdits(a, b string) bool {
-	if a == "" || b == "" || a[0] != b[0] || len(a)-len(b) > 2 || len(b)-len(a) > 2 || len(a) > 40 {
+func fewEdits(a, b string, most int) bool {
+	if a == "" || b == "" || a[0] != b[0] || len(a)-len(b) > most || len(b)-len(a) > most || len(a) > 40 {
 		return false
 	}
 	row := make([]int, len(b)+1)
@@ -440,9 +474,9 @@ func twoEdits(a, b string) bool {
 			before, row[j] = row[j], cost
 			least = min(least, cost)
 		}
-		if least > 2 {
+		if least > most {
 			return false
 		}
 	}
-	return row[len(b)] <= 2
+	return row[len(b)] <= most
 }

@@ -20,7 +20,7 @@ func NameEvidence(p Place, brands *Brands) (out []Evidence) {
 		out = append(out, Evidence{Family: FamilyName, Source: source, Tier: tier, Verdict: w,
 			Reason: reason, Brand: brand, Detail: fmt.Sprintf(format, a...)})
 	}
-	if own := brands.Owner(p.Name); own != "" && !p.Shared && p.Tenant.IsZero() {
+	if own := brands.Owner(p.Name); own != "" && !p.Shared && p.Tenant.IsZero() && !customers(p.Name) {
 		say("brands", 1, Clean, "own_name", own, "%s is %s's own", p.Name, own)
 	}
 	for _, l := range brands.Look(p) {
@@ -52,6 +52,23 @@ func NameEvidence(p Place, brands *Brands) (out []Evidence) {
 		say("suffixes", 3, NoData, "unknown_suffix", "", "no list knows the suffix %s", p.Suffix)
 	}
 	return out
+}
+
+// customers says that a name has an address of the Internet in it, as the names of
+// lines and servers that a brand gives to its customers: what stands there is not
+// the brand's.
+func customers(d bolwerk.Domain) bool {
+	numbers := 0
+	for part := range strings.FieldsFuncSeq(d.String(), func(r rune) bool { return r == '.' || r == '-' }) {
+		if len(part) <= 3 && strings.Trim(part, "0123456789") == "" {
+			if numbers++; numbers == 4 {
+				return true
+			}
+		} else {
+			numbers = 0
+		}
+	}
+	return false
 }
 
 // Feed is one loaded list as evidence. Without a Set it was never loaded, and
@@ -118,6 +135,8 @@ type Message struct {
 	// header down.
 	Auth  []Auth
 	Links []Link
+	// Pictures are the hosts of the pictures that it shows from elsewhere.
+	Pictures []bolwerk.Domain
 }
 
 // Auth is one Authentication-Results field.
@@ -150,7 +169,7 @@ func words(text string) string {
 		text = strings.ToValidUTF8(text[:maxPressed], "")
 	}
 	return strings.Join(strings.FieldsFunc(skeleton(text), func(r rune) bool {
-		return unicode.IsSpace(r) || r == '"' || r == '\'' || r == '(' || r == ')' || r == ',' || r == '-' || r == '|' || r == ':' || r == '.' || r == '!' ||
+		return unicode.IsSpace(r) || unicode.Is(unicode.So, r) || r == 0xfe0f || r == '"' || r == '\'' || r == '(' || r == ')' || r == ',' || r == '-' || r == '|' || r == ':' || r == '.' || r == '!' ||
 			r == '?' || r == ';' || r == '/' || r == '[' || r == ']' || r == '<' || r == '>' || r == '*' || r == '_' || r == '’'
 	}), " ")
 }

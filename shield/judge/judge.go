@@ -9,7 +9,7 @@ package judge
 import "bolwerk"
 
 // Ruleset names this version of the rules. A verdict and a proposal store it.
-const Ruleset = "2026.1"
+const Ruleset = "2026.2"
 
 // Word is what evidence or a verdict says.
 type Word string
@@ -41,6 +41,9 @@ const (
 	// FamilyCertificate what certificate transparency logs have of it.
 	FamilyRegistration Family = "registration"
 	FamilyCertificate  Family = "certificate"
+	// FamilyUse is how much the name is asked for at the operator's resolvers. It
+	// is shown and guards (guard 3), and never says anything of a verdict.
+	FamilyUse Family = "use"
 )
 
 // Tier says how much a source is trusted: 1 authoritative, 2 strong, 3 context.

@@ -3,6 +3,8 @@ package judge
 import (
 	_ "embed"
 	"fmt"
+	"net/netip"
+	"slices"
 	"strings"
 	"sync"
 
@@ -21,10 +23,12 @@ type lures struct {
 	suffixes      map[string]bool
 	notFree       map[bolwerk.Domain]bool
 	assigned      map[bolwerk.Domain]bool
+	handles       map[bolwerk.Domain]bool
 }
 
 var lureList = sync.OnceValue(func() *lures {
-	l := &lures{map[string]bool{}, map[string]bool{}, nil, map[string]bool{}, map[string]bool{}, map[bolwerk.Domain]bool{}, map[bolwerk.Domain]bool{}}
+	l := &lures{map[string]bool{}, map[string]bool{}, nil, map[string]bool{}, map[string]bool{},
+		map[bolwerk.Domain]bool{}, map[bolwerk.Domain]bool{}, map[bolwerk.Domain]bool{}}
 	seen := map[string]bool{}
 	section := ""
 	for line := range strings.Lines(lureText) {
@@ -44,6 +48,8 @@ var lureList = sync.OnceValue(func() *lures {
 				l.notFree[bolwerk.MustDomain(w)] = true
 			case section == "named-by-platform":
 				l.assigned[bolwerk.MustDomain(w)] = true
+			case section == "handles":
+				l.handles[bolwerk.MustDomain(w)] = true
 			case seen[w]:
 				continue
 			case len(w) <= 3:
@@ -74,6 +80,12 @@ type traits struct {
 	// number is a long number at a word, as in "case-10093821"; made says that a
 	// label looks made up by a machine; chain is three hyphens and more.
 	number, made, chain bool
+	// handle says that the platform's tenants have the handles of people.
+	handle bool
+	// filed is a label that says a hard word with a number of seven digits and
+	// more, as in "verification-center-10093821"; server is a label that is an
+	// address of the Internet, as who hires out servers names them.
+	filed, server string
 	// shown is a foreign address that the name begins with, as in
 	// "shop.com-track.example".
 	shown string
@@ -97,12 +109,16 @@ func lureEvidence(p Place, brands *Brands) (out []Evidence) {
 		return "on " + t.place + ", which gives names away"
 	}
 	switch {
+	case t.server != "":
+		say(2, "lures", Suspicious, "server_name", "the label %s is a server's address: nobody gave it a name", t.server)
 	case t.shown != "":
 		say(2, "lures", Suspicious, "shown_address", "%s begins as if it were %s", p.Name, t.shown)
-	case t.cheap && (t.hard || len(t.words) > 1):
+	case t.tenant && len(t.words) > 1, t.cheap && t.hard:
 		say(2, "lures", Suspicious, "lure_words", "it says %s and stands %s", strings.Join(t.words, ", "), cheap())
 	case t.cheap && t.number:
 		say(2, "lures", Suspicious, "numbered", "a word with a long number, %s", cheap())
+	case t.filed != "":
+		say(2, "lures", Suspicious, "numbered", "the label %s puts a long number at a word to be trusted", t.filed)
 	case t.tenant && t.made:
 		say(2, "lures", Suspicious, "made_up", "a label that looks made by a machine, %s", cheap())
 	case t.cheap && t.chain:
@@ -129,6 +145,7 @@ func traitsOf(p Place, n named) (t traits) {
 	case !p.Tenant.IsZero():
 		t.cheap = !l.notFree[p.Platform.Name] && !registryLike(p.Platform.Name)
 		t.tenant, t.place = t.cheap, p.Platform.Name.String()
+		t.handle = l.handles[p.Platform.Name]
 	case l.suffixes[p.Suffix.String()]:
 		t.cheap, t.place = true, p.Suffix.String()
 	}
@@ -141,17 +158,24 @@ func traitsOf(p Place, n named) (t traits) {
 			continue // five labels are enough for every trick
 		}
 		read := digits.Replace(zeros.Replace(label))
+		before := len(t.words)
 		t.words = l.find(t.words, label)
 		if read != label {
 			t.words = l.find(t.words, read)
 		}
 		t.number = t.number || longNumber(label)
 		t.chain = t.chain || strings.Count(label, "-") >= 3 || strings.Contains(label, "--") && !strings.HasPrefix(label, "xn--")
+		if t.filed == "" && len(label) <= 63 && l.files(label, t.words[before:]) {
+			t.filed = label
+		}
 		if !l.assigned[p.Platform.Name] {
-			t.made = t.made || madeUp(label)
+			t.made = t.made || madeUp(label, t.handle)
+		}
+		if t.server == "" && addressed(label) {
+			t.server = label
 		}
 		if shown := strings.HasPrefix(label, "com-") || strings.HasPrefix(label, "net-") || strings.HasPrefix(label, "org-") || strings.HasPrefix(label, "gov-") ||
-			i < len(labels)-1 && inner[label]; shown && i > 0 && t.shown == "" {
+			i < len(labels)-1 && inner[label]; shown && i > 0 && labels[i-1] != "www" && t.shown == "" {
 			t.shown = labels[i-1] + "." + label[:min(3, len(label))]
 		}
 	}
@@ -219,26 +243,60 @@ func (l *lures) find(have []string, label string) []string {
 
 // longNumber says that a label has a word and at least five digits in a row.
 func longNumber(label string) bool {
-	run, longest, letters := 0, 0, 0
+	letters := 0
+	for i := range len(label) {
+		if c := label[i]; c >= 'a' && c <= 'z' {
+			letters++
+		}
+	}
+	return letters >= 2 && digitRun(label) >= 5
+}
+
+// files says that a label puts a number at a word as a file has it: seven digits
+// at one that good names seldom say, ten at any.
+func (l *lures) files(label string, words []string) bool {
+	n := digitRun(label)
+	return len(words) > 0 && (n >= 10 || n >= 7 && slices.ContainsFunc(words, func(w string) bool { return !l.soft[w] }))
+}
+
+// digitRun is how many digits stand together at most.
+func digitRun(label string) (longest int) {
+	run := 0
 	for i := range len(label) {
 		if c := label[i]; c >= '0' && c <= '9' {
 			run++
 			longest = max(longest, run)
 		} else {
 			run = 0
-			if c >= 'a' && c <= 'z' {
-				letters++
-			}
 		}
 	}
-	return longest >= 5 && letters >= 2
+	return longest
+}
+
+// addressed says that a label is an IPv4 address with hyphens, alone or behind a
+// word: "103-52-115-55", "ip-13-40-137-193".
+func addressed(label string) bool {
+	parts := strings.Split(label, "-")
+	if len(parts) < 4 || len(parts) > 6 {
+		return false
+	}
+	for i := 0; i+4 <= len(parts); i++ {
+		if _, err := netip.ParseAddr(strings.Join(parts[i:i+4], ".")); err == nil {
+			return true
+		}
+	}
+	return false
 }
 
 // madeUp says that a machine chose a label: letters and digits mixed again and
-// again, or letters that nobody can pronounce.
-func madeUp(label string) bool {
+// again, or letters that nobody can pronounce. A handle may be short of vowels.
+func madeUp(label string, handle bool) bool {
 	if strings.HasPrefix(label, "xn--") {
 		return false
+	}
+	mixes, mute := 3, 6
+	if handle {
+		mixes, mute = 4, 8
 	}
 	for part := range strings.SplitSeq(label, "-") {
 		if len(part) < 6 {
@@ -264,7 +322,7 @@ func madeUp(label string) bool {
 				longest = max(longest, run)
 			}
 		}
-		if changes >= 3 || longest >= 6 || letters >= 7 && vowels*6 < letters {
+		if changes >= mixes || longest >= mute || !handle && letters >= 7 && vowels*6 < letters {
 			return true
 		}
 	}

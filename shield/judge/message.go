@@ -228,9 +228,19 @@ type Reading struct {
 	from    bolwerk.Domain // registrable of From
 	reply   bolwerk.Domain
 	inHead  []string // brands in subject and sender's name
-	owners  int      // how many different parties its links lead to
-	related bool     // one of them is the sender
-	sender  string   // what the sender's own name has against it
+	owners  int      // how many different parties its links lead to: leads
+	leads   map[bolwerk.Domain]bool
+	related bool   // one of them is the sender
+	sender  string // what the sender's own name has against it
+	// pictures is a place for everybody's pictures that it has some on; painted
+	// says that it shows pictures at all, wordless that it has hardly a word.
+	pictures          string
+	painted, wordless bool
+	addressed         bool           // a mail address stands in its subject
+	decked            bool           // its sender's name has a little picture
+	joined            string         // a word put together of several with signs
+	shown             bolwerk.Domain // registrable of a host name in the sender's name
+	dress             string         // the brand that most of its links lead to
 }
 
 // ReadMessage looks at a mail once. Authentication-Results count only from an
@@ -253,15 +263,22 @@ func ReadMessage(m Message, brands *Brands, trusted []string, psl *suffix.List) 
 	r.hidden = hidden(m.Subject) || hidden(m.Name)
 	r.from, _ = psl.Registrable(m.From)
 	r.reply, _ = psl.Registrable(m.ReplyTo)
-	seen := map[bolwerk.Domain]bool{}
+	r.leads = map[bolwerk.Domain]bool{}
 	for _, l := range m.Links {
 		r.linked[brands.Owner(l.Target)] = true
 		to, _ := psl.Registrable(l.Target)
-		seen[to] = true
+		r.leads[to] = true
 		r.related = r.related || !to.IsZero() && (to == r.from || to == r.reply)
 	}
-	r.owners = len(seen)
+	r.owners = len(r.leads)
 	r.sender = oddSender(m, brands, psl)
+	r.pictures, r.painted, r.wordless = onPictureHost(m.Pictures, psl), len(m.Pictures) > 0, wordless(m.Text)
+	if r.joined = joined(m.Subject); r.joined == "" {
+		r.joined = joined(m.Name)
+	}
+	r.shown, _ = nameShown(m.Name, psl)
+	r.dress = dressing(m, brands)
+	r.addressed, r.decked = ownAddress(m.Subject), pictured(m.Name)
 	for w := range strings.FieldsSeq(plainText(m.Name)) {
 		if roles[w] {
 			r.role = w
@@ -292,15 +309,21 @@ func oddSender(m Message, brands *Brands, psl *suffix.List) string {
 		return ""
 	}
 	p := PlaceOf(m.From, psl, &Platforms{})
-	if p.Registrable.IsZero() {
+	switch {
+	case p.Registrable.IsZero():
 		return ""
+	case p.Section == suffix.Unknown && !kept(m.From):
+		return "its sender's name is under ." + p.Suffix.String() + ", which does not exist"
 	}
 	for _, e := range lureEvidence(p, brands) {
 		if e.Tier <= 2 {
 			return "its sender's name: " + e.Detail
 		}
 	}
-	if t := traitsOf(p, shape(p)); t.cheap {
+	switch t := traitsOf(p, shape(p)); {
+	case t.made:
+		return "its sender's name looks made up by a machine"
+	case t.cheap:
 		return "its sender's name costs next to nothing (" + t.place + ")"
 	}
 	return ""
@@ -388,7 +411,10 @@ func (r *Reading) press(p Place, registrable bolwerk.Domain, say func(Tier, stri
 		say(tier, "text", Suspicious, "brand_named", brand, "it speaks of %s, and neither the sender nor the link %s is %s's%s", brand, p.Name, brand, and(said))
 		break
 	}
-	hard := slices.ContainsFunc(r.groups, func(g string) bool { return g != "act" && g != "deadline" })
+	// An advertisement of a sender for himself presses too, with what one may win.
+	hard := slices.ContainsFunc(r.groups, func(g string) bool {
+		return g != "act" && g != "deadline" && (g != "gain" || !r.related)
+	})
 	switch {
 	case (len(r.groups) >= 3 || len(r.groups) == 2 && !r.related) && hard && !own && r.few():
 		say(2, "text", Suspicious, "pressure", "", "it presses: %s", said)
@@ -420,6 +446,7 @@ func (r *Reading) lead(p Place, say func(Tier, string, Word, string, string, str
 		}
 		say(tier, "sender", Suspicious, "odd_sender", "", "%s", r.sender)
 	}
+	r.tricks(away, p, say)
 	if !away {
 		return
 	}
@@ -432,7 +459,7 @@ func (r *Reading) lead(p Place, say func(Tier, string, Word, string, string, str
 			tier = 2
 		}
 		say(tier, "text", Suspicious, "hidden_end", "", "its only way leads through %s, which hides its end", p.Platform.Name)
-	case len(r.groups) > 0 && (!free[r.from.String()] || len(r.groups) > 1):
+	case len(r.groups) > 1, len(r.groups) > 0 && r.groups[0] != "deadline" && !free[r.from.String()] && !mailing(p):
 		say(2, "text", Suspicious, "leads_away", "", "it says %s, and leads to %s, away from its sender %s", strings.Join(r.said[:min(2, len(r.said))], "; "), p.Name, r.m.From)
 	default:
 		say(3, "text", Suspicious, "leads_away", "", "it leads to %s, away from its sender %s", p.Name, r.m.From)

@@ -52,29 +52,6 @@ func TestVerdictRules(t *testing.T) {
 	}
 }
 
-// TestRaise: what is derived only raises, with a note.
-func TestRaise(t *testing.T) {
-	words := []Word{Clean, Inconclusive, Suspicious, Malicious}
-	for i, parent := range words {
-		for j, derived := range words {
-			got := Raise(Verdict{Word: parent}, Verdict{Word: derived, Brand: "B"}, "the page behind it")
-			want := parent
-			if j > i && j >= 2 {
-				want = derived
-			}
-			if parent == Clean && derived == Malicious {
-				want = Suspicious
-			}
-			if got.Word != want {
-				t.Errorf("%s with a derived %s: got %s, want %s", parent, derived, got.Word, want)
-			}
-			if changed := want != parent; changed != (len(got.Reasons) == 1) {
-				t.Errorf("%s with a derived %s: notes %v", parent, derived, got.Reasons)
-			}
-		}
-	}
-}
-
 // TestLabelled is the regression set: what each of its names and mails is judged
 // to be is fixed in the file, and changes only with it.
 func TestLabelled(t *testing.T) {
@@ -193,4 +170,44 @@ func FuzzMessage(f *testing.F) {
 			t.Fatalf("words and a name alone made %s malicious: %v", to, v.Reasons)
 		}
 	})
+}
+
+// TestDerived: where a page leads to is evidence of tier 2 that only raises, to
+// suspicious at most; nothing that it says clears anybody.
+func TestDerived(t *testing.T) {
+	leads := Evidence{Family: FamilyContent, Source: "landing", Tier: 2, Verdict: Suspicious, Reason: "leads_to"}
+	own := Evidence{Family: FamilyName, Source: "brands", Tier: 1, Verdict: Clean, Reason: "own_name"}
+	listed := Evidence{Family: FamilyList, Source: "feed", Tier: 1, Verdict: Malicious, Reason: "listed"}
+	kit := Evidence{Family: FamilyKit, Source: "iok", Tier: 2, Verdict: Malicious, Reason: "kit"}
+	for _, c := range []struct {
+		of   []Evidence
+		want Word
+	}{{nil, Suspicious}, {[]Evidence{own}, Suspicious}, {[]Evidence{kit}, Suspicious}, {[]Evidence{listed}, Malicious}} {
+		if v := Judge(append(slices.Clone(c.of), leads)); v.Word != c.want {
+			t.Errorf("with %v it is %s, want %s", c.of, v.Word, c.want)
+		}
+	}
+}
+
+// TestRulesets: the rules of before judge by their own name, to the same word and
+// reasons.
+func TestRulesets(t *testing.T) {
+	ev := NameEvidence(place(t, "paypal-verify-account.top"), mustKnown(t))
+	now := Judge(ev)
+	was, known := JudgeBy("2026.1", ev)
+	if !known || was.Ruleset != "2026.1" || was.Word != now.Word || !slices.Equal(was.Reasons, now.Reasons) {
+		t.Errorf("%v: %+v, now %+v", known, was, now)
+	}
+	if _, known := JudgeBy("1999.1", ev); known {
+		t.Error("rules that never were are known")
+	}
+}
+
+func mustKnown(t *testing.T) *Brands {
+	t.Helper()
+	b, err := NewBrands(psl, KnownBrands()...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b
 }

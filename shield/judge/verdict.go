@@ -88,7 +88,19 @@ func Judge(evidence []Evidence) Verdict {
 // rulesets are the rules that this program has, by the version that a verdict
 // names. A change of Judge's rules that can change a verdict gets a new version,
 // and the old one stays here, so that old verdicts can be made again.
-var rulesets = map[string]func([]Evidence) Verdict{Ruleset: Judge}
+//
+// 2026.2 makes other evidence of names and mails than 2026.1, and the same verdict
+// of the same evidence.
+var rulesets = map[string]func([]Evidence) Verdict{Ruleset: Judge, "2026.1": as("2026.1", Judge)}
+
+// as is rules under the name of an earlier version that judged by the same.
+func as(version string, rules func([]Evidence) Verdict) func([]Evidence) Verdict {
+	return func(evidence []Evidence) Verdict {
+		v := rules(evidence)
+		v.Ruleset = version
+		return v
+	}
+}
 
 // JudgeBy is Judge by the rules of an earlier version, where the program has
 // them.
@@ -162,26 +174,4 @@ func Priority(reporters int, brand bool, sinceFirst time.Duration) int {
 		p *= 2
 	}
 	return p
-}
-
-// Raise is what a verdict becomes by one of something that was derived from what
-// it is about, one step away: the page that a link leads to, the address in a
-// picture. It only raises, and says by what. What we trust fully to be clean is
-// raised to suspicious at most: honest sites are led through.
-func Raise(parent, derived Verdict, how string) Verdict {
-	worse := map[Word]int{Clean: 0, Inconclusive: 1, Suspicious: 2, Malicious: 3}
-	word := derived.Word
-	if parent.Word == Clean && word == Malicious {
-		word = Suspicious
-	}
-	if word != Suspicious && word != Malicious || worse[word] <= worse[parent.Word] {
-		return parent
-	}
-	out := parent
-	out.Word, out.Because = word, ""
-	if out.Brand == "" {
-		out.Brand = derived.Brand
-	}
-	out.Reasons = append(slices.Clone(parent.Reasons), Reason{"derived", fmt.Sprintf("raised from %s: %s is %s", parent.Word, how, derived.Word)})
-	return out
 }
