@@ -2,6 +2,7 @@ package shield
 
 import (
 	"context"
+	"fmt"
 	"slices"
 	"time"
 
@@ -77,6 +78,37 @@ func askedBefore(tx *store.Tx, name bolwerk.Domain, scope bolwerk.Scope, place j
 		place.Registrable.String(), from, to, www, "%."+desk.EscapeLike(name.String())).Scan(&others, &queries)
 	a.Others, a.Queries = int(others), a.Queries+queries
 	return a, err
+}
+
+// useOf is how much a name was asked for here before its first report, as a row to
+// look at beside the evidence: no rule of verdicts reads it, and it is not kept
+// with a verdict. It is a guard (3) where somebody blocks.
+func useOf(tx *store.Tx, observable string, l judge.Limits) (e judge.Evidence, err error) {
+	e = judge.Evidence{Family: judge.FamilyUse, Source: "resolvers", Tier: 3, Verdict: judge.NoData}
+	var name string
+	var seen int64
+	if err := tx.Row(`select name,first_seen from shield_observable where id=$1`, observable).Scan(&name, &seen); err != nil {
+		return e, err
+	}
+	d, err := bolwerk.ParseDomain(name)
+	if err != nil {
+		return judge.Evidence{}, nil // an address has no counts
+	}
+	first := store.Time(seen)
+	a, err := askedBefore(tx, d, bolwerk.ScopeHost, judge.Place{}, first, l)
+	if err != nil {
+		return e, err
+	}
+	if a.Queries > 0 {
+		e.Reason, e.Detail = "used_here", fmt.Sprintf("asked for %d times in the %d days before the first report, %d on a usual day, and %d times or more on %d of them", a.Queries, askedDays, a.Before, l.LocalQueries, a.Busy)
+		return e, nil
+	}
+	var counted int
+	err = tx.Row(`select count(*) from (select 1 from shield_asked where day>=$1 and day<$2 limit 1) x`, dayOf(first)-askedDays, dayOf(first)).Scan(&counted)
+	if e.Reason, e.Detail = "not_used_here", fmt.Sprintf("not among the names that were asked for most here in the %d days before the first report", askedDays); counted == 0 {
+		e.Reason, e.Detail = "use_unknown", "no edge handed in counts of those days"
+	}
+	return e, err
 }
 
 // forgetAsked drops the days that nobody asks about any more.

@@ -193,6 +193,9 @@ func (p *Pages) evidence(ctx context.Context, data *caseData) error {
 			i = len(data.Families)
 			data.Families = append(data.Families, family{Name: string(e.Family)})
 		}
+		if e.Family == judge.FamilyUse { // counted now, of days that are over
+			at[[3]string{string(e.Family), e.Source, e.Reason}] = p.s.clock.Now()
+		}
 		data.Families[i].Rows = append(data.Families[i].Rows, evidenceRow{e, at[[3]string{string(e.Family), e.Source, e.Reason}]})
 	}
 	return err

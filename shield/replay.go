@@ -114,7 +114,7 @@ func (s *Shield) Replay(ctx context.Context, id string) (r Replayed, err error) 
 	case r.State == "unknown_rules":
 	case broken || !sameVerdict(r.Was, r.Again):
 		r.State = "broken"
-	case !sameVerdict(r.Was, r.Is):
+	case !sameWords(r.Was, r.Is):
 		r.State = "different"
 	default:
 		r.State = "same"
@@ -206,10 +206,17 @@ func replay(tx *store.Tx, c desk.Case) (r Replayed, then, now []judge.Evidence, 
 	switch {
 	case !sameVerdict(r.Was, r.Again):
 		r.State = "broken"
-	case !sameVerdict(r.Was, r.Is):
+	case !sameWords(r.Was, r.Is):
 		r.State = "different"
 	}
 	return r, then, now, nil
+}
+
+// sameWords is sameVerdict but for the name of the rules: a newer name alone says
+// nothing else.
+func sameWords(was, is judge.Verdict) bool {
+	is.Ruleset = was.Ruleset
+	return sameVerdict(was, is)
 }
 
 // changes compares two lists of evidence by who says what kind of thing.

@@ -41,6 +41,12 @@ func TestReplay(t *testing.T) {
 	if !reflect.DeepEqual(r.Was, r.Again) || !reflect.DeepEqual(r.Was, r.Is) {
 		t.Errorf("was %+v, again %+v, is %+v", r.Was, r.Again, r.Is)
 	}
+	// A verdict by the rules before these is made again by their name, to the byte.
+	change(`update shield_verdict set ruleset='2026.1'`)
+	if r = replay(); r.State != "same" || r.Again.Ruleset != "2026.1" || !reflect.DeepEqual(r.Was, r.Again) {
+		t.Errorf("by the rules of 2026.1: %+v", r)
+	}
+	change(`update shield_verdict set ruleset='` + judge.Ruleset + `'`)
 	// The world goes on: the verdict stands, and what came is named.
 	change(`insert into shield_evidence(observable,family,source,reason,tier,verdict,detail,brand,version,at) select id,'list','partner','listed',1,'malicious','','','v2',1 from shield_observable`)
 	if r = replay(); r.State != "different" || !reflect.DeepEqual(r.Was, r.Again) || len(r.Changed) != 1 || r.Changed[0].How != "came" || r.Changed[0].Is.Source != "partner" || r.Is.Word != judge.Malicious {

@@ -196,6 +196,13 @@ func (s *Shield) view(tx *store.Tx, c desk.Case) (v CaseView, err error) {
 	if v.Evidence, err = evidenceOf(tx, observable); err != nil {
 		return v, err
 	}
+	use, err := useOf(tx, observable, s.limits())
+	if err != nil {
+		return v, err
+	}
+	if use.Reason != "" {
+		v.Evidence = append(v.Evidence, use)
+	}
 	v.Verdicts, err = store.List(tx, func(scan func(...any) error) (x VerdictView, err error) {
 		var reasons string
 		var at int64

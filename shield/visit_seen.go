@@ -431,7 +431,9 @@ func (s *Shield) elsewhere(name string, v Visit) bool {
 }
 
 // landings looks at where a page led to: the name at the end becomes an
-// observable of its own, and what is bad about it raises the one that led there.
+// observable of its own, and what is bad about it raises the one that led there: to
+// suspicious and no further, whatever is at the end, because honest sites are led
+// through. It is evidence like any other, so that the verdict can be made again.
 // The brand's own site, a popular or a clean one at the end is none of it: many
 // kits send a visitor there afterwards.
 func (s *Shield) landings(tx *store.Tx, observable string, now []Visit) error {
@@ -466,7 +468,7 @@ func (s *Shield) landings(tx *store.Tx, observable string, now []Visit) error {
 		if word != judge.Malicious && word != judge.Suspicious {
 			continue
 		}
-		if _, err := tx.Exec(`insert into shield_evidence(observable,family,source,reason,tier,verdict,detail,brand,version,at) values($1,$2,'landing','leads_to',3,$3,$4,'','',$5)
+		if _, err := tx.Exec(`insert into shield_evidence(observable,family,source,reason,tier,verdict,detail,brand,version,at) values($1,$2,'landing','leads_to',2,$3,$4,'','',$5)
 			on conflict(observable,family,source,reason) do update set detail=excluded.detail, at=excluded.at`,
 			observable, string(judge.FamilyContent), string(judge.Suspicious), "it leads to "+f.value+", which is "+string(word), tx.NowMicros()); err != nil {
 			return err

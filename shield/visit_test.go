@@ -238,6 +238,9 @@ func TestWhereAPageLeads(t *testing.T) {
 	if leads != 1 {
 		t.Errorf("%d say where it leads: %+v", leads, c.Evidence)
 	}
+	if c.Verdict != string(judge.Suspicious) {
+		t.Errorf("what leads to a kit is %s, want suspicious", c.Verdict)
+	}
 	// A kit that sends on to the bank itself makes no case of the bank.
 	s.report(lure("Card", "https://sends-on.example/a"))
 	task = s.give()["https://sends-on.example/a"]
