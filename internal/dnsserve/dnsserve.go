@@ -71,6 +71,17 @@ type Config struct {
 	// InFlight bounds the questions that wait for a resolver; beyond it the
 	// answer is SERVFAIL at once.
 	InFlight int `toml:"in_flight"`
+	// ZoneInFlight bounds those of them that lie under one registrable domain, so
+	// that a flood of names below it, or its dead servers, do not take all.
+	ZoneInFlight int `toml:"zone_in_flight"`
+	// ClientRate is how many questions a second one client (an IPv4 address, an IPv6
+	// /64) gets answered; 0 is no bound. Beyond it half of the questions over UDP get no
+	// answer and half one that sends the client to TCP; over TCP and TLS they
+	// wait, over HTTPS the answer is 429.
+	ClientRate int `toml:"client_rate"`
+	// ClientRateExempt are prefixes without that bound: addresses that many share,
+	// other resolvers.
+	ClientRateExempt []string `toml:"client_rate_exempt"`
 	// TryTimeout is how long one resolver may take, Timeout how long the asker
 	// waits in all before SERVFAIL.
 	TryTimeout Duration `toml:"try_timeout"`
@@ -95,15 +106,18 @@ func DefaultConfig() Config {
 	return Config{
 		Allow: []string{"127.0.0.0/8", "::1/128", "10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16",
 			"100.64.0.0/10", "169.254.0.0/16", "fc00::/7", "fe80::/10"},
-		CacheBytes:     4 << 20,
-		MaxTTL:         Duration(time.Hour),
-		MaxNegativeTTL: Duration(5 * time.Minute),
-		MaxStale:       Duration(24 * time.Hour),
-		InFlight:       2048,
-		TryTimeout:     Duration(1200 * time.Millisecond),
-		Timeout:        Duration(4 * time.Second),
-		TCPConns:       512,
-		times:          times{hello: 5 * time.Second, idle: 10 * time.Second, busy: 2 * time.Second, write: 5 * time.Second},
+		CacheBytes:       4 << 20,
+		MaxTTL:           Duration(time.Hour),
+		MaxNegativeTTL:   Duration(5 * time.Minute),
+		MaxStale:         Duration(24 * time.Hour),
+		InFlight:         2048,
+		ZoneInFlight:     256,
+		ClientRate:       1000, // ten times what a busy household asks
+		ClientRateExempt: []string{"127.0.0.0/8", "::1/128"},
+		TryTimeout:       Duration(1200 * time.Millisecond),
+		Timeout:          Duration(4 * time.Second),
+		TCPConns:         512,
+		times:            times{hello: 5 * time.Second, idle: 10 * time.Second, busy: 2 * time.Second, write: 5 * time.Second},
 	}
 }
 
@@ -123,8 +137,10 @@ func (c Config) Validate() error {
 		}
 		seen[addr] = true
 	}
-	if _, err := newACL(c.Allow); err != nil {
-		return err
+	for _, prefixes := range [][]string{c.Allow, c.ClientRateExempt} {
+		if _, err := newACL(prefixes); err != nil {
+			return err
+		}
 	}
 	for _, v := range []struct {
 		key      string
@@ -132,7 +148,8 @@ func (c Config) Validate() error {
 		min, max int
 	}{
 		{"workers", c.Workers, 0, 1024}, {"cache_bytes", c.CacheBytes, 0, 1 << 36},
-		{"in_flight", c.InFlight, 1, 1 << 20}, {"tcp_connections", c.TCPConns, 1, 1 << 20},
+		{"in_flight", c.InFlight, 1, 1 << 20}, {"zone_in_flight", c.ZoneInFlight, 1, 1 << 20}, {"client_rate", c.ClientRate, 0, 100_000},
+		{"tcp_connections", c.TCPConns, 1, 1 << 20},
 	} {
 		if v.n < v.min || v.n > v.max {
 			return bolwerk.Invalid("dns: %s %d: want %d to %d", v.key, v.n, v.min, v.max)
@@ -157,6 +174,7 @@ type Server struct {
 	cfg    Config
 	policy Policy
 	acl    acl
+	limit  *limiter
 	cache  *cache
 	up     *upstream
 	doors  *doors
@@ -178,6 +196,8 @@ func New(cfg Config, policy Policy, dial Dial, reg prometheus.Registerer, log *s
 	s := &Server{cfg: cfg, policy: policy, log: log, doors: newDoors(cfg.TCPConns)}
 	s.start.Store(int64(time.Since(loaded)))
 	s.acl, _ = newACL(cfg.Allow)
+	exempt, _ := newACL(cfg.ClientRateExempt)
+	s.limit = newLimiter(cfg.ClientRate, exempt)
 	s.cache = newCache(cfg.CacheBytes)
 	roots, err := cfg.roots()
 	if err != nil {
@@ -261,8 +281,13 @@ func (s *Server) Run(ctx context.Context, d *Doors, socks ...*Sockets) error {
 
 // now is seconds since the server was made, on the monotonic clock: what the
 // cache counts in.
-func (s *Server) now() uint32 {
-	return uint32((time.Since(loaded) - time.Duration(s.start.Load())) / time.Second)
+func (s *Server) now() uint32 { return s.seconds(time.Since(loaded)) }
+
+func (s *Server) seconds(t time.Duration) uint32 {
+	return uint32((t - time.Duration(s.start.Load())) / time.Second)
 }
+
+// micros is what the limiter counts in.
+func micros() uint64 { return uint64(time.Since(loaded) / time.Microsecond) }
 
 var loaded = time.Now()

@@ -198,12 +198,21 @@ func (s *Server) overHTTP(ctx context.Context, w http.ResponseWriter, r *http.Re
 		refuse(http.StatusBadRequest, "no address")
 		return
 	}
+	ip := from.Addr().WithZone("").As16()
+	if s.limit.after(ip, true, micros()) > 0 {
+		s.stats.https[limited].Add(1)
+		w.Header().Set("Retry-After", "1")
+		http.Error(w, "too many questions", http.StatusTooManyRequests)
+		return
+	}
 	ask := s.worker(-1)
 	ask.encrypted = true
-	ip := from.Addr().WithZone("").As16()
 	ask.q.From = netip.AddrFrom16(ip)
 	room := wide.Get().(*[maxReply]byte)
 	n, forward := ask.handle(room[:], msg, s.acl.has(ip), maxReply, s.now())
+	if forward && !ask.enter() {
+		n, forward = ask.full(room[:], maxReply), false
+	}
 	out := bytes.Clone(room[:n]) // while a client reads slowly, only as much as it has to read is held
 	wide.Put(room)
 	if forward {

@@ -26,7 +26,10 @@ type worker struct {
 	leaves bool
 	// encrypted says that the question came over TLS.
 	encrypted bool
-	done      [results]uint64
+	// over says that the asker asks too often over UDP.
+	over  bool
+	slips uint64
+	done  [results]uint64
 }
 
 func (s *Server) worker(number int) *worker {
@@ -49,6 +52,15 @@ func (w *worker) handle(out, msg []byte, allowed bool, limit int, now uint32) (n
 	case v == silence:
 		w.done[ignored]++
 		return 0, false
+	case w.over:
+		if w.slips++; v != good || !allowed || w.slips%slip != 0 {
+			w.done[limited]++
+			return 0, false
+		}
+		w.done[slipped]++
+		n = q.begin(out, Success)
+		out[2] |= 2 // TC
+		return q.opt(out, n, limit, 0, nil), false
 	case v == malformed:
 		w.done[bad]++
 		q.end, q.EDNS = 0, false
@@ -92,18 +104,15 @@ func (w *worker) count(to *[results]atomic.Uint64) {
 	}
 }
 
-// slow gets the answer to w.q from a resolver. The answer lies behind room for head
+// slow gets the answer to w.q from a resolver, where enter has given it a place,
+// and leaves that. The answer lies behind room for head
 // octets, in a slice of its own that is no longer than it must be.
 func (w *worker) slow(ctx context.Context, head, limit int) []byte {
 	s, q := w.s, &w.q
 	if limit == 0 {
 		limit = q.size
 	}
-	if !s.up.enter() {
-		out := make([]byte, head+q.room(w.stale, limit))
-		return out[:head+w.full(out[head:], limit)]
-	}
-	defer s.up.leave()
+	defer s.up.leave(q.Name)
 	s.stats.inFlight.Add(1)
 	defer s.stats.inFlight.Add(-1)
 	kept, stale, err := s.resolve(ctx, q, q.cacheKey(w.key[:0]), w.stale)
@@ -121,9 +130,21 @@ func (q *Question) room(kept []byte, limit int) int {
 	return min(limit, q.end+len(kept)+11+len(staleAnswer)+4+answerPadding)
 }
 
+// enter takes a place for w.q among the questions under way; false is none free:
+// then full answers.
+func (w *worker) enter() bool {
+	ok, zone := w.s.up.enter(w.q.Name)
+	if !ok {
+		w.s.stats.full.Add(1)
+		if zone {
+			w.s.stats.zoneFull.Add(1)
+		}
+	}
+	return ok
+}
+
 // full answers when too many questions wait for the resolvers already.
 func (w *worker) full(out []byte, limit int) int {
-	w.s.stats.full.Add(1)
 	if w.stale != nil {
 		w.done[byCache]++
 		return w.q.reply(out, limit, w.stale, 0, true)
@@ -228,12 +249,22 @@ func (s *Server) conversation(ctx context.Context, c net.Conn, encrypted bool) {
 		if _, err := io.ReadFull(c, in[2:2+n]); err != nil {
 			return
 		}
+		if !s.pace(ctx, ip) {
+			return
+		}
 		m, forward := w.handle(out[2:], in[2:2+n], allowed, maxReply, s.now())
 		if forward {
 			select {
 			case places <- struct{}{}:
 			case <-ctx.Done():
 				return
+			}
+			if !w.enter() {
+				<-places
+				if !write(w, out[:2+w.full(out[2:], maxReply)]) {
+					return
+				}
+				continue
 			}
 			late := w.apart(in[2 : 2+n])
 			waiting.Go(func() {
@@ -253,6 +284,24 @@ func (s *Server) conversation(ctx context.Context, c net.Conn, encrypted bool) {
 		}
 		if !write(w, out[:2+m]) || !allowed {
 			return
+		}
+	}
+}
+
+// pace holds up a client that asks too often, until its next question is due.
+func (s *Server) pace(ctx context.Context, ip [16]byte) bool {
+	for first := true; ; first = false {
+		early := s.limit.after(ip, true, micros())
+		if early == 0 {
+			return true
+		}
+		if first {
+			s.stats.delayed.Add(1)
+		}
+		select {
+		case <-ctx.Done():
+			return false
+		case <-time.After(time.Duration(early) * time.Microsecond):
 		}
 	}
 }

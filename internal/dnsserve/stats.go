@@ -17,16 +17,20 @@ const (
 	refused
 	bad
 	ignored
+	limited
+	slipped
 	results
 )
 
-var resultNames = [results]string{"policy", "cache", "resolver", "failed", "refused", "malformed", "ignored"}
+var resultNames = [results]string{"policy", "cache", "resolver", "failed", "refused", "malformed", "ignored", "limited", "slipped"}
 
 type stats struct {
 	udp, tcp, tls, https      [results]atomic.Uint64
 	tries                     atomic.Uint64 // questions sent to resolvers
 	errors                    atomic.Uint64 // without a good answer
 	full                      atomic.Uint64 // not sent: too many under way
+	zoneFull                  atomic.Uint64 // those of them with room elsewhere
+	delayed                   atomic.Uint64
 	hedges, stale, prefetches atomic.Uint64
 	turnedAway                atomic.Uint64 // connections
 	inFlight                  atomic.Int64
@@ -50,6 +54,8 @@ func (s *Server) register(reg prometheus.Registerer) error {
 		count("bolwerk_dns_upstream_tries_total", "Questions sent to resolvers.", nil, &s.stats.tries),
 		count("bolwerk_dns_upstream_errors_total", "Questions to resolvers without a good answer.", nil, &s.stats.errors),
 		count("bolwerk_dns_upstream_full_total", "Questions not sent because too many were under way.", nil, &s.stats.full),
+		count("bolwerk_dns_upstream_zone_full_total", "Those of them that were too many under one registrable domain.", nil, &s.stats.zoneFull),
+		count("bolwerk_dns_delayed_total", "Questions over TCP and TLS that waited because their client asks too often.", nil, &s.stats.delayed),
 		count("bolwerk_dns_upstream_hedges_total", "Questions sent to a second resolver because the first was slow.", nil, &s.stats.hedges),
 		count("bolwerk_dns_stale_total", "Answers given after their time because no resolver answered.", nil, &s.stats.stale),
 		count("bolwerk_dns_prefetches_total", "Answers refreshed before their time was over.", nil, &s.stats.prefetches),

@@ -8,6 +8,7 @@ import (
 	"os"
 	"strconv"
 	"syscall"
+	"time"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
@@ -186,7 +187,8 @@ func (s *Server) serveUDP(ctx context.Context, c *net.UDPConn, number int, wildc
 		if p.errno != 0 {
 			return os.NewSyscallError("recvmmsg", p.errno)
 		}
-		now, out, got := s.now(), 0, p.n
+		since := time.Since(loaded)
+		now, tick, out, got := s.seconds(since), uint64(since/time.Microsecond), 0, p.n
 		for i := range got {
 			ip, port := p.asker(i)
 			if port == 0 {
@@ -201,12 +203,14 @@ func (s *Server) serveUDP(ctx context.Context, c *net.UDPConn, number int, wildc
 				anyInterface(p.ctl[i][:h.Controllen])
 			}
 			msg := p.inBytes[i][:p.in[i].n]
+			w.over = s.limit.after(ip, false, tick) > 0
 			n, forward := w.handle(p.outBytes[i][:], msg, s.acl.has(ip), 0, now)
-			if forward && len(s.up.places) == cap(s.up.places) { // spares the goroutine; slow looks again
-				n = w.full(p.outBytes[i][:], w.q.size)
-			} else if forward {
+			if forward && w.enter() {
 				s.later(ctx, c, w, h)
 				continue
+			}
+			if forward {
+				n = w.full(p.outBytes[i][:], w.q.size)
 			} else if w.leaves {
 				s.refresh(ctx, &w.q, w.q.cacheKey(w.key[:0]))
 			}

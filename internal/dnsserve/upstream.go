@@ -1,12 +1,16 @@
 package dnsserve
 
 import (
+	"bytes"
 	"context"
 	"crypto/tls"
 	"errors"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"golang.org/x/net/publicsuffix"
 )
 
 // upstream asks the resolvers. Equal questions under way share one try, which is
@@ -19,6 +23,8 @@ type upstream struct {
 
 	mu      sync.Mutex
 	flights map[string]*flight
+	each    int            // places for one zone
+	zones   map[string]int // places taken
 
 	asks, hedges atomic.Uint64
 }
@@ -36,24 +42,76 @@ var errNoAnswer = errors.New("no resolver answered")
 
 func newUpstream(cfg Config, dial Dial, roots *tls.Config) *upstream {
 	u := &upstream{dial: dial, try: time.Duration(cfg.TryTimeout), all: time.Duration(cfg.Timeout),
-		places: make(chan struct{}, cfg.InFlight), flights: map[string]*flight{}}
+		places: make(chan struct{}, cfg.InFlight), flights: map[string]*flight{}, each: cfg.ZoneInFlight, zones: map[string]int{}}
 	for _, a := range cfg.Upstream {
 		u.servers = append(u.servers, newResolver(a, dial, roots))
 	}
 	return u
 }
 
-// enter takes a place among the questions under way; false is none free.
-func (u *upstream) enter() bool {
+// enter takes a place among the questions under way; false is none free: for the
+// name's zone, or for any.
+func (u *upstream) enter(name []byte) (ok, zone bool) {
+	if len(u.places) == cap(u.places) { // spares the rest while there is a flood
+		return false, false
+	}
+	z := zoneOf(name)
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if u.zones[string(z)] >= u.each {
+		return false, true
+	}
 	select {
 	case u.places <- struct{}{}:
-		return true
+		u.zones[string(z)]++
+		return true, false
 	default:
-		return false
+		return false, false
 	}
 }
 
-func (u *upstream) leave() { <-u.places }
+func (u *upstream) leave(name []byte) {
+	z := zoneOf(name)
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if u.zones[string(z)]--; u.zones[string(z)] == 0 {
+		delete(u.zones, string(z))
+	}
+	<-u.places
+}
+
+// zoneOf is the end of a name that somebody registered at a registry: one label
+// more than what the ICANN section of the public suffix list names. Names that share
+// it share its servers, mostly.
+func zoneOf(name []byte) []byte {
+	var text [256]byte
+	t := text[:0]
+	for p := 0; name[p] != 0; p += 1 + int(name[p]) {
+		if p > 0 {
+			t = append(t, '.')
+		}
+		for _, c := range name[p+1 : p+1+int(name[p])] {
+			if c == '.' {
+				c = '_' // one label stays one
+			}
+			t = append(t, c)
+		}
+	}
+	if len(t) == 0 {
+		return name
+	}
+	suffix, registry := publicsuffix.PublicSuffix(string(t))
+	for !registry && strings.Contains(suffix, ".") {
+		_, above, _ := strings.Cut(suffix, ".")
+		suffix, registry = publicsuffix.PublicSuffix(above)
+	}
+	labels := 2 + strings.Count(suffix, ".")
+	at := 0
+	for have := 1 + bytes.Count(t, []byte{'.'}); have > labels; have-- {
+		at += 1 + int(name[at])
+	}
+	return name[at:]
+}
 
 // lookup is a question as the resolvers get it.
 type lookup struct {
@@ -143,13 +201,14 @@ func seconds(d Duration) uint32 { return uint32(time.Duration(d) / time.Second) 
 
 // refresh asks again for what is about to leave the cache, beside the askers.
 func (s *Server) refresh(ctx context.Context, q *Question, key []byte) {
-	if !s.up.enter() {
+	if ok, _ := s.up.enter(q.Name); !ok {
 		return
 	}
 	s.stats.prefetches.Add(1)
+	name := bytes.Clone(q.Name)
 	f := s.fly(ctx, q, key)
 	s.waits.Go(func() {
-		defer s.up.leave()
+		defer s.up.leave(name)
 		<-f.done
 	})
 }
