@@ -9,7 +9,9 @@
 // It asks console, API and public look-up in process, without a network, and
 // prints the time that the server took: the middle one and the 99th of a
 // hundred, and the size of the first page. What takes longer than --aim, or is
-// larger than 100 kB, is marked and makes the exit code 1.
+// larger than 100 kB, is marked and makes the exit code 1. Beside it stands the
+// processor time, which other work on the machine does not make longer: of this
+// process, and of PostgreSQL where it runs on the same machine.
 package main
 
 import (
@@ -26,11 +28,10 @@ import (
 	"os/signal"
 	"path/filepath"
 	"regexp"
+	"runtime"
 	"slices"
 	"strings"
 	"time"
-
-	"golang.org/x/sys/unix"
 
 	"bolwerk/internal/clock"
 	"bolwerk/internal/store"
@@ -45,6 +46,7 @@ type options struct {
 	times    int
 	aim      time.Duration
 	follow   int
+	server   *server
 }
 
 // maxBytes is how large a first page may be.
@@ -134,7 +136,16 @@ func run(ctx context.Context, o options) (over int, err error) {
 	if err != nil {
 		return 0, err
 	}
-	fmt.Printf("\n%-40s %8s %8s %8s %8s %9s\n", "what", "p50 ms", "p99 ms", "max ms", "p99 cpu", "bytes")
+	engine := "SQLite"
+	if o.postgres {
+		engine = "PostgreSQL"
+		if o.server, err = newServer(at); err != nil {
+			return 0, err
+		}
+		defer o.server.close()
+	}
+	fmt.Printf("%s, %s, %s, %d processors, %d reports, %d cases\n", time.Now().Format(time.DateOnly), engine, runtime.Version(), runtime.NumCPU(), o.reports, o.cases)
+	fmt.Printf("\n%-40s %8s %8s %8s %8s %8s %9s\n", "what", "p50 ms", "p99 ms", "max ms", "p50 cpu", "p99 cpu", "bytes")
 	for _, l := range lists(o.sizes, f.names) {
 		if !o.find.MatchString(l.what) {
 			continue
@@ -165,7 +176,7 @@ func show(what string, m measured, aim time.Duration) int {
 	if m.p99 > aim || m.bytes > maxBytes {
 		mark, over = "  <- above: "+m.slowest, 1
 	}
-	fmt.Printf("%-40s %8.1f %8.1f %8.1f %8.1f %9d%s\n", what, ms(m.p50), ms(m.p99), ms(m.max), ms(m.cpu), m.bytes, mark)
+	fmt.Printf("%-40s %8.1f %8.1f %8.1f %8.1f %8.1f %9d%s\n", what, ms(m.p50), ms(m.p99), ms(m.max), ms(m.cpu50), ms(m.cpu99), m.bytes, mark)
 	return over
 }
 
@@ -236,7 +247,7 @@ func lists(z sizes, names []string) []list {
 
 type measured struct {
 	p50, p99, max time.Duration
-	cpu           time.Duration // of this process, the 99th of a hundred: what others on the machine do is not in it
+	cpu50, cpu99  time.Duration // of this process and PostgreSQL: what others on the machine do is not in it
 	bytes         int
 	slowest       string // path of the longest
 }
@@ -281,36 +292,35 @@ func measure(s *site, l list, o options) (m measured, err error) {
 			}
 		}
 	}
-	var at int
-	m.p50, m.p99, m.max, m.cpu, at = timed(max(o.times, len(paths)), func(i int) { s.get(paths[i%len(paths)]) })
-	m.slowest = paths[at%len(paths)]
+	if err := o.server.look(); err != nil {
+		return m, err
+	}
+	slowest := m.time(o.server, max(o.times, len(paths)), func(i int) { s.get(paths[i%len(paths)]) })
+	m.slowest = paths[slowest%len(paths)]
 	return m, nil
 }
 
-// timed runs fn n times and gives the middle time, the 99th of a hundred, the
-// longest with its number, and the 99th of what the process computed meanwhile.
-func timed(n int, fn func(i int)) (p50, p99, longest, cpu time.Duration, slowest int) {
+// time runs fn n times, notes what that took, and says which one took longest.
+func (m *measured) time(s *server, n int, fn func(i int)) (slowest int) {
 	var took, computed []time.Duration
 	for i := range n {
-		start, before := time.Now(), computedSoFar()
+		start, before := time.Now(), s.computed()
 		fn(i)
-		took, computed = append(took, time.Since(start)), append(computed, computedSoFar()-before)
-		if took[i] > longest {
-			longest, slowest = took[i], i
+		took, computed = append(took, time.Since(start)), append(computed, s.computed()-before)
+		if took[i] > took[slowest] {
+			slowest = i
 		}
 	}
-	slices.Sort(took)
-	slices.Sort(computed)
-	at := (n*99+99)/100 - 1
-	return took[n/2], took[at], longest, computed[at], slowest
+	m.max = took[slowest]
+	m.p50, m.p99 = spread(took)
+	m.cpu50, m.cpu99 = spread(computed)
+	return slowest
 }
 
-func computedSoFar() time.Duration {
-	var u unix.Rusage
-	if unix.Getrusage(unix.RUSAGE_SELF, &u) != nil {
-		return 0
-	}
-	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
+// spread gives the middle one and the 99th of a hundred.
+func spread(all []time.Duration) (p50, p99 time.Duration) {
+	slices.Sort(all)
+	return all[len(all)/2], all[(len(all)*99+99)/100-1]
 }
 
 func ms(d time.Duration) float64 { return float64(d) / float64(time.Millisecond) }

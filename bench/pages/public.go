@@ -83,7 +83,7 @@ func public(o options, names []string) (over int, err error) {
 	} {
 		var m measured
 		var bad error
-		m.p50, m.p99, m.max, m.cpu, _ = timed(max(o.times, 100), func(i int) {
+		m.time(nil, max(o.times, 100), func(i int) {
 			w := get(l.path(i))
 			if w.Code >= 400 && w.Code != http.StatusNotFound && bad == nil {
 				bad = fmt.Errorf("%s: GET %s: %d", l.what, l.path(i), w.Code)
