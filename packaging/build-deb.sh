@@ -67,7 +67,7 @@ Architecture: $arch
 Maintainer: the Bolwerk authors <authors@bolwerk.example>
 Installed-Size: $(du -sk --apparent-size --exclude=DEBIAN "$root" | cut -f1)
 Depends: systemd | systemd-standalone-sysusers, passwd
-Suggests: postgresql, chromium
+Suggests: postgresql, chromium, tesseract-ocr, tesseract-ocr-nld, tesseract-ocr-fra, tesseract-ocr-deu
 Section: net
 Priority: optional
 Description: protects the customers of an internet or telecom operator

@@ -76,6 +76,13 @@ func (s *Shield) settle(tx *store.Tx, report string, late bool) error {
 		if outcome == "" {
 			outcome = "clean" // every link leads to where it says
 		}
+		var pictures bool // they may say more
+		if err := tx.Row(`select exists(select 1 from shield_picture where report=$1)`, report).Scan(&pictures); err != nil {
+			return err
+		}
+		if pictures && outcome != "blocked" {
+			outcome = "waiting"
+		}
 	}
 	state := outcome
 	if r.state != "read" {

@@ -151,6 +151,11 @@ func (s *Shield) decideOne(ctx context.Context, observable string) error {
 		if err := tx.Row(`select count(*) from shield_block where case_id=$1`, caseID).Scan(&done); err != nil || done > 0 {
 			return err
 		}
+		// What only a machine read in pictures is a guess: a person decides.
+		var guess bool
+		if err := tx.Row(`select exists(select 1 from shield_link where observable=$1) and not exists(select 1 from shield_link where observable=$1 and via not like '%> ocr%')`, observable).Scan(&guess); err != nil || guess {
+			return err
+		}
 		p := plan{Subject: c.Subject, Reason: "rules: two independent kinds of evidence", Legal: s.cfg.Ground, Action: edge.Redirect, AskedFor: aid.Read(asked)}
 		name, err := bolwerk.ParseDomain(target)
 		if err != nil || !bolwerk.Scope(scope).DNS() {

@@ -47,6 +47,10 @@ type Config struct {
 	ReceiptDays Days `toml:"receipt_days"`
 	// Readers is how many reader processes run.
 	Readers int `toml:"readers"`
+	// OCR is the program that reads letters in pictures: tesseract, or its path. It
+	// runs without network and can write nothing. Empty, the default, is off: a
+	// person types the address that stands in a screenshot.
+	OCR string `toml:"ocr"`
 	// Brands are protected names, beside the compiled list of those that are
 	// imitated most; a row with the name of one there replaces it.
 	Brands []judge.Brand `toml:"brand"`

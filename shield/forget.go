@@ -164,6 +164,7 @@ func forgetReports(tx *store.Tx, year int64, after *[2]any) (int, error) {
 	}
 	return len(rows), each(tx, ids,
 		`delete from shield_link where report=$1`,
+		`delete from shield_picture where report=$1`,
 		`delete from desk_notice where kind='shield.answer' and ref=$1`,
 		`delete from desk_receipt where hash in (select receipt from shield_report where id=$1)`,
 		`delete from shield_report where id=$1`)

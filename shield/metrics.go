@@ -11,6 +11,7 @@ import (
 
 type metrics struct {
 	read      prometheus.Histogram
+	letters   prometheus.Histogram
 	deaths    prometheus.Counter
 	captures  *prometheus.CounterVec
 	verdicts  *prometheus.CounterVec
@@ -26,6 +27,7 @@ func newMetrics(r prometheus.Registerer, db *store.DB) *metrics {
 		read: prometheus.NewHistogram(prometheus.HistogramOpts{Name: "bolwerk_shield_read_seconds", Help: "Time to read one report in a reader process.", Buckets: []float64{.001, .003, .01, .03, .1, .3, 1, 3, 10}}),
 		captures: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "bolwerk_shield_visits_total", Help: "Looks of probes at suspect pages, by what came of them: page, refused_page, unreadable, or why there was no page."},
 			[]string{"outcome"}),
+		letters:   prometheus.NewHistogram(prometheus.HistogramOpts{Name: "bolwerk_shield_letters_seconds", Help: "Time to read the letters of one picture.", Buckets: []float64{.3, 1, 2, 5, 10, 20, 40}}),
 		deaths:    prometheus.NewCounter(prometheus.CounterOpts{Name: "bolwerk_shield_reader_deaths_total", Help: "Reader processes that died over a report."}),
 		verdicts:  prometheus.NewCounterVec(prometheus.CounterOpts{Name: "bolwerk_shield_verdicts_total", Help: "Verdicts made, by word."}, []string{"verdict"}),
 		decided:   prometheus.NewCounterVec(prometheus.CounterOpts{Name: "bolwerk_shield_cases_decided_total", Help: "Cases decided, by outcome."}, []string{"outcome"}),
@@ -34,8 +36,10 @@ func newMetrics(r prometheus.Registerer, db *store.DB) *metrics {
 	m.lookups = prometheus.NewCounterVec(prometheus.CounterOpts{Name: "bolwerk_shield_lookups_total", Help: "Domains that registry and DNS were asked about, by what became of it (known, waiting to be asked again, failed)."}, []string{"state"})
 	m.logged = prometheus.NewCounterVec(prometheus.CounterOpts{Name: "bolwerk_shield_certificates_total", Help: "Certificates of transparency logs, by log and whether they were read, skipped, or near a brand."}, []string{"log", "what"})
 	m.notices = prometheus.NewCounterVec(prometheus.CounterOpts{Name: "bolwerk_shield_notices_total", Help: "Notices to others, by kind of recipient and whether they left or were refused or given up (sent, failed)."}, []string{"kind", "result"})
-	r.MustRegister(m.notices, m.lookups, m.logged, m.captures, m.read, m.deaths, m.verdicts, m.decided, m.withdrawn,
+	r.MustRegister(m.notices, m.lookups, m.logged, m.captures, m.read, m.letters, m.deaths, m.verdicts, m.decided, m.withdrawn,
 		depth(db, "bolwerk_shield_reports_waiting", "Reports that wait to be read.", `select count(*) from shield_report where state='received'`),
+		depth(db, "bolwerk_shield_pictures_waiting", "Reports whose pictures and PDFs wait to be read.", `select count(*) from shield_picture where state='queued'`),
+		depth(db, "bolwerk_shield_pictures_for_a_person", "Reports whose pictures wait for a person to look at them.", `select count(*) from shield_picture where state='person'`),
 		depth(db, "bolwerk_shield_cases_waiting", "Cases that wait for a person.", `select count(*) from desk_case where capability='shield' and state in ('waiting','second')`),
 		depth(db, "bolwerk_shield_blocks_in_force", "Blocks in force.", `select count(*) from shield_block where state='in_force' and pass=false`),
 		depth(db, "bolwerk_shield_appeals_waiting", "Appeals that wait for a decision.", `select count(*) from desk_appeal where state='received'`),

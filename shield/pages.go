@@ -37,6 +37,7 @@ func Places() []web.Place {
 		{Path: "/", Text: "shield.today"},
 		{Path: "/queue", Text: "shield.queue", Also: []string{"/case"}},
 		{Path: "/by-hand", Text: "shield.hand.short"},
+		{Path: "/pictures", Text: "shield.pictures"},
 		{Path: "/campaigns", Text: "shield.campaigns", Also: []string{"/campaign"}},
 		{Path: "/warnings", Text: "shield.warnings"},
 		{Path: "/proposals", Text: "shield.proposals", Also: []string{"/proposal"}},
@@ -132,6 +133,10 @@ func (p *Pages) Routes(mux *http.ServeMux, door *account.Door) {
 	look("/capture/{id}/picture", p.picture)
 	look("/by-hand", p.byHand)
 	decide("/by-hand/{id}/seen", p.seen)
+	look("/pictures", p.pictures)
+	look("/picture/{report}/{n}", p.reportPicture)
+	look("/picture/{report}/{n}/{guess}", p.reportPicture)
+	decide("/pictures/{report}", p.typePicture)
 	look("/campaigns", p.campaigns)
 	look("/campaign/{id}", p.campaign)
 	look("/campaign/{id}/merge", p.mergePage)
@@ -223,7 +228,7 @@ func commonOf(r *http.Request, who account.Person) common {
 		c.Form, c.Again = h.Form, path.Base(h.Path)
 	}
 	switch d := r.URL.Query().Get("done"); d {
-	case "blocked", "second", "rejected", "withdrawn", "exempted", "approved", "declined", "released", "merged", "upheld", "appeal_rejected", "asked", "seen", "kept", "warned", "warning_ended", "notice_let", "notice_dropped", "notice_receipt":
+	case "blocked", "second", "rejected", "withdrawn", "exempted", "approved", "declined", "released", "merged", "upheld", "appeal_rejected", "asked", "seen", "picture", "no-picture", "kept", "warned", "warning_ended", "notice_let", "notice_dropped", "notice_receipt":
 		c.Done = "shield.done." + d
 	}
 	return c

@@ -2,7 +2,9 @@ package shield
 
 import (
 	"context"
+	"encoding/base64"
 	"errors"
+	"html/template"
 	"maps"
 	"net/http"
 	"net/url"
@@ -379,8 +381,9 @@ func (p *Pages) live(w http.ResponseWriter, r *http.Request, who account.Person)
 type reportData struct {
 	eyes
 	reading.Result
-	Links []reading.URL // that a person can follow
-	Noise int           // links left out
+	Links []reading.URL  // that a person can follow
+	Shots []template.URL // pictures in which a person read an address, drawn anew
+	Noise int            // links left out
 	Gone  bool
 }
 
@@ -395,6 +398,13 @@ func (p *Pages) reportMail(w http.ResponseWriter, r *http.Request, _ account.Per
 		return err
 	}
 	data.Noise = len(res.URLs) - len(data.Links)
+	shots, err := p.s.PicturesOf(r.Context(), r.PathValue("id"))
+	if err != nil && !errors.Is(err, bolwerk.ErrNotFound) {
+		return err
+	}
+	for _, s := range shots {
+		data.Shots = append(data.Shots, template.URL("data:image/jpeg;base64,"+base64.StdEncoding.EncodeToString(s.Show)))
+	}
 	web.Isolate(w.Header())
 	status := http.StatusOK
 	if data.Gone {

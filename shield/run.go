@@ -27,6 +27,7 @@ func (s *Shield) Run(ctx context.Context) error {
 	}
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return s.Work(ctx) })
+	g.Go(func() error { return s.workPictures(ctx) })
 	g.Go(func() error { return s.warm(ctx) })
 	g.Go(func() error { return s.listen(ctx) })
 	g.Go(func() error { return s.Sweep(ctx) })
@@ -54,6 +55,9 @@ func (s *Shield) unclaim(ctx context.Context) error {
 	}
 	return s.db.Write(ctx, store.Intake, func(tx *store.Tx) error {
 		if _, err := tx.Exec(`update shield_capture set claimed_until=0 where state='received' and claimed_until>0`); err != nil {
+			return err
+		}
+		if _, err := tx.Exec(`update shield_picture set claimed_until=0 where state='queued' and claimed_until>0`); err != nil {
 			return err
 		}
 		_, err := tx.Exec(`update shield_report set claimed_until=0 where state='received' and claimed_until>0`)

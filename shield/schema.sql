@@ -22,6 +22,7 @@ create table shield_report (
   form        text not null,    -- keep case: how the evidence came
   body_ref    text not null,    -- keep case: where the body is, while it is kept
   reading_ref text not null,    -- keep case: where the reading is, while it is kept
+  pictures_ref text not null default '', -- keep case: where its pictures are, drawn anew, while they are kept
   warnings    bigint not null   -- keep case: how many things could not be read
 );
 create index shield_report_state on shield_report(state, received_at, claimed_until);
@@ -518,3 +519,10 @@ create unique index shield_brand_domain_one on shield_brand_domain(name) where s
 create index shield_brand_domain_state on shield_brand_domain(state, at, id);
 create index shield_brand_domain_brand on shield_brand_domain(brand, at);
 create index shield_brand_domain_actor on shield_brand_domain(actor, at);
+create table shield_picture (
+  report  text primary key, -- keep case: whose pictures wait
+  state   text not null check (state in ('queued','person')), -- keep tech: for a reader, or for a person to look at
+  tries   bigint not null,  -- keep tech: how often they were tried to be read
+  claimed_until bigint not null -- keep tech: who reads them has until then
+);
+create index shield_picture_state on shield_picture(state, report);

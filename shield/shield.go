@@ -44,31 +44,34 @@ const (
 
 // Shield is the desk side. Its methods may be called from anywhere.
 type Shield struct {
-	cfg     Config
-	db      *store.DB
-	clock   clock.Clock
-	log     *slog.Logger
-	facts   *factlog.Log
-	vault   *vault.Vault
-	blobs   *blob.Store
-	publish *publish.Desk
-	ledger  *ledger.Desk
-	reader  *reading.Pool
-	guard   *guard
-	files   feeds
-	feed    *Feed
-	watch   Watch
-	live    liveDay
-	reports *reports // nil where there is no console
-	count   *metrics
-	wake    chan struct{} // a report came in
-	decided chan struct{} // a case was decided
-	alone   chan struct{} // rules are to look at a case
-	tripped tripped
-	ask     map[string]netip.AddrPort
-	voices  map[string]voice // by sub-brand; "" is the operator's own
-	names   [nameKinds]names
-	heard   struct {
+	cfg      Config
+	db       *store.DB
+	clock    clock.Clock
+	log      *slog.Logger
+	facts    *factlog.Log
+	vault    *vault.Vault
+	blobs    *blob.Store
+	publish  *publish.Desk
+	ledger   *ledger.Desk
+	reader   *reading.Pool
+	guard    *guard
+	files    feeds
+	feed     *Feed
+	watch    Watch
+	live     liveDay
+	reports  *reports // nil where there is no console
+	count    *metrics
+	wake     chan struct{} // a report came in
+	decided  chan struct{} // a case was decided
+	alone    chan struct{} // rules are to look at a case
+	tripped  tripped
+	ask      map[string]netip.AddrPort
+	voices   map[string]voice // by sub-brand; "" is the operator's own
+	names    [nameKinds]names
+	pictured chan struct{} // a report with pictures was read
+	slow     *reading.Pool // reads pictures and PDFs
+	ocr      *reading.OCR  // nil: a person reads their letters
+	heard    struct {
 		sync.Mutex
 		of map[string]*heard // by name
 	}
@@ -91,6 +94,8 @@ type Parts struct {
 	Publish *publish.Desk
 	Ledger  *ledger.Desk // the transparency log
 	Reader  *reading.Pool
+	Slow    *reading.Pool // for pictures and PDFs; nil is Reader
+	OCR     *reading.OCR  // reads letters in pictures; nil leaves them to a person
 	Metrics prometheus.Registerer
 	// Resolvers answer "block explain": name and address of each.
 	Resolvers map[string]netip.AddrPort
@@ -103,6 +108,10 @@ func New(cfg Config, p Parts) *Shield {
 		publish: p.Publish, ledger: p.Ledger, reader: p.Reader, guard: newGuard(cfg, p.Log), count: newMetrics(p.Metrics, p.DB),
 		asker: gate.New(cfg.FetchAllow).Client(30 * time.Second),
 		wake:  make(chan struct{}, 1), decided: make(chan struct{}, 1), alone: make(chan struct{}, 1), ask: p.Resolvers, room: semaphore.NewWeighted(atOnceSize),
+	}
+	s.pictured, s.slow, s.ocr = make(chan struct{}, 1), p.Slow, p.OCR
+	if s.slow == nil {
+		s.slow = p.Reader
 	}
 	s.heard.of = map[string]*heard{}
 	s.visits.ring, s.visits.came = make(chan struct{}, 1), make(chan struct{}, 1)

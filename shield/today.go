@@ -38,6 +38,7 @@ type Picture struct {
 	Withdrawn  int64        `json:"withdrawn_1h"` // by people
 	Unreadable int64        `json:"unreadable_24h"`
 	Unsent     int64        `json:"answers_failed"`
+	Pictures   int64        `json:"pictures_waiting"` // reports whose pictures wait for a person
 	Full       bool         `json:"disk_full"`
 	Restore    string       `json:"restore,omitempty"` // asking or held
 	Unlogged   int64        `json:"unlogged"`          // withdrawals that wait for the transparency log
@@ -68,6 +69,7 @@ func (s *Shield) Picture(ctx context.Context) (n Picture, err error) {
 			{`select count(*) from shield_block where state<>'in_force' and ended_at>$1 and state='withdrawn' and ended_by like 'person:%'`, []any{store.Micros(now.Add(-time.Hour))}, []any{&n.Withdrawn}},
 			{`select count(*) from shield_report where state='unreadable' and received_at>$1`, []any{day}, []any{&n.Unreadable}},
 			{`select count(*) from desk_notice where state='failed' and made_at>$1`, []any{day}, []any{&n.Unsent}},
+			{`select count(*) from shield_picture where state='person'`, nil, []any{&n.Pictures}},
 		} {
 			if err := tx.Row(q.sql, q.args...).Scan(q.to...); err != nil {
 				return err

@@ -273,9 +273,16 @@ func membersOf(tx *store.Tx, campaign, but string, limit int) ([]CaseRow, error)
 // Reading gives what was read of a report, while it is kept. It holds personal
 // data: the reporter's side is left out.
 func (s *Shield) Reading(ctx context.Context, report string) (r reading.Result, err error) {
-	err = s.db.Read(ctx, func(tx *store.Tx) error {
+	err = s.kept(ctx, "reading_ref", report, &r)
+	r.Outer = nil
+	return r, err
+}
+
+// kept decodes what one column of a report refers to.
+func (s *Shield) kept(ctx context.Context, column, report string, to any) error {
+	return s.db.Read(ctx, func(tx *store.Tx) error {
 		var ref string
-		if err := tx.Row(`select reading_ref from shield_report where id=$1`, report).Scan(&ref); err != nil {
+		if err := tx.Row(`select `+column+` from shield_report where id=$1`, report).Scan(&ref); err != nil {
 			if store.None(err) {
 				return bolwerk.NotFound("no report %s", report)
 			}
@@ -285,10 +292,8 @@ func (s *Shield) Reading(ctx context.Context, report string) (r reading.Result, 
 		if err != nil {
 			return err
 		}
-		return json.Unmarshal(b, &r)
+		return json.Unmarshal(b, to)
 	})
-	r.Outer = nil
-	return r, err
 }
 
 // Blocks lists blocks or exemptions, newest first.

@@ -121,9 +121,8 @@ func (s *Shield) readOne(ctx context.Context, id string) error {
 	if err != nil {
 		return s.giveUp(ctx, id, err.Error())
 	}
-	task := map[door.Form]reading.Task{door.Mail: reading.ReadMail, door.Evidence: reading.ReadMail, door.Text: reading.ReadText, door.Link: reading.ReadLink}[in.Form]
 	start := time.Now()
-	r, err := s.reader.Read(ctx, task, in.Body, reading.Option{Evidence: in.Form == door.Evidence})
+	r, err := s.reader.Read(ctx, taskOf(in.Form), in.Body, reading.Option{Evidence: in.Form.Evidence(), Fast: true})
 	s.count.read.Observe(time.Since(start).Seconds())
 	var death *reading.Death
 	switch {
@@ -217,6 +216,7 @@ func (s *Shield) link(ctx context.Context, id string, in door.Report, r reading.
 		state, outcome, finds = "no_observable", "bounce", nil // an answer of ours came back
 	case r.Drill != "":
 		outcome, finds = "training", nil
+	case len(finds) == 0 && r.Later > 0: // its pictures may say more
 	case len(finds) == 0:
 		state, outcome = "no_observable", "for_a_person"
 	}
@@ -249,6 +249,17 @@ func (s *Shield) link(ctx context.Context, id string, in door.Report, r reading.
 			if c != "" {
 				cases = append(cases, c)
 			}
+		}
+		if r.Later > 0 && state == "read" && outcome == "waiting" {
+			if _, err := tx.Exec(`insert into shield_picture(report,state,tries,claimed_until) values($1,'queued',0,0) on conflict(report) do nothing`, id); err != nil {
+				return err
+			}
+			tx.After(func() {
+				select {
+				case s.pictured <- struct{}{}:
+				default:
+				}
+			})
 		}
 		s.facts.Append(tx, bolwerk.Rule("reader"), fact.ReportRead, id, fact.Read{State: state, Cases: cases})
 		if err := job.Add(tx, answerJob, id, id, tx.Now().Add(answerAfter)); err != nil {

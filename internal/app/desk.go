@@ -106,8 +106,9 @@ func BuildDesk(ctx context.Context, cfg Config, env Env) (_ *Desk, err error) {
 		return nil, err
 	}
 	pool := reading.NewPool(cfg.Shield.Readers, env.Reader, 0, env.Log)
+	slow := reading.NewPool(1, env.Reader, slowDeadline, env.Log).Behind()
 	d.shield = shield.New(cfg.Shield, shield.Parts{DB: d.db, Clock: env.Clock, Log: env.Log, Facts: facts, Vault: d.vault, Blobs: blob.New(d.vault),
-		Publish: d.publish, Ledger: d.ledger, Reader: pool, Metrics: reg, Resolvers: cfg.resolvers()})
+		Publish: d.publish, Ledger: d.ledger, Reader: pool, Slow: slow, OCR: letters(ctx, cfg.Shield.OCR, env, slow), Metrics: reg, Resolvers: cfg.resolvers()})
 	if err := d.shield.Load(ctx); err != nil {
 		return nil, err
 	}
@@ -130,9 +131,28 @@ func BuildDesk(ctx context.Context, cfg Config, env Env) (_ *Desk, err error) {
 	if err != nil {
 		return nil, fmt.Errorf("audit.export: %w", err)
 	}
-	d.back = append(d.back, part{"audit export", export.Run}, part{"readers", pool.Run}, part{"jobs", jobs.Run}, part{"shield", d.shield.Run}, part{"restore", d.restoring}, part{"retention", d.retain},
+	d.back = append(d.back, part{"audit export", export.Run}, part{"readers", pool.Run}, part{"slow reader", slow.Run}, part{"jobs", jobs.Run}, part{"shield", d.shield.Run}, part{"restore", d.restoring}, part{"retention", d.retain},
 		part{"ballast", func(ctx context.Context) error { return d.db.KeepBallast(ctx, env.Log) }})
 	return d, nil
+}
+
+// slowDeadline is how long the pictures and PDFs of one report may take: the
+// bounds on work are some seconds of an idle machine, and this reader has the
+// lowest priority.
+const slowDeadline = 45 * time.Second
+
+// letters is the program that reads letters in pictures, or nil: a person does.
+func letters(ctx context.Context, program string, env Env, pool *reading.Pool) *reading.OCR {
+	if program == "" {
+		return nil
+	}
+	o, err := reading.NewOCR(ctx, program, env.Reader, pool)
+	if err != nil {
+		env.Log.Error("letters in pictures are left to a person", "alarm", true, "why", err)
+		return nil
+	}
+	env.Log.Info("letters in pictures are read", "program", program, "languages", o.Languages())
+	return o
 }
 
 // sender is the way out for mails.

@@ -93,6 +93,10 @@ func Main(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 		}
 		return Done
 	}
+	if len(args) > 2 && args[0] == "reader" && args[1] == "ocr" {
+		fmt.Fprintln(stderr, reading.RunOCR(args[2], args[3:]))
+		return Refused
+	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	return Run(ctx, args, stdin, stdout, stderr)

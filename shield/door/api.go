@@ -30,11 +30,12 @@ const (
 	maxKey  = 255
 )
 
-// ReportRequest is the JSON of a report: exactly one of url, text and mail.
+// ReportRequest is the JSON of a report: exactly one of url, text, mail and picture.
 type ReportRequest struct {
 	URL     string       `json:"url,omitempty" maxLength:"8192" doc:"a suspicious link, as it was received; hxxp and [.] are understood"`
 	Text    string       `json:"text,omitempty" maxLength:"65536" doc:"a suspicious text message, as it was received"`
-	Mail    []byte       `json:"mail,omitempty" doc:"a suspicious mail, byte for byte, in base64"`
+	Mail    []byte       `json:"mail,omitempty" doc:"a suspicious mail, byte for byte (.eml or .msg), in base64"`
+	Picture []byte       `json:"picture,omitempty" doc:"a screenshot or a photograph of the message (PNG, JPEG, WebP, GIF or BMP), in base64"`
 	Lang    bolwerk.Lang `json:"lang,omitempty" enum:"nl,fr,de,en" doc:"language of the reporter"`
 	ReplyTo string       `json:"reply_to,omitempty" maxLength:"320" doc:"address of the reporter; it tells reports of one person apart. An address that nobody proved gets no mail: the receipt is the answer"`
 }
@@ -164,7 +165,7 @@ func parseReport(kind, form string, body []byte, maxMail int64) (Report, error) 
 	dec := json.NewDecoder(bytes.NewReader(body))
 	dec.DisallowUnknownFields()
 	if err := dec.Decode(&in); err != nil {
-		return r, bolwerk.WithHint(bolwerk.Invalid("body: %s", plain(err)), `send {"url":"..."}, {"text":"..."} or {"mail":"base64"}`)
+		return r, bolwerk.WithHint(bolwerk.Invalid("body: %s", plain(err)), `send {"url":"..."}, {"text":"..."}, {"mail":"base64"} or {"picture":"base64"}`)
 	}
 	if _, err := dec.Token(); err != io.EOF {
 		return r, bolwerk.Invalid("body: something follows the JSON object")
@@ -181,17 +182,20 @@ func parseReport(kind, form string, body []byte, maxMail int64) (Report, error) 
 	}
 	r.Lang, r.ReplyTo = in.Lang, in.ReplyTo
 	switch {
-	case in.URL != "" && in.Text == "" && in.Mail == nil:
+	case in.URL != "" && in.Text == "" && in.Mail == nil && in.Picture == nil:
 		r.Form, r.Body = Link, []byte(strings.TrimSpace(in.URL))
 		return r, checkURL(string(r.Body))
-	case in.Text != "" && in.URL == "" && in.Mail == nil:
+	case in.Text != "" && in.URL == "" && in.Mail == nil && in.Picture == nil:
 		r.Form, r.Body = Text, []byte(in.Text)
 		return r, checkText(in.Text)
-	case in.Mail != nil && in.URL == "" && in.Text == "":
+	case in.Picture != nil && in.URL == "" && in.Text == "" && in.Mail == nil:
+		r.Form, r.Body = Picture, in.Picture
+		return r, checkPicture(in.Picture, maxMail)
+	case in.Mail != nil && in.URL == "" && in.Text == "" && in.Picture == nil:
 		r.Body = in.Mail
 		return r, checkMail(in.Mail, maxMail)
 	}
-	return r, bolwerk.Invalid("want exactly one of url, text and mail")
+	return r, bolwerk.Invalid("want exactly one of url, text, mail and picture")
 }
 
 // plain is an error of encoding/json without names of Go types.
@@ -236,14 +240,28 @@ func checkText(s string) error {
 // ">From " line of a mailbox file.
 var header = regexp.MustCompile(`^(?:\x{FEFF})?(?:[ \t]*\r?\n)*(?:>?From [^\n]*\n)?[!-9;-~]{1,77}[ \t]*:`)
 
+// compound is how a mail begins that Outlook saved (.msg): a compound file
+// (MS-CFB section 2.2).
+const compound = "\xD0\xCF\x11\xE0\xA1\xB1\x1A\xE1"
+
+func checkPicture(b []byte, most int64) error {
+	switch {
+	case int64(len(b)) > most:
+		return &http.MaxBytesError{Limit: most}
+	case !isPicture(b):
+		return bolwerk.Invalid("picture: want a PNG, JPEG, WebP, GIF or BMP")
+	}
+	return nil
+}
+
 func checkMail(b []byte, most int64) error {
 	switch {
 	case len(b) == 0:
 		return bolwerk.Invalid("the mail is empty")
 	case int64(len(b)) > most:
 		return &http.MaxBytesError{Limit: most}
-	case !header.Match(b[:min(len(b), 4<<10)]):
-		return bolwerk.WithHint(bolwerk.Invalid("that is no mail: it does not begin with a header field"), "send the mail byte for byte, as it was saved (.eml)")
+	case !header.Match(b[:min(len(b), 4<<10)]) && !bytes.HasPrefix(b, []byte(compound)):
+		return bolwerk.WithHint(bolwerk.Invalid("that is no mail: it does not begin with a header field"), "send the mail byte for byte, as it was saved (.eml or .msg)")
 	}
 	return nil
 }

@@ -604,8 +604,10 @@ func TestReportForm(t *testing.T) {
 		{"nothing", []string{"what", "text", "text", " "}, "", "", "Paste the link or the text"},
 		{"no file", []string{"what", "file", "file", ""}, "", "", "Choose the file"},
 		{"text and file", []string{"text", "x", "file", evidence}, "", "", "one after the other"},
-		{"a picture", []string{"file", "\x89PNG\r\n\x1a\n123"}, "", "", "cannot read pictures"},
-		{"an Outlook file", []string{"file", "\xD0\xCF\x11\xE0\xA1\xB1\x1A\xE1123"}, "", "", ".msg"},
+		{"a picture of a kind that is not read", []string{"file", "\x00\x00\x01\x00123"}, "", "", "cannot read this kind of picture"},
+		{"a screenshot", []string{"file", "\x89PNG\r\n\x1a\n123"}, Picture, "\x89PNG\r\n\x1a\n123", ""},
+		{"a telephone's own kind of photo", []string{"file", "\x00\x00\x00\x18ftypheic123"}, "", "", "cannot read this kind of picture"},
+		{"a mail saved by Outlook", []string{"file", "\xD0\xCF\x11\xE0\xA1\xB1\x1A\xE1123"}, Evidence, "\xD0\xCF\x11\xE0\xA1\xB1\x1A\xE1123", ""},
 		{"another file", []string{"file", "PK\x03\x04"}, "", "", "not a saved mail"},
 		{"a long text", []string{"text", strings.Repeat("x ", maxText)}, "", "", "too long"},
 	} {

@@ -92,16 +92,23 @@ func tidy(s string) string {
 // faults are the errors beside the fields of a form: key of the text by field.
 type faults map[string]string
 
+// isPicture says that an upload is a picture of a kind that is read, by its first
+// bytes: what the browser says of it does not count.
+func isPicture(b []byte) bool {
+	switch http.DetectContentType(b) {
+	case "image/png", "image/jpeg", "image/webp", "image/gif", "image/bmp":
+		return true
+	}
+	return false
+}
+
 // fileFault says what is wrong with an upload, or "".
 func fileFault(b []byte, most int64) string {
-	if checkMail(b, most) == nil {
+	switch {
+	case isPicture(b), checkMail(b, most) == nil:
 		return ""
-	}
-	if strings.HasPrefix(http.DetectContentType(b), "image/") {
+	case strings.HasPrefix(http.DetectContentType(b), "image/"), len(b) > 8 && string(b[4:8]) == "ftyp": // a telephone's HEIC or AVIF
 		return "door.fault.image"
-	}
-	if strings.HasPrefix(string(b[:min(len(b), 8)]), "\xD0\xCF\x11\xE0\xA1\xB1\x1A\xE1") { // an OLE file: a mail saved by Outlook
-		return "door.fault.msg"
 	}
 	return "door.fault.file"
 }
@@ -117,7 +124,9 @@ func reportOf(f form, most int64) (Report, faults) {
 		if key := fileFault(f.file, most); key != "" {
 			return r, faults{"file": key}
 		}
-		r.Form, r.Body = Evidence, f.file
+		if r.Form, r.Body = Evidence, f.file; isPicture(f.file) {
+			r.Form = Picture
+		}
 	case text == "" && f.text["what"] == "file":
 		return r, faults{"file": "door.fault.nofile"}
 	case text == "":

@@ -56,7 +56,13 @@ const (
 	Evidence Form = "evidence"
 	Text     Form = "text"
 	Link     Form = "url"
+	// Picture is a screenshot or a photograph of a message.
+	Picture Form = "picture"
 )
+
+// Evidence says that the body itself is the evidence, not a reporter's mail
+// around it.
+func (f Form) Evidence() bool { return f == Evidence || f == Picture }
 
 // Encode gives the bytes to hand in: a line of JSON, then the body.
 func (r Report) Encode() []byte {
@@ -75,7 +81,7 @@ func DecodeReport(p []byte) (Report, error) {
 		return r, bolwerk.Invalid("report without a head line")
 	}
 	switch r.Form {
-	case Mail, Evidence, Text, Link:
+	case Mail, Evidence, Text, Link, Picture:
 	default:
 		return r, bolwerk.Invalid("report of form %q", r.Form)
 	}

@@ -35,6 +35,8 @@ const (
 	ReadMail Task = "mail"
 	ReadText Task = "text"
 	ReadLink Task = "link"
+	// CutPicture is for the program that reads letters; see CutOut.
+	CutPicture Task = "cut"
 )
 
 // request is the first line of a request's frame; the bytes follow it.
@@ -87,6 +89,11 @@ func answer(task Task, raw []byte, opt Option) Result {
 		return Text(string(raw))
 	case ReadLink:
 		return Link(string(raw))
+	case CutPicture:
+		var q CutOut
+		if json.Unmarshal(raw, &q) == nil {
+			return Result{Kind: FreeText, URLs: []URL{}, Warnings: []string{}, Pictures: cut(q)}
+		}
 	}
 	return Result{Kind: Unreadable, URLs: []URL{}, Warnings: []string{"unknown kind of report"}}
 }

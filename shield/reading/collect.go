@@ -141,7 +141,7 @@ func (c *collector) result(r Result) Result {
 	if c.wanted == 0 {
 		c.promote(Unsubscribe)
 	}
-	r.Later = c.seen.later
+	r.Later, r.Pictures = c.seen.later, c.pictures(r.Kind)
 	r.URLs = c.urls
 	if r.URLs == nil {
 		r.URLs = []URL{}

@@ -29,7 +29,11 @@ func (l *leaf) read(e *evidence) string {
 	case file == fileMSG:
 		return l.readStrings(e)
 	case file == filePDF:
-		return l.readPDF(e)
+		text := l.readPDF(e)
+		if l.isHTML(ending) { // the one to browsers, the other to readers of PDF
+			return l.readHTML(e)
+		}
+		return text
 	case file == filePic:
 		l.readImage(e)
 		return ""
@@ -40,9 +44,9 @@ func (l *leaf) read(e *evidence) string {
 	case ending == ".url" || ending == ".desktop" || ending == ".website" || ending == ".webloc" || l.kind == "application/internet-shortcut" || l.kind == "text/uri-list":
 		return l.readShortcut(e, ending)
 	// By the declared type only where neither octets nor name say otherwise.
-	case l.isPDF(ending, file):
+	case l.isPDF(ending):
 		return l.readPDF(e)
-	case l.isPicture(ending, file):
+	case l.isPicture(ending):
 		l.readImage(e)
 		return ""
 	case l.kind == "text/rfc822-headers" || l.kind == "message/delivery-status" || l.kind == "text/css":

@@ -3,3 +3,5 @@ package reading
 import "golang.org/x/sys/unix"
 
 const auditArch = unix.AUDIT_ARCH_AARCH64
+
+var ocrNeedsHere []uint32

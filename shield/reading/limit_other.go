@@ -2,7 +2,10 @@
 
 package reading
 
-import "os/exec"
+import (
+	"errors"
+	"os/exec"
+)
 
 // limit has only what Go itself limits on this system: heap and stack.
 func limit() (set, absent []string, err error) {
@@ -10,3 +13,11 @@ func limit() (set, absent []string, err error) {
 }
 
 func bind(*exec.Cmd) {}
+
+func lowPriority() {}
+
+func limitOCR() error {
+	return errors.New("letters in pictures are read on Linux only: nothing limits another program here")
+}
+
+func become(string, []string) error { return errors.ErrUnsupported }

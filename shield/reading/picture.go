@@ -33,6 +33,7 @@ const (
 type seen struct {
 	fast    bool // leave them to the second pass
 	later   int  // left to it
+	shots   []shot
 	pdfs    int
 	decoded int // bytes of the streams of PDFs
 	images  int
@@ -41,8 +42,8 @@ type seen struct {
 	grids   int
 }
 
-// isPicture says that a leaf is a picture by its type, its name or its bytes.
-func (l *leaf) isPicture(ending string, file fileKind) bool {
+// isPicture says that a leaf says to be a picture, by its type or its name.
+func (l *leaf) isPicture(ending string) bool {
 	if l.kind == "image/svg+xml" || ending == ".svg" {
 		return false
 	}
@@ -50,11 +51,11 @@ func (l *leaf) isPicture(ending string, file fileKind) bool {
 	case ".png", ".jpg", ".jpeg", ".jfif", ".gif", ".webp", ".bmp":
 		return true
 	}
-	return file == filePic || strings.HasPrefix(l.kind, "image/")
+	return strings.HasPrefix(l.kind, "image/")
 }
 
-func (l *leaf) isPDF(ending string, file fileKind) bool {
-	return l.kind == "application/pdf" || l.kind == "application/x-pdf" || ending == ".pdf" || file == filePDF
+func (l *leaf) isPDF(ending string) bool {
+	return l.kind == "application/pdf" || l.kind == "application/x-pdf" || ending == ".pdf"
 }
 
 // postpone says that something is left to the second pass.
@@ -114,6 +115,7 @@ func (c *collector) decodeImage(b []byte) *image.Gray {
 		c.warn("a picture of a kind that is not read, or broken")
 		return nil
 	}
+	c.keep(img)
 	return onPaper(img)
 }
 

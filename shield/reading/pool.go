@@ -50,6 +50,7 @@ type Pool struct {
 	jobs     chan job
 	ended    chan struct{}
 	begun    atomic.Bool
+	behind   bool // its children run at the lowest priority
 }
 
 type job struct {
@@ -73,6 +74,13 @@ func NewPool(n int, command func() *exec.Cmd, deadline time.Duration, log *slog.
 	}
 	return &Pool{n: max(n, 1), command: command, deadline: deadline, log: log,
 		jobs: make(chan job), ended: make(chan struct{})}
+}
+
+// Behind makes the children run when nobody else wants the processor; before
+// Run. It is for work that nobody waits for.
+func (p *Pool) Behind() *Pool {
+	p.behind = true
+	return p
 }
 
 // Read has one report read. It waits for a free child. The error is a *Death
@@ -117,7 +125,11 @@ func (p *Pool) Run(ctx context.Context) error {
 // pleases.
 func (p *Pool) work(ctx context.Context) {
 	runtime.LockOSThread()
-	defer runtime.UnlockOSThread()
+	if p.behind {
+		lowPriority() // the thread ends with this goroutine: it is not unlocked
+	} else {
+		defer runtime.UnlockOSThread()
+	}
 	var c *child
 	defer func() { c.end() }()
 	for id := uint64(1); ; id++ {

@@ -96,6 +96,9 @@ type Result struct {
 	// Later counts what Option.Fast left out: the pictures, PDFs and drawings that
 	// a second reading looks at.
 	Later int `json:"later,omitempty"`
+	// Pictures are those in which a person may find an address, where no other
+	// was found. They are the reporter's.
+	Pictures []Picture `json:"pictures,omitempty"`
 	// Excerpt is the beginning of the evidence's text, at most MaxExcerpt bytes
 	// of UTF-8. It may hold bidi controls: escape it when it is shown.
 	Excerpt string `json:"excerpt,omitempty"`

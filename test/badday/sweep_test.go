@@ -4,9 +4,12 @@ import (
 	"bytes"
 	"context"
 	"encoding/base64"
+	"encoding/binary"
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"hash/crc32"
+	"image/png"
 	"io"
 	"io/fs"
 	"maps"
@@ -17,10 +20,13 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/makiuchi-d/gozxing"
+	"github.com/makiuchi-d/gozxing/qrcode"
 	"github.com/miekg/dns"
 
 	"bolwerk/shield/edge"
@@ -40,6 +46,8 @@ var planted = map[string]string{
 	"query of the reported URL": "qzquery-4711",
 	"address typed on the web":  "qzweb@qzplanted.example",
 	"text of an SMS":            "qzsms 4711",
+	"query in a screenshot":     "qzshot-4711",
+	"note in a screenshot":      "qzplace 4711",
 	"User-Agent":                "qzagent-4711",
 	"what a visitor asked for":  "qzcard-4711",
 	"path that a visitor took":  "qzpath-4711",
@@ -62,6 +70,25 @@ func forms(s string) (all [][]byte) {
 		add(b[(skip*8+5)/6 : len(b)-4]) // without what its neighbours change
 	}
 	return all
+}
+
+// screenshot is a picture with a QR code that names somebody, and with what a
+// telephone notes in its pictures.
+func screenshot(t *testing.T, p map[string]string) []byte {
+	t.Helper()
+	code, err := qrcode.NewQRCodeWriter().Encode("http://planted-case.example/login?id="+p["query in a screenshot"], gozxing.BarcodeFormat_QR_CODE, 300, 300, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var b bytes.Buffer
+	if err := png.Encode(&b, code); err != nil {
+		t.Fatal(err)
+	}
+	note := []byte("tEXtComment\x00" + p["note in a screenshot"])
+	chunk := binary.BigEndian.AppendUint32(nil, uint32(len(note)-4))
+	chunk = binary.BigEndian.AppendUint32(append(chunk, note...), crc32.ChecksumIEEE(note))
+	const head = 8 + 4 + 4 + 13 + 4 // signature and IHDR
+	return slices.Concat(b.Bytes()[:head], chunk, b.Bytes()[head:])
 }
 
 // sweep looks for planted texts.
@@ -155,7 +182,8 @@ func TestNothingOfAPersonLiesAround(t *testing.T) {
 	}
 	c.Quit()
 	var receipts []string
-	for _, in := range []map[string]string{
+	for _, in := range []map[string]any{
+		{"picture": screenshot(t, p), "reply_to": p["address typed on the web"]},
 		{"url": "http://planted-case.example/" + "login?id=" + p["query of the reported URL"], "reply_to": p["address typed on the web"]},
 		{"text": p["text of an SMS"] + " http://planted-case.example/login", "reply_to": p["address typed on the web"]},
 	} {
@@ -180,6 +208,10 @@ func TestNothingOfAPersonLiesAround(t *testing.T) {
 	// The case is decided, the reporter is told.
 	block(t, s, "planted-case.example")
 	blocked(t, s, "planted-case.example", true)
+	until(t, "what stands in the screenshot", 60*time.Second, func() (bool, error) {
+		state, err := s.Receipt(receipts[0])
+		return state == "blocked", err
+	})
 	outbox := filepath.Join(s.Data("desk"), "outbox")
 	until(t, "the answer", 30*time.Second, func() (bool, error) {
 		mails, err := filepath.Glob(filepath.Join(outbox, "*.eml"))

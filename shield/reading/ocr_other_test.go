@@ -1,0 +1,5 @@
+//go:build !linux
+
+package reading
+
+func canLimit() bool { return false }
