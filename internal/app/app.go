@@ -29,6 +29,7 @@ type Env struct {
 	Log      *slog.Logger
 	Registry *prometheus.Registry
 	alarms   *keptAlarms
+	again    again
 	// Reader makes an unstarted reader process.
 	Reader func() *exec.Cmd
 }

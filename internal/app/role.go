@@ -31,6 +31,9 @@ func Run(ctx context.Context, role, path string, env Env, out io.Writer) error {
 	if role != "edge" {
 		diskThreads()
 	}
+	var deaf func()
+	env.again, deaf = readAgain(role, path)
+	defer deaf()
 	ready := func(*Desk) {
 		fmt.Fprintln(out, "ready")
 		tell(env.Log, "READY=1\nSTATUS=ready")

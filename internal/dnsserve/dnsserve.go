@@ -173,8 +173,7 @@ type Dial func(ctx context.Context, network, address string) (net.Conn, error)
 type Server struct {
 	cfg    Config
 	policy Policy
-	acl    acl
-	limit  *limiter
+	live   atomic.Pointer[live]
 	cache  *cache
 	up     *upstream
 	doors  *doors
@@ -183,6 +182,8 @@ type Server struct {
 	start  atomic.Int64 // nanoseconds after loaded
 	stats  stats
 	waits  sync.WaitGroup // questions under way at a resolver
+
+	reloading sync.Mutex
 }
 
 // New remembers. A nil dial is the system's; a nil registerer counts for nobody.
@@ -195,15 +196,16 @@ func New(cfg Config, policy Policy, dial Dial, reg prometheus.Registerer, log *s
 	}
 	s := &Server{cfg: cfg, policy: policy, log: log, doors: newDoors(cfg.TCPConns)}
 	s.start.Store(int64(time.Since(loaded)))
-	s.acl, _ = newACL(cfg.Allow)
-	exempt, _ := newACL(cfg.ClientRateExempt)
-	s.limit = newLimiter(cfg.ClientRate, exempt)
+	s.live.Store(cfg.live(nil))
 	s.cache = newCache(cfg.CacheBytes)
-	roots, err := cfg.roots()
+	ca, err := cfg.readCA()
 	if err != nil {
 		return nil, err
 	}
-	s.up = newUpstream(cfg, dial, roots)
+	s.up = newUpstream(cfg, dial)
+	if err := s.up.use(cfg, ca); err != nil {
+		return nil, err
+	}
 	if cfg.Encrypted.any() {
 		if s.pair, err = keypair.Load(cfg.CertFile, cfg.KeyFile, log); err != nil {
 			return nil, fmt.Errorf("dns: %w", err)
@@ -217,18 +219,25 @@ func New(cfg Config, policy Policy, dial Dial, reg prometheus.Registerer, log *s
 	return s, nil
 }
 
-// roots is whom the tls:// resolvers must be signed by.
-func (c Config) roots() (*tls.Config, error) {
+// readCA reads what signs the tls:// resolvers; nil is the system's.
+func (c Config) readCA() ([]byte, error) {
 	if c.UpstreamCA == "" {
-		return &tls.Config{}, nil
+		return nil, nil
 	}
 	b, err := os.ReadFile(c.UpstreamCA)
 	if err != nil {
 		return nil, fmt.Errorf("dns: upstream_ca: %w", err)
 	}
+	return b, nil
+}
+
+func rootsOf(file string, ca []byte) (*tls.Config, error) {
+	if file == "" {
+		return &tls.Config{}, nil
+	}
 	pool := x509.NewCertPool()
-	if !pool.AppendCertsFromPEM(b) {
-		return nil, bolwerk.Invalid("dns: upstream_ca %s: no certificate in PEM", c.UpstreamCA)
+	if !pool.AppendCertsFromPEM(ca) {
+		return nil, bolwerk.Invalid("dns: upstream_ca %s: no certificate in PEM", file)
 	}
 	return &tls.Config{RootCAs: pool}, nil
 }
@@ -270,7 +279,8 @@ func (s *Server) Run(ctx context.Context, d *Doors, socks ...*Sockets) error {
 	d.Close()
 	wg.Wait()
 	s.waits.Wait()
-	for _, r := range s.up.servers {
+	s.up.closeRetired(0)
+	for _, r := range s.up.list() {
 		r.close()
 	}
 	if err := context.Cause(ctx); err != context.Canceled && err != context.DeadlineExceeded {

@@ -199,7 +199,8 @@ func (s *Server) overHTTP(ctx context.Context, w http.ResponseWriter, r *http.Re
 		return
 	}
 	ip := from.Addr().WithZone("").As16()
-	if s.limit.after(ip, true, micros()) > 0 {
+	l := s.live.Load()
+	if l.limit.after(ip, true, micros()) > 0 {
 		s.stats.https[limited].Add(1)
 		w.Header().Set("Retry-After", "1")
 		http.Error(w, "too many questions", http.StatusTooManyRequests)
@@ -209,7 +210,7 @@ func (s *Server) overHTTP(ctx context.Context, w http.ResponseWriter, r *http.Re
 	ask.encrypted = true
 	ask.q.From = netip.AddrFrom16(ip)
 	room := wide.Get().(*[maxReply]byte)
-	n, forward := ask.handle(room[:], msg, s.acl.has(ip), maxReply, s.now())
+	n, forward := ask.handle(room[:], msg, l.acl.has(ip), maxReply, s.now())
 	if forward && !ask.enter() {
 		n, forward = ask.full(room[:], maxReply), false
 	}

@@ -81,23 +81,22 @@ func TestUpstream_hedges_have_a_budget(t *testing.T) {
 
 func TestUpstream_asks_the_fastest(t *testing.T) {
 	u := &upstream{}
-	for range 3 {
-		u.servers = append(u.servers, &resolver{})
-	}
+	servers := []*resolver{{}, {}, {}}
+	u.servers.Store(&servers)
 	for range 20 {
-		u.servers[0].answered(40 * time.Millisecond)
-		u.servers[1].answered(5 * time.Millisecond)
-		u.servers[2].answered(6 * time.Millisecond)
+		servers[0].answered(40 * time.Millisecond)
+		servers[1].answered(5 * time.Millisecond)
+		servers[2].answered(6 * time.Millisecond)
 	}
-	if got := u.order(); got[0] != u.servers[1] || got[2] != u.servers[0] {
+	if got := u.order(); got[0] != servers[1] || got[2] != servers[0] {
 		t.Error("not the fastest first")
 	}
-	u.servers[1].down.Store(true)
-	if got := u.order(); got[0] != u.servers[2] || got[2] != u.servers[1] {
+	servers[1].down.Store(true)
+	if got := u.order(); got[0] != servers[2] || got[2] != servers[1] {
 		t.Error("one that is down is not the last")
 	}
-	u.servers[2].slower(time.Second)
-	if got := u.order(); got[0] != u.servers[0] {
+	servers[2].slower(time.Second)
+	if got := u.order(); got[0] != servers[0] {
 		t.Error("one that became slow is still first")
 	}
 }
@@ -111,7 +110,7 @@ func TestUpstream_comes_back(t *testing.T) {
 		}
 	})
 	sv := serve(t, block, nil, wd.addr, newWorld(t, plain).addr)
-	r := sv.s.up.servers[0]
+	r := sv.s.up.list()[0]
 	r.down.Store(true)
 	before := wd.asked.Load()
 	until(t, "it is not checked", func() bool { return wd.asked.Load() > before })
@@ -568,7 +567,7 @@ func TestRun_ends_open_connections(t *testing.T) {
 	if err := <-done; err != nil {
 		t.Error(err)
 	}
-	if s.up.servers[0].pipe.live.alive() {
+	if s.up.list()[0].pipe.live.alive() {
 		t.Error("the connection to the resolver is still open")
 	}
 }

@@ -249,7 +249,7 @@ func FuzzHTTPS(f *testing.F) {
 			msg, _ = base64.RawURLEncoding.DecodeString(r.URL.Query().Get("dns"))
 		}
 		w, out := s.worker(-1), make([]byte, maxReply)
-		n, _ := w.handle(out, msg, s.acl.has(from), maxReply, 0)
+		n, _ := w.handle(out, msg, s.live.Load().acl.has(from), maxReply, 0)
 		want := w.q.pad(out[:n], 0)
 		if method == http.MethodHead {
 			want = nil

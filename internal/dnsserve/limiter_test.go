@@ -320,9 +320,10 @@ func BenchmarkLimiter(b *testing.B) {
 
 // A client over TCP that waits for its turn does not hold up the end.
 func TestClientRate_ends(t *testing.T) {
-	s := &Server{limit: newLimiter(1, nil)}
-	s.limit.step = 1 << 38
-	s.limit.burst = 0
+	l := newLimiter(1, nil)
+	l.step, l.burst = 1<<38, 0
+	s := &Server{}
+	s.live.Store(&live{limit: l})
 	ctx, stop := context.WithCancel(context.Background())
 	stop()
 	s.pace(ctx, ip16("192.0.2.1")) // the first is answered

@@ -22,10 +22,11 @@ import (
 // (RFC 5452; draft-vixie-dnsext-dns0x20); the socket is connected, so
 // the kernel drops what others send to it; and both sides send cookies (RFC 7873).
 type resolver struct {
-	addr string
-	tls  *tls.Config // nil: UDP, and TCP for what is cut
-	dial Dial
-	pipe pipe
+	named string // as configured
+	addr  string
+	tls   *tls.Config // nil: UDP, and TCP for what is cut
+	dial  Dial
+	pipe  pipe
 
 	down   atomic.Bool
 	fails  atomic.Int32
@@ -65,7 +66,7 @@ func parseUpstream(s string) (addr, name string, overTLS bool, err error) {
 
 func newResolver(s string, dial Dial, base *tls.Config) *resolver {
 	addr, name, overTLS, _ := parseUpstream(s)
-	r := &resolver{addr: addr, dial: dial}
+	r := &resolver{named: s, addr: addr, dial: dial}
 	rand.Read(r.own[:])
 	if overTLS {
 		c := base.Clone()
@@ -128,7 +129,8 @@ func (s *Server) check(ctx context.Context) {
 			return
 		case <-tick.C:
 		}
-		for _, r := range s.up.servers {
+		s.up.closeRetired(2 * s.up.all)
+		for _, r := range s.up.list() {
 			if r.down.Load() {
 				s.waits.Go(func() { s.exchange(ctx, lookup{name: []byte{0}, typ: TypeNS, rd: true}, r) })
 			}

@@ -212,7 +212,6 @@ func (s *Server) conversation(ctx context.Context, c net.Conn, encrypted bool) {
 		}
 	}
 	ip := from.Addr().WithZone("").As16()
-	allowed := s.acl.has(ip)
 	to := &s.stats.tcp
 	if encrypted {
 		to = &s.stats.tls
@@ -252,6 +251,7 @@ func (s *Server) conversation(ctx context.Context, c net.Conn, encrypted bool) {
 		if !s.pace(ctx, ip) {
 			return
 		}
+		allowed := s.live.Load().acl.has(ip)
 		m, forward := w.handle(out[2:], in[2:2+n], allowed, maxReply, s.now())
 		if forward {
 			select {
@@ -291,7 +291,7 @@ func (s *Server) conversation(ctx context.Context, c net.Conn, encrypted bool) {
 // pace holds up a client that asks too often, until its next question is due.
 func (s *Server) pace(ctx context.Context, ip [16]byte) bool {
 	for first := true; ; first = false {
-		early := s.limit.after(ip, true, micros())
+		early := s.live.Load().limit.after(ip, true, micros())
 		if early == 0 {
 			return true
 		}

@@ -68,23 +68,32 @@ func (s *Server) register(reg prometheus.Registerer) error {
 		cs = append(cs, prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "bolwerk_dns_certificate_ends_seconds", Help: "When the certificate for DNS over TLS and HTTPS ends, in seconds since 1970."},
 			func() float64 { return float64(s.pair.Ends().Unix()) }))
 	}
-	for _, r := range s.up.servers {
-		labels := prometheus.Labels{"resolver": r.addr}
-		cs = append(cs,
-			prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "bolwerk_dns_upstream_up", Help: "1 while the resolver answers, 0 while it is only checked.", ConstLabels: labels},
-				func() float64 {
-					if r.down.Load() {
-						return 0
-					}
-					return 1
-				}),
-			prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "bolwerk_dns_upstream_answer_seconds", Help: "How long the resolver's answers take, smoothed.", ConstLabels: labels},
-				func() float64 { return r.expected().Seconds() }))
-	}
+	cs = append(cs, resolvers{s.up})
 	for _, c := range cs {
 		if err := reg.Register(c); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// resolvers tells of those that are configured at the moment.
+type resolvers struct{ u *upstream }
+
+var (
+	upDesc     = prometheus.NewDesc("bolwerk_dns_upstream_up", "1 while the resolver answers, 0 while it is only checked.", []string{"resolver"}, nil)
+	answerDesc = prometheus.NewDesc("bolwerk_dns_upstream_answer_seconds", "How long the resolver's answers take, smoothed.", []string{"resolver"}, nil)
+)
+
+func (c resolvers) Describe(out chan<- *prometheus.Desc) { out <- upDesc; out <- answerDesc }
+
+func (c resolvers) Collect(out chan<- prometheus.Metric) {
+	for _, r := range c.u.list() {
+		up := 1.0
+		if r.down.Load() {
+			up = 0
+		}
+		out <- prometheus.MustNewConstMetric(upDesc, prometheus.GaugeValue, up, r.addr)
+		out <- prometheus.MustNewConstMetric(answerDesc, prometheus.GaugeValue, r.expected().Seconds(), r.addr)
+	}
 }

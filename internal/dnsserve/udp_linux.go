@@ -187,7 +187,7 @@ func (s *Server) serveUDP(ctx context.Context, c *net.UDPConn, number int, wildc
 		if p.errno != 0 {
 			return os.NewSyscallError("recvmmsg", p.errno)
 		}
-		since := time.Since(loaded)
+		since, l := time.Since(loaded), s.live.Load()
 		now, tick, out, got := s.seconds(since), uint64(since/time.Microsecond), 0, p.n
 		for i := range got {
 			ip, port := p.asker(i)
@@ -203,8 +203,8 @@ func (s *Server) serveUDP(ctx context.Context, c *net.UDPConn, number int, wildc
 				anyInterface(p.ctl[i][:h.Controllen])
 			}
 			msg := p.inBytes[i][:p.in[i].n]
-			w.over = s.limit.after(ip, false, tick) > 0
-			n, forward := w.handle(p.outBytes[i][:], msg, s.acl.has(ip), 0, now)
+			w.over = l.limit.after(ip, false, tick) > 0
+			n, forward := w.handle(p.outBytes[i][:], msg, l.acl.has(ip), 0, now)
 			if forward && w.enter() {
 				s.later(ctx, c, w, h)
 				continue

@@ -3,7 +3,6 @@ package dnsserve
 import (
 	"bytes"
 	"context"
-	"crypto/tls"
 	"errors"
 	"strings"
 	"sync"
@@ -19,10 +18,12 @@ type upstream struct {
 	dial     Dial
 	try, all time.Duration
 	places   chan struct{}
-	servers  []*resolver
+	servers  atomic.Pointer[[]*resolver]
 
 	mu      sync.Mutex
 	flights map[string]*flight
+	retired []retired
+	ca      []byte         // what servers were made with
 	each    int            // places for one zone
 	zones   map[string]int // places taken
 
@@ -40,13 +41,9 @@ const maxReply = 65535
 
 var errNoAnswer = errors.New("no resolver answered")
 
-func newUpstream(cfg Config, dial Dial, roots *tls.Config) *upstream {
-	u := &upstream{dial: dial, try: time.Duration(cfg.TryTimeout), all: time.Duration(cfg.Timeout),
-		places: make(chan struct{}, cfg.InFlight), flights: map[string]*flight{}, each: cfg.ZoneInFlight, zones: map[string]int{}}
-	for _, a := range cfg.Upstream {
-		u.servers = append(u.servers, newResolver(a, dial, roots))
-	}
-	return u
+func newUpstream(cfg Config, dial Dial) *upstream {
+	return &upstream{dial: dial, try: time.Duration(cfg.TryTimeout), all: time.Duration(cfg.Timeout),
+		places: make(chan struct{}, cfg.InFlight), flights: map[string]*flight{}, zones: map[string]int{}}
 }
 
 // enter takes a place among the questions under way; false is none free: for the
@@ -288,17 +285,18 @@ func (u *upstream) mayHedge() bool {
 // order is the resolvers, the fastest first, those that rest at the end. Of two
 // that are about as fast the one named first comes first.
 func (u *upstream) order() []*resolver {
-	if len(u.servers) == 1 {
-		return u.servers
+	servers := u.list()
+	if len(servers) == 1 {
+		return servers
 	}
-	out := make([]*resolver, 0, len(u.servers))
+	out := make([]*resolver, 0, len(servers))
 	rank := func(r *resolver) time.Duration {
 		if r.down.Load() {
 			return 1 << 62
 		}
 		return r.expected().Round(2 * time.Millisecond)
 	}
-	for _, r := range u.servers { // a few: insertion keeps the order of equals
+	for _, r := range servers { // a few: insertion keeps the order of equals
 		i := len(out)
 		for i > 0 && rank(r) < rank(out[i-1]) {
 			i--
