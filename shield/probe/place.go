@@ -104,6 +104,9 @@ func placeOf(u *url.URL) (place, error) {
 		c.Path = "/"
 	}
 	c.RawQuery = escapeQuery(c.RawQuery)
+	if n := len(p.String()); n > maxURL { // escapes made it longer
+		return p, bolwerk.Invalid("an address of %d octets", n)
+	}
 	return p, nil
 }
 

@@ -86,6 +86,12 @@ func TestAPageThatNeverRests(t *testing.T) {
 	if testing.Short() {
 		t.Skip("takes the whole time of a page")
 	}
+	tmp, err := os.MkdirTemp("", "p") // no other browser's folder is taken for one of ours; a short name, for its sockets
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer os.RemoveAll(tmp)
+	t.Setenv("TMPDIR", tmp)
 	l := inSandbox(t)
 	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Content-Type", "text/html")

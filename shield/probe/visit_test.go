@@ -563,6 +563,7 @@ func FuzzPlace(f *testing.F) {
 
 func FuzzLinks(f *testing.F) {
 	f.Add([]byte(`<base href=//b/><meta http-equiv=refresh content="0;url='x'"><script src=a></script><script>location='b'</script><link rel="icon" href=c><iframe src=d>`))
+	f.Add([]byte(`<base href="//b/` + strings.Repeat("\xa3", 4000) + `"><script src=a></script>`)) // escapes make an address longer
 	f.Fuzz(func(t *testing.T, page []byte) {
 		base, _ := parsePlace("http://a.example/")
 		l := linksOf(base, page)
