@@ -391,7 +391,7 @@ func (s *Shield) correctNotices(tx *store.Tx, caseID, why string) error {
 			continue
 		}
 		if n.Say == NoticeHeld || n.Say == NoticeWaiting {
-			if _, err := tx.Exec(`update shield_notice set state='dropped', error=$1 where id=$2 and state in ('held','waiting')`, "taken back: "+why, n.ID); err != nil {
+			if _, err := tx.Exec(`update shield_notice set state='dropped', error=$1 where id=$2 and state in ('held','waiting')`, takenBack(why), n.ID); err != nil {
 				return err
 			}
 			continue
@@ -404,6 +404,22 @@ func (s *Shield) correctNotices(tx *store.Tx, caseID, why string) error {
 	}
 	return nil
 }
+
+// takenBack is why a notice that had not left was dropped.
+func takenBack(why string) string {
+	switch Cause(why) {
+	case OnAppeal:
+		return dropped("taken back: an appeal was upheld")
+	case Cleaned:
+		return dropped("taken back: the site is clean again")
+	case "rejected":
+		return dropped("taken back: the case was rejected")
+	}
+	return dropped("taken back: the block was withdrawn")
+}
+
+// dropped marks a stored reason, so that it is there in every language.
+func dropped(why string) string { return why }
 
 func (s *Shield) correct(tx *store.Tx, n Notice, why string) error {
 	ref, err := desk.Number(tx, "N")

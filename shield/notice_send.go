@@ -46,7 +46,7 @@ func (s *Shield) sendOutside(send Sender) job.Handler {
 				return err
 			}
 			if !ok {
-				return s.setNotice(tx, n, NoticeDropped, "what it tells no longer holds")
+				return s.setNotice(tx, n, NoticeDropped, dropped("what it tells no longer holds"))
 			}
 			if s.cfg.Notices.DryRun {
 				return s.setNotice(tx, n, NoticeDry, "")

@@ -426,6 +426,11 @@ func TestANoticeThatFails(t *testing.T) {
 		if got := p.states(); fmt.Sprint(got) != "map[cert:dropped cert mailbox:dropped]" {
 			t.Errorf("got %v", got)
 		}
+		// and says why in the reader's language
+		wantText(t, p.c.get(p.c.anna, "/notice/"+p.c.one(`select ref from shield_notice where state='dropped' limit 1`)), "taken back: the block was withdrawn")
+		if w := p.c.do(p.c.anna, "/notice/"+p.c.one(`select ref from shield_notice where state='dropped' limit 1`), nil, "Accept-Language", "nl"); !strings.Contains(w.Body.String(), "vervallen: de blokkering is ingetrokken") {
+			t.Errorf("in Dutch: %s", text(w.Body.String()))
+		}
 	})
 	t.Run("that left while it was taken back is corrected", func(t *testing.T) {
 		p := start(t)

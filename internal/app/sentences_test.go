@@ -162,7 +162,7 @@ func sentencesOf(t *testing.T, dir string, found map[string]string) {
 				if !plainHint(c.Args[1]) {
 					t.Errorf("%s: a hint is a text, fmt.Sprintf of one, or a command: no page can say any other in its reader's language", fset.Position(c.Pos()))
 				}
-			case fn == "heldFor" || fn == "doubt": // stored, and shown later
+			case fn == "heldFor" || fn == "doubt" || fn == "dropped": // stored, and shown later
 				add(c.Args[0])
 			}
 			return true
