@@ -13,6 +13,7 @@ import (
 	"bolwerk/internal/ledger"
 	"bolwerk/internal/store"
 	"bolwerk/internal/web"
+	"bolwerk/shield/judge"
 )
 
 // Picture is what the first page shows besides the counts of Today: how long people
@@ -39,9 +40,10 @@ type Picture struct {
 	Unreadable int64        `json:"unreadable_24h"`
 	Unsent     int64        `json:"answers_failed"`
 	Pictures   int64        `json:"pictures_waiting"` // reports whose pictures wait for a person
-	Full       bool         `json:"disk_full"`
-	Restore    string       `json:"restore,omitempty"` // asking or held
-	Unlogged   int64        `json:"unlogged"`          // withdrawals that wait for the transparency log
+	ByRules
+	Full     bool   `json:"disk_full"`
+	Restore  string `json:"restore,omitempty"` // asking or held
+	Unlogged int64  `json:"unlogged"`          // withdrawals that wait for the transparency log
 }
 
 // manyBlocks bounds the blocks of a day whose times are looked at: the newest.
@@ -84,6 +86,9 @@ func (s *Shield) Picture(ctx context.Context) (n Picture, err error) {
 			return err
 		}
 		if n.Unlogged, err = ledger.Waiting(tx); err != nil {
+			return err
+		}
+		if n.ByRules, err = s.byRules(tx); err != nil {
 			return err
 		}
 		n.Stands, err = stands(tx)
@@ -206,6 +211,12 @@ func (n Picture) alarms(now time.Time, t Today, held []HeldOrders, late []string
 		add(x.State == "silent", true, "silent", "/search?q="+x.Name, x.Name, now.Sub(x.At))
 		add(x.State == "behind" && x.Late, true, "behind", "/name", x.Name, now.Sub(x.Behind))
 	}
+	for _, t := range n.Trips {
+		add(t.Did == judge.TripSuspend, true, "suspended", "/case/"+t.Case, t.Name, t.Hits)
+		add(t.Did == judge.TripAlert, true, "tripped", "/block/"+t.Block, t.Name, t.Hits)
+	}
+	add(n.Paused, false, "paused", "#lists", n.KnownGood, n.Needed)
+	add(n.Braked > 0, false, "braked", "/queue?state=waiting", n.Braked)
 	add(!n.Unread.IsZero() && now.Sub(n.Unread) > 5*time.Minute, true, "unread", "", now.Sub(n.Unread))
 	add(n.Late > 0, false, "appeals", "/appeals", n.Late)
 	for _, h := range held {
