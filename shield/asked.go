@@ -103,12 +103,19 @@ func useOf(tx *store.Tx, observable string, l judge.Limits) (e judge.Evidence, e
 		e.Reason, e.Detail = "used_here", fmt.Sprintf("asked for %d times in the %d days before the first report, %d on a usual day, and %d times or more on %d of them", a.Queries, askedDays, a.Before, l.LocalQueries, a.Busy)
 		return e, nil
 	}
-	var counted int
-	err = tx.Row(`select count(*) from (select 1 from shield_asked where day>=$1 and day<$2 limit 1) x`, dayOf(first)-askedDays, dayOf(first)).Scan(&counted)
-	if e.Reason, e.Detail = "not_used_here", fmt.Sprintf("not among the names that were asked for most here in the %d days before the first report", askedDays); counted == 0 {
+	counted, err := countedBefore(tx, first)
+	if e.Reason, e.Detail = "not_used_here", fmt.Sprintf("not among the names that were asked for most here in the %d days before the first report", askedDays); !counted {
 		e.Reason, e.Detail = "use_unknown", "no edge handed in counts of those days"
 	}
 	return e, err
+}
+
+// countedBefore says that some edge handed in counts of the 14 days before first:
+// without any, nothing is known.
+func countedBefore(tx *store.Tx, first time.Time) (bool, error) {
+	var n int
+	err := tx.Row(`select count(*) from (select 1 from shield_asked where day>=$1 and day<$2 limit 1) x`, dayOf(first)-askedDays, dayOf(first)).Scan(&n)
+	return n > 0, err
 }
 
 // forgetAsked drops the days that nobody asks about any more.

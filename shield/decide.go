@@ -55,6 +55,8 @@ type Outcome struct {
 	Proposal *desk.Proposal `json:"proposal,omitempty"`
 	// Objections say why a second person is needed.
 	Objections []judge.Objection `json:"objections,omitempty"`
+	// Effect is what a block would take; given where it was only asked.
+	Effect *Effect `json:"effect,omitempty"`
 }
 
 // plan is the body of a desk.Proposal: exactly what would be done.
@@ -98,16 +100,19 @@ func (s *Shield) Confirm(ctx context.Context, who judge.Person, in Confirm) (Out
 		if err != nil {
 			return err
 		}
-		objections, err := s.check(tx, p, who, nil)
+		guards, err := s.guardsOf(tx, p, who, nil)
 		if err != nil {
 			return err
 		}
-		refuse, second := split(objections)
+		refuse, second := split(judge.Check(p.Proposal, guards))
 		switch {
 		case len(refuse) > 0:
 			return judge.Refusal(refuse)
 		case in.Dry:
 			out = foreseen("would_block", Block{Name: p.Name, Scope: p.Scope, Action: p.Action, Class: p.Class, Until: p.Until}, second)
+			if out.Effect, err = s.effectOf(tx, p, guards); err != nil {
+				return err
+			}
 			return cmp.Or(s.mayPlace(tx, p), errDry)
 		case len(second) > 0:
 			return s.proposeSecond(tx, c, actionBlock, p, who, second, &out)
@@ -253,12 +258,18 @@ func orElse(s, other string) string {
 // check lets the guards look at a plan, inside the transaction that would
 // publish it.
 func (s *Shield) check(tx *store.Tx, p plan, first judge.Person, second *judge.Approval) ([]judge.Objection, error) {
-	c, err := s.contextOf(tx, p.Proposal, p.Subject)
+	c, err := s.guardsOf(tx, p, first, second)
 	if err != nil {
 		return nil, err
 	}
-	c.First, c.Second = first, second
 	return judge.Check(p.Proposal, c), nil
+}
+
+// guardsOf is what the guards look at about a plan of people.
+func (s *Shield) guardsOf(tx *store.Tx, p plan, first judge.Person, second *judge.Approval) (judge.Context, error) {
+	c, err := s.contextOf(tx, p.Proposal, p.Subject)
+	c.First, c.Second = first, second
+	return c, err
 }
 
 // contextOf is all that the guards may look at about a proposal. subject is what
@@ -278,23 +289,31 @@ func (s *Shield) contextOf(tx *store.Tx, p judge.Proposal, subject string) (judg
 	if c.Age, c.AgeKnown, err = ageOf(tx, place); err != nil {
 		return c, err
 	}
-	first := tx.Now()
-	if subject != "" {
-		var id string
-		var seen int64
-		err := tx.Row(`select id,first_seen from shield_observable where value=$1`, subject).Scan(&id, &seen)
-		if err != nil && !store.None(err) {
+	id, first, err := sighted(tx, subject)
+	if err != nil {
+		return c, err
+	}
+	if id != "" {
+		if c.Evidence, err = evidenceOf(tx, id); err != nil {
 			return c, err
-		}
-		if err == nil {
-			first = store.Time(seen)
-			if c.Evidence, err = evidenceOf(tx, id); err != nil {
-				return c, err
-			}
 		}
 	}
 	c.Asked, err = askedBefore(tx, p.Name, p.Scope, place, first, c.Limits)
 	return c, err
+}
+
+// sighted is the observable that a case is about, and when it was first seen: now,
+// where it never was.
+func sighted(tx *store.Tx, subject string) (id string, first time.Time, err error) {
+	var seen int64
+	if subject == "" {
+		return "", tx.Now(), nil
+	}
+	err = tx.Row(`select id,first_seen from shield_observable where value=$1`, subject).Scan(&id, &seen)
+	if store.None(err) {
+		return "", tx.Now(), nil
+	}
+	return id, store.Time(seen), err
 }
 
 func (s *Shield) context(tx *store.Tx, first judge.Person, second *judge.Approval) judge.Context {

@@ -77,6 +77,7 @@ type option struct {
 	Until    time.Time
 	Refuse   []judge.Objection
 	Second   []judge.Objection
+	Effect   *Effect
 	Proposed bool
 	Chosen   bool
 }
@@ -229,11 +230,14 @@ func (p *Pages) options(ctx context.Context, data *caseData) error {
 			}) {
 				continue // other words for what is offered already
 			}
-			objections, err := p.s.check(tx, pl, who, nil)
+			guards, err := p.s.guardsOf(tx, pl, who, nil)
 			if err != nil {
 				return err
 			}
-			o.Refuse, o.Second = split(objections)
+			o.Refuse, o.Second = split(judge.Check(pl.Proposal, guards))
+			if o.Effect, err = p.s.effectOf(tx, pl, guards); err != nil {
+				return err
+			}
 			data.Options = append(data.Options, o)
 		}
 		return nil

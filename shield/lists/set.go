@@ -3,6 +3,7 @@ package lists
 import (
 	"crypto/sha256"
 	"encoding/binary"
+	"iter"
 	"slices"
 	"sort"
 	"strings"
@@ -113,36 +114,56 @@ func (s *Set) Best(name bolwerk.Domain, scope bolwerk.Scope, www bool) (d bolwer
 }
 
 func (s *Set) taken(name bolwerk.Domain, scope bolwerk.Scope, www bool) (best bolwerk.Domain, rank int, ok bool) {
-	if s.Len() == 0 || name.IsZero() {
-		return best, 0, false
-	}
-	key := turn(name.String())
-	see := func(i int) {
+	at := 0
+	for i := range s.caught(name, scope, www) {
 		if r := s.rankAt(i); !ok || r < rank {
-			best, rank, ok = s.domain(i), r, true
+			at, rank, ok = i, r, true
+		}
+		if s.rank == nil {
+			break // all the same rank
 		}
 	}
-	if i, found := s.find(key); found {
-		see(i)
-	}
-	switch scope {
-	case bolwerk.ScopeHost:
-		if www {
-			if i, found := s.find(key + ".www"); found {
-				see(i)
-			}
-		}
-	case bolwerk.ScopeSubtree, bolwerk.ScopeRegistrable:
-		under := key + "."
-		i, _ := s.find(under)
-		for ; i < s.Len() && strings.HasPrefix(s.key(i), under); i++ {
-			see(i)
-			if s.rank == nil {
-				break // all the same rank
-			}
-		}
+	if ok {
+		best = s.domain(at)
 	}
 	return best, rank, ok
+}
+
+// Caught are all the entries that a block of name with scope would take, with
+// their ranks. www is set where the scope is host and "www." + name is taken too.
+func (s *Set) Caught(name bolwerk.Domain, scope bolwerk.Scope, www bool) iter.Seq2[bolwerk.Domain, int] {
+	return func(yield func(bolwerk.Domain, int) bool) {
+		for i := range s.caught(name, scope, www) {
+			if !yield(s.domain(i), s.rankAt(i)) {
+				return
+			}
+		}
+	}
+}
+
+func (s *Set) caught(name bolwerk.Domain, scope bolwerk.Scope, www bool) iter.Seq[int] {
+	return func(yield func(int) bool) {
+		if s.Len() == 0 || name.IsZero() {
+			return
+		}
+		key := turn(name.String())
+		if i, found := s.find(key); found && !yield(i) {
+			return
+		}
+		switch scope {
+		case bolwerk.ScopeHost:
+			if i, found := s.find(key + ".www"); www && found {
+				yield(i)
+			}
+		case bolwerk.ScopeSubtree, bolwerk.ScopeRegistrable:
+			under := key + "."
+			for i, _ := s.find(under); i < s.Len() && strings.HasPrefix(s.key(i), under); i++ {
+				if !yield(i) {
+					return
+				}
+			}
+		}
+	}
 }
 
 // Rank is the position of d from 1, or the top that an unranked list was
