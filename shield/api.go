@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net/http"
 	"reflect"
+	"strconv"
 	"strings"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -78,6 +79,7 @@ func (a *API) Routes(mux *http.ServeMux) {
 	a.automatic(api)
 	a.feeds(api, mux)
 	a.webhooks(api)
+	a.brands(api)
 	a.document(api)
 	delete(api.OpenAPI().Components.Schemas.Map(), "ErrorModel") // huma's own; ours is Problem
 	spec, err := json.Marshal(api.OpenAPI())
@@ -147,7 +149,7 @@ func (a *API) let(right account.Right, h http.Handler) http.Handler {
 }
 
 func mayNot(p account.Person, right account.Right) error {
-	if scope := map[account.Right]account.Scope{account.Look: account.Read, account.Decide: account.DecideScope, account.Fetch: account.Feed, account.Administer: account.Administrate}[right]; p.By == account.ByToken {
+	if scope := map[account.Right]account.Scope{account.Look: account.Read, account.Decide: account.DecideScope, account.Fetch: account.Feed, account.Administer: account.Administrate, account.OwnBrand: account.BrandScope}[right]; p.By == account.ByToken {
 		as := p
 		as.By = account.BySession
 		if as.May(right) {
@@ -155,8 +157,11 @@ func mayNot(p account.Person, right account.Right) error {
 		}
 	}
 	whom := "ask an analyst or a duty officer"
-	if right == account.Administer {
+	switch right {
+	case account.Administer:
 		whom = "ask an administrator"
+	case account.OwnBrand:
+		whom = "it is for somebody of a brand: bolwerk user invite LOGIN --brand NAME"
 	}
 	return bolwerk.WithHint(bolwerk.Forbidden("the role %s may not do this", p.Role), whom)
 }
@@ -243,7 +248,11 @@ func open[I, O any](a *API, api huma.API, op huma.Operation, fn func(context.Con
 	huma.Register(api, op, func(ctx context.Context, in *I) (*O, error) {
 		out, err := fn(ctx, in)
 		if err != nil {
-			return nil, a.explain(ctx, err)
+			p := a.explain(ctx, err)
+			if p.After > 0 {
+				return nil, huma.ErrorWithHeaders(p, http.Header{"Retry-After": {strconv.Itoa(p.After)}})
+			}
+			return nil, p
 		}
 		return out, nil
 	})

@@ -128,6 +128,7 @@ func (a *API) who(right account.Right, guarded bool, op *huma.Operation) string 
 		account.Lead:       "Needs a session of a duty officer.",
 		account.Administer: "Needs a token of the scope `admin`, or a session, of an administrator.",
 		account.Fetch:      "Needs a token of the scope `feed` or `read`, or a session.",
+		account.OwnBrand:   "Needs a token of the scope `brand`, or a session, of somebody of a brand. What is another brand's is not there: 404.",
 	}[right]
 }
 
@@ -144,6 +145,9 @@ func refusals(method, path string, guarded bool) map[string]string {
 	}
 	if method == http.MethodPost && guarded {
 		out["409"] = "It is done already, or has changed since"
+		if strings.HasPrefix(path, APIPath+"/brand/") {
+			out["429"] = "Too often in an hour; Retry-After says in how many seconds"
+		}
 	}
 	return out
 }
@@ -157,6 +161,8 @@ func refusalExample(status string) map[string]any {
 		n, title, detail = 403, "Forbidden", "this token lacks the scope decide"
 	case "404":
 		n, title, detail = 404, "Not Found", `no block "B-2026-000009"`
+	case "429":
+		n, title, detail = 429, "Too Many Requests", "60 in an hour is the most that one person can send"
 	case "422":
 		n, title, detail = 422, "Unprocessable Entity", "body.reason: expected required property reason to be present"
 	}
@@ -173,6 +179,7 @@ var examples = map[string]string{
 	"url": "https://siem.example/bolwerk", "subjects": "shield.block", "actor": "person:01a21492-4c1e-7d02-8a6b-5f2d90e0b7c1", "operator": "Polder Telecom",
 	"by": "Polder Telecom", "by_public": "Polder Telecom", "ground": "policy", "legal": "Regulation (EU) 2015/2120 art. 3(3)(b)", "class": "phishing", "case": "C-2026-000001",
 	"text": "This is my own site; the form was removed.", "issuer": "national-cert", "ruleset": "1", "salt": "91e5dcf895151158c9ce59a3d18e489bb8215e0b87339f9f6c776dd87891e0a9",
+	"why": "our card service, see our imprint", "campaign": "K-2026-000001",
 	"key": "shield.example/log+793de025+AayJRDByuKPFKJj63bz5aDJ7Wug2AS2FmRt2LPsqt3Va", "note": "SIEM", "digest": "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
 }
 

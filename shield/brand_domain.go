@@ -1,6 +1,7 @@
 package shield
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"slices"
@@ -161,13 +162,23 @@ func (s *Shield) mayBeOwn(tx *store.Tx, d OwnDomain) error {
 		return bolwerk.Conflict("%s is another brand's own name", d.Name)
 	}
 	var have int64
-	if err := tx.Row(`select count(*) from shield_brand_domain where name=$1 and state in ('given','second','in_force') and id<>$2`, d.Name.String(), d.ID).Scan(&have); err != nil {
+	if err := tx.Row(`select count(*) from shield_brand_domain where name=$1 and brand=$2 and state in ('given','second','in_force') and id<>$3`, d.Name.String(), d.Brand, d.ID).Scan(&have); err != nil {
 		return err
 	}
 	if have > 0 {
 		return bolwerk.Conflict("%s was given already", d.Name)
 	}
 	return nil
+}
+
+// claimedOnce refuses a domain that another brand gave too, until a person of ours
+// has refused one of the two. Neither brand learns of the other's.
+func claimedOnce(tx *store.Tx, d OwnDomain) error {
+	other, err := texts(tx, `select brand from shield_brand_domain where name=$1 and brand<>$2 and state in ('given','second','in_force') order by brand limit 5`, d.Name.String(), d.Brand)
+	if err != nil || len(other) == 0 {
+		return err
+	}
+	return bolwerk.WithHint(bolwerk.Conflict("%s was given by %s too", d.Name, strings.Join(other, ", ")), "find out whose it is, and refuse or decline the other first")
 }
 
 // domainPlan is the body of a desk.Proposal: exactly what would be done.
@@ -256,7 +267,7 @@ func (s *Shield) AdoptDomain(ctx context.Context, who judge.Person, id, reason s
 		if d.State != DomainGiven {
 			return bolwerk.Conflict("%s was decided meanwhile", d.Name)
 		}
-		if err := s.mayBeOwn(tx, d); err != nil {
+		if err := cmp.Or(s.mayBeOwn(tx, d), claimedOnce(tx, d)); err != nil {
 			return err
 		}
 		p, _, err := s.domainPlan(tx, d, who, reason)
@@ -303,7 +314,7 @@ func (s *Shield) approveDomain(tx *store.Tx, who judge.Person, x desk.Proposal, 
 	if d.State != DomainSecond {
 		return bolwerk.Conflict("%s was decided meanwhile", d.Name)
 	}
-	if err := s.mayBeOwn(tx, d); err != nil {
+	if err := cmp.Or(s.mayBeOwn(tx, d), claimedOnce(tx, d)); err != nil {
 		return err
 	}
 	now, lifts, err := s.domainPlan(tx, d, p.First, p.Reason)

@@ -188,10 +188,10 @@ func (s *Shield) own(tx *store.Tx, who account.Person, ref string) (Lookalike, e
 // LookalikeView is a look-alike with what was seen of it.
 type LookalikeView struct {
 	Lookalike
-	// Traits are what its name tells.
-	Traits []judge.Evidence `json:"name_tells"`
+	// Traits are what its name tells, as codes of reasons.
+	Traits []string `json:"name_tells" doc:"what makes the name look like the brand, as codes"`
 	// Pictures are ids of pictures of its page.
-	Pictures []string `json:"pictures"`
+	Pictures []string `json:"pictures" doc:"ids of pictures of its page: the console shows them at /brand/picture/{id}"`
 	// Answers are what was said for the brand, newest first.
 	Answers []OwnerSaid `json:"answers"`
 }
@@ -200,7 +200,7 @@ type LookalikeView struct {
 type OwnerSaid struct {
 	Brand  string        `json:"brand"`
 	Name   string        `json:"name"`
-	Says   judge.Says    `json:"says"`
+	Says   judge.Says    `json:"answer" enum:"imitates,ours,unrelated"`
 	Reason string        `json:"reason,omitempty"`
 	At     time.Time     `json:"at"`
 	Actor  bolwerk.Actor `json:"-"`
@@ -235,19 +235,28 @@ func (s *Shield) Lookalike(ctx context.Context, who account.Person, ref string) 
 		if err != nil {
 			return err
 		}
-		v.Traits, v.Pictures = []judge.Evidence{}, []string{}
+		v.Traits = []string{}
 		for _, e := range all {
 			if e.Family == judge.FamilyName && (e.Brand == "" || e.Brand == v.Brand) && (e.Verdict == judge.Malicious || e.Verdict == judge.Suspicious) {
-				v.Traits = append(v.Traits, e)
+				v.Traits = append(v.Traits, e.Reason)
 			}
 		}
 		if v.Pictures, err = texts(tx, `select id from shield_capture where observable=$1 and picture<>'' order by at desc, id desc limit 2`, observable); err != nil {
 			return err
 		}
 		v.Answers, err = store.List(tx, readSaid, `select `+saidColumns+` where case_id=$1 and brand=$2 order by at desc, id desc limit 20`, v.id, v.Brand)
+		v.Pictures, v.Answers = orNone(v.Pictures), orNone(v.Answers)
 		return err
 	})
 	return v, err
+}
+
+// orNone is a list that a program reads as empty, not as none.
+func orNone[T any](all []T) []T {
+	if all == nil {
+		return []T{}
+	}
+	return all
 }
 
 // OwnPicture is a picture of the page of a look-alike of a person's brands.

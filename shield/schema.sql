@@ -515,7 +515,8 @@ create table shield_brand_domain (
   ended_why  text not null,    -- keep case: why
   changed_at bigint not null   -- keep tech: last change
 );
-create unique index shield_brand_domain_one on shield_brand_domain(name) where state in ('given','second','in_force');
+create unique index shield_brand_domain_one on shield_brand_domain(name, brand) where state in ('given','second','in_force');
+create unique index shield_brand_domain_own on shield_brand_domain(name) where state='in_force';
 create index shield_brand_domain_state on shield_brand_domain(state, at, id);
 create index shield_brand_domain_brand on shield_brand_domain(brand, at);
 create index shield_brand_domain_actor on shield_brand_domain(actor, at);

@@ -17,6 +17,7 @@ import (
 	"bolwerk/shield/fact"
 	"bolwerk/shield/judge"
 	"bolwerk/shield/reading"
+	"bolwerk/shield/unwrap"
 )
 
 const (
@@ -242,6 +243,9 @@ func (s *Shield) link(ctx context.Context, id string, in door.Report, r reading.
 		var cases []string
 		for _, f := range finds {
 			f.channel, f.who = string(in.Channel), who
+			if at, taken := unwrap.Strip(f.value, who); f.kind == "url" && len(taken) > 0 {
+				f.value = at // a case stands under its page for as long as it is kept, without its reporter
+			}
 			c, err := s.gather(tx, rules, id, f, quiet)
 			if err != nil {
 				return err
