@@ -274,14 +274,14 @@ func (s *Shield) end(tx *store.Tx, b Block, to State, by bolwerk.Actor, why, rea
 // undo lets a name pass at resolvers that still hold a zone with the block: a
 // passthru entry under the block's own names, until every secondary has a zone
 // without it. Where another block still catches the name there is nothing to
-// undo.
+// undo; an exemption is no reason to leave it, because it may end first.
 func (s *Shield) undo(tx *store.Tx, b Block) error {
 	others, err := covering(tx, b.Name)
 	if err != nil {
 		return err
 	}
 	for _, o := range others {
-		if o.ID != b.ID {
+		if o.ID != b.ID && !o.Pass {
 			return nil
 		}
 	}
@@ -313,6 +313,12 @@ func (s *Shield) forgetUndo(tx *store.Tx, b Block) error {
 		ids = append(ids, up...)
 	}
 	for _, id := range ids {
+		// What only lies near b goes on to pass.
+		if e, err := publish.Entry(tx, CopyBlocks, id); err == nil {
+			if u, err := edge.ParseRule(e); err == nil && !u.Covers(b.Name) && !b.Rule().Covers(u.Name) {
+				continue
+			}
+		}
 		s.dropUndo(tx, id)
 	}
 	return nil

@@ -130,13 +130,16 @@ func (s *Shield) askOne(ctx context.Context, name bolwerk.Domain, e Explanation,
 	}
 	r.Agrees = (r.State == "blocks") == e.Blocked
 	if s.feed != nil {
-		for _, d := range s.feed.Deliveries() {
-			if d.Secondary == r.Name && d.Zone == BlockZone {
-				r.Delivery = &d
+		r.Delivery = s.feed.delivery(r.Name)
+		for _, zone := range []bolwerk.Domain{HotZone, BlockZone} { // the hot one is the newer
+			canary, err := CanaryOf(zone, s.cfg.Canary)
+			if err != nil || canary.IsZero() {
+				continue
 			}
-		}
-		if z, err := rpz.Canary(ctx, to, s.cfg.Canary); err == nil && !s.cfg.Canary.IsZero() {
-			r.Zone = &z
+			if z, err := rpz.Canary(ctx, to, canary); err == nil {
+				r.Zone = &z
+				break
+			}
 		}
 	}
 	if !r.Agrees {

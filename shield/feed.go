@@ -3,6 +3,7 @@ package shield
 import (
 	"cmp"
 	"context"
+	"iter"
 	"log/slog"
 	"net/netip"
 	"slices"
@@ -20,11 +21,16 @@ import (
 
 // The policy zones, in the order in which resolvers list them.
 var (
-	PassZone  = bolwerk.MustDomain("p.rpz")
-	BlockZone = bolwerk.MustDomain("b.rpz")
+	PassZone  = bolwerk.MustDomain("p.rpz") // what passes
+	HotZone   = bolwerk.MustDomain("h.rpz") // the blocks of the last day
+	BlockZone = bolwerk.MustDomain("b.rpz") // all blocks, in large zones some minutes later
 )
 
-// Feed turns the copy "blocks" into the two policy zones. A change costs what it
+// beatEvery is how often a serial is published that changes nothing: it goes the
+// way of a block, and shows where that way is broken.
+const beatEvery = time.Minute
+
+// Feed turns the copy "blocks" into the policy zones. A change costs what it
 // touches, never the size of the zone.
 type Feed struct {
 	publish *publish.Desk
@@ -39,6 +45,11 @@ type Feed struct {
 	stand copy.Head
 	now   atomic.Int64              // epoch of stand, for others to read
 	onSet func(epoch, serial int64) // after each publication; may be nil
+
+	hot    hotZone
+	beaten time.Time     // when we last published a beat
+	real   atomic.Int64  // serial of the last publication that was no beat
+	urgent atomic.Uint32 // serial of b.rpz that has what h.rpz had no room for
 }
 
 type owner struct {
@@ -60,6 +71,55 @@ func (f *Feed) epoch() int64 { return f.now.Load() }
 
 // Deliveries is where each secondary stands.
 func (f *Feed) Deliveries() []rpz.Delivery { return f.primary.Secondaries() }
+
+// delivery is where a secondary stands with the hot zone, or with the cold one
+// where it takes no other; nil where there is no such secondary.
+func (f *Feed) delivery(secondary string) (found *rpz.Delivery) {
+	for _, d := range f.primary.Secondaries() {
+		if d.Secondary == secondary && (d.Zone == HotZone && d.Holds != 0 || d.Zone == BlockZone && found == nil) {
+			found = &d
+		}
+	}
+	return found
+}
+
+// standing is where a resolver stands with all its zones.
+type standing struct {
+	serial uint32 // up to this publication it has everything
+	at     time.Time
+	lag    time.Duration // of the zone that is furthest behind
+}
+
+// standing is where each secondary stands that has shown something. What is new
+// is in force where it has the hot zone; where it takes none, or the hot zone had
+// no room, where it has the cold one.
+func (f *Feed) standing() map[string]standing {
+	hot, out := map[string]rpz.Delivery{}, map[string]standing{}
+	all := f.primary.Secondaries()
+	for _, d := range all {
+		if d.Zone == HotZone {
+			hot[d.Secondary] = d
+		}
+	}
+	for _, d := range all {
+		if d.Zone != BlockZone {
+			continue
+		}
+		if h := hot[d.Secondary]; h.Holds != 0 && (f.urgent.Load() == 0 || d.Holds != 0 && !rpz.Newer(f.urgent.Load(), d.Holds)) {
+			d = h
+		}
+		if d.Holds != 0 {
+			out[d.Secondary] = standing{serial: d.Holds, at: d.HoldsAt}
+		}
+	}
+	for _, d := range all {
+		if s, ok := out[d.Secondary]; ok {
+			s.lag = max(s.lag, d.Lag)
+			out[d.Secondary] = s
+		}
+	}
+	return out
+}
 
 // Run loads the zones and follows the publications until ctx ends.
 func (f *Feed) Run(ctx context.Context) error {
@@ -86,6 +146,9 @@ func (f *Feed) Run(ctx context.Context) error {
 	}
 	for {
 		changed := f.publish.Changed(CopyBlocks)
+		if err := f.beat(ctx); err != nil && ctx.Err() == nil {
+			f.log.Error("no serial published that shows the way to the resolvers", "err", err)
+		}
 		if err := f.follow(ctx); err != nil && ctx.Err() == nil {
 			f.log.Error("policy zones not brought up to date", "alarm", true, "err", err)
 		}
@@ -98,10 +161,26 @@ func (f *Feed) Run(ctx context.Context) error {
 	}
 }
 
-// load takes everything in force and the changes of the last days.
+// beat publishes a serial that changes nothing, once a minute.
+func (f *Feed) beat(ctx context.Context) error {
+	now := f.clock.Now()
+	if since := now.Sub(f.beaten); since >= 0 && since < beatEvery || f.db.OnlyWithdrawals() {
+		return nil
+	}
+	f.beaten = now
+	return f.db.Write(ctx, store.Intake, func(tx *store.Tx) error { f.publish.Beat(tx, CopyBlocks); return nil })
+}
+
+// load takes everything in force and the changes of the last days. It begins
+// with a serial of its own: what stands in the hot zone now and what stood there
+// before a restart must not bear the same one.
 func (f *Feed) load(ctx context.Context) error {
+	err := f.db.Write(ctx, store.WayBack, func(tx *store.Tx) error { f.publish.Beat(tx, CopyBlocks); return nil })
+	if err != nil {
+		f.log.Error("policy zones loaded without a new serial", "alarm", true, "err", err)
+	}
 	f.rules, f.at = map[string]edge.Rule{}, map[owner][]string{}
-	err := f.publish.Snapshot(ctx, CopyBlocks, func(h copy.Head) error { f.stand = h; f.now.Store(h.Epoch); return nil }, func(e copy.Entry) error {
+	err = f.publish.Snapshot(ctx, CopyBlocks, func(h copy.Head) error { f.stand = h; f.now.Store(h.Epoch); return nil }, func(e copy.Entry) error {
 		r, err := edge.ParseRule(e)
 		if err != nil {
 			return err
@@ -112,12 +191,16 @@ func (f *Feed) load(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	journals, err := f.history(ctx)
+	f.real.Store(f.stand.Serial)
+	journals, published, err := f.history(ctx)
 	if err != nil {
 		return err
 	}
-	for i, zone := range []bolwerk.Domain{PassZone, BlockZone} {
-		err := f.primary.Load(zone, rpz.State{Serial: uint32(f.stand.Serial), Epoch: f.stand.Epoch}, func(yield func(rpz.Record, error) bool) {
+	is := func(o owner) []rpz.Record { return f.records(BlockZone, o) }
+	f.hot = newHotZone()
+	f.hot.warm(f.clock.Now(), uint32(f.stand.Serial), f.rules, published, is)
+	every := func(zone bolwerk.Domain) iter.Seq2[rpz.Record, error] {
+		return func(yield func(rpz.Record, error) bool) {
 			for o := range f.at {
 				for _, r := range f.records(zone, o) {
 					if !yield(r, nil) {
@@ -125,80 +208,97 @@ func (f *Feed) load(ctx context.Context) error {
 					}
 				}
 			}
-		}, journals[i])
-		if err != nil {
-			return err
 		}
 	}
-	return nil
+	hot := func(yield func(rpz.Record, error) bool) {
+		for _, e := range f.hot.at {
+			for _, r := range e.records {
+				if !yield(r, nil) {
+					return
+				}
+			}
+		}
+	}
+	at := rpz.State{Serial: uint32(f.stand.Serial), Epoch: f.stand.Epoch}
+	return cmp.Or(f.primary.Load(PassZone, at, every(PassZone), journals[0]), f.primary.Load(HotZone, at, hot, nil), f.primary.Load(BlockZone, at, every(BlockZone), journals[1]))
 }
 
 // history walks the kept publications backwards from what is in force, to know
 // what each of them changed in each zone.
-func (f *Feed) history(ctx context.Context) (journals [2][]rpz.Change, err error) {
+func (f *Feed) history(ctx context.Context) (journals [2][]rpz.Change, published map[string]time.Time, err error) {
 	steps, complete, err := f.publish.Since(ctx, CopyBlocks, f.stand.Epoch, max(0, f.stand.Serial-historySteps), historySteps)
 	if err != nil || !complete && len(steps) == 0 {
-		return journals, err
+		return journals, published, err
 	}
 	// What was published since the zones were taken follows by itself.
 	steps = slices.DeleteFunc(steps, func(st copy.Step) bool { return st.Serial > f.stand.Serial })
-	gone := map[string]edge.Rule{} // what the removed entries were
+	batches := make([]copy.Batch, len(steps))
+	back := make([]map[string]*edge.Rule, len(steps)) // what a step found
+	first := 0                                        // before it something ended of which nobody knows what it was
+	now := map[string]*edge.Rule{}
+	published = map[string]time.Time{}
 	err = f.db.Read(ctx, func(tx *store.Tx) error {
-		for _, st := range steps {
+		for i, st := range steps {
 			b, err := copy.DecodeBatch(st.Body)
 			if err != nil {
 				return err
 			}
+			batches[i], back[i] = b, map[string]*edge.Rule{}
 			for _, e := range b.Entries {
-				if !e.Removed {
-					if gone[e.ID], err = edge.ParseRule(e); err != nil {
+				was, known := now[e.ID]
+				if e.Removed {
+					if !known {
+						if block, err := findBlock(tx, e.ID); err == nil {
+							r := block.Rule()
+							was, known = &r, true
+						}
+					}
+					if !known {
+						first = i + 1
+					}
+					now[e.ID] = nil
+				} else {
+					r, err := edge.ParseRule(e)
+					if err != nil {
 						return err
 					}
-				} else if _, ok := gone[e.ID]; !ok {
-					if block, err := findBlock(tx, e.ID); err == nil {
-						gone[e.ID] = block.Rule()
+					if !known && e.Version > 1 && !r.FeedOnly {
+						was = &r // renewed: the same names, with the same answer
+					} else if !known {
+						published[e.ID] = st.At
 					}
+					now[e.ID] = &r
+				}
+				if _, twice := back[i][e.ID]; !twice {
+					back[i][e.ID] = was
 				}
 			}
 		}
 		return nil
 	})
 	if err != nil {
-		return journals, err
+		return journals, published, err
 	}
-	for i := len(steps) - 1; i >= 0; i-- {
-		b, err := copy.DecodeBatch(steps[i].Body)
-		if err != nil {
-			return journals, err
-		}
-		back := map[string]*edge.Rule{}
-		for _, e := range b.Entries {
-			if e.Removed {
-				if r, ok := gone[e.ID]; ok {
-					back[e.ID] = &r
-				}
-			} else {
-				back[e.ID] = nil
-			}
-		}
-		for z, c := range f.apply(back) { // undone: what it deleted it had added
-			journals[z] = append(journals[z], rpz.Change{Serial: uint32(b.Serial), Epoch: b.Epoch, Del: c.Add, Add: c.Del})
+	for i := len(steps) - 1; i >= first; i-- {
+		for z, said := range f.apply(back[i]) { // undone: what it deleted it had added
+			c := changeOf(said)
+			journals[z] = append(journals[z], rpz.Change{Serial: uint32(batches[i].Serial), Epoch: batches[i].Epoch, Del: c.Add, Add: c.Del})
 		}
 	}
 	for z := range journals {
 		if len(steps) > 0 { // where the journal begins
-			journals[z] = append(journals[z], rpz.Change{Serial: uint32(steps[0].Serial - 1), Epoch: f.stand.Epoch})
+			begin := steps[0].Serial - 1
+			if first > 0 {
+				begin = steps[first-1].Serial
+			}
+			journals[z] = append(journals[z], rpz.Change{Serial: uint32(begin), Epoch: f.stand.Epoch})
 		}
 		slices.Reverse(journals[z])
 	}
-	for _, st := range steps {
-		b, err := copy.DecodeBatch(st.Body)
-		if err != nil {
-			return journals, err
-		}
+	for _, b := range batches[first:] {
 		f.apply(changesOf(b))
 	}
-	return journals, nil
+	return journals, published, nil
 }
 
 // historySteps bounds the publications whose changes secondaries may catch up
@@ -227,6 +327,10 @@ func (f *Feed) follow(ctx context.Context) error {
 			return f.load(ctx) // a new epoch
 		}
 		if len(steps) == 0 {
+			if err := f.merge(false); err != nil {
+				f.log.Error("policy zone not changed: loading it anew", "alarm", true, "zone", BlockZone, "err", err)
+				return f.load(ctx)
+			}
 			return nil
 		}
 		for _, st := range steps {
@@ -234,19 +338,11 @@ func (f *Feed) follow(ctx context.Context) error {
 			if err != nil {
 				return err
 			}
-			changes := f.apply(changesOf(b))
-			for z, zone := range []bolwerk.Domain{PassZone, BlockZone} {
-				c := changes[z]
-				c.Serial, c.Epoch = uint32(b.Serial), b.Epoch
-				if len(c.Del)+len(c.Add) == 0 {
-					continue // the other zone's change
-				}
-				if err := f.primary.Commit(zone, c); err != nil {
-					f.log.Error("policy zone not changed: loading it anew", "alarm", true, "zone", zone, "serial", b.Serial, "err", err)
-					return f.load(ctx)
-				}
-			}
 			f.stand.Serial, f.stand.Digest = b.Serial, st.Digest
+			if err := f.step(b); err != nil {
+				f.log.Error("policy zone not changed: loading it anew", "alarm", true, "serial", b.Serial, "err", err)
+				return f.load(ctx)
+			}
 			if f.onSet != nil {
 				f.onSet(b.Epoch, b.Serial)
 			}
@@ -254,8 +350,55 @@ func (f *Feed) follow(ctx context.Context) error {
 	}
 }
 
-// apply brings the rules up to date and gives what changes in p.rpz and b.rpz.
-func (f *Feed) apply(changes map[string]*edge.Rule) [2]rpz.Change {
+// step brings the zones to one publication. A beat moves the serials of the two
+// small zones.
+func (f *Feed) step(b copy.Batch) error {
+	now, serial, beat := f.clock.Now(), uint32(b.Serial), len(b.Entries) == 0
+	if !beat {
+		f.real.Store(b.Serial)
+	}
+	held, all := f.primary.Held(BlockZone)
+	left := f.hot.leave(now, held, all)
+	said := f.apply(changesOf(b))
+	pass := changeOf(said[0])
+	hot, urgent := f.hot.take(now, said[1], func(o owner) bool { return len(f.records(PassZone, o)) > 0 })
+	for _, d := range said[0] { // what lets a name pass until the cold zone is without it
+		urgent = urgent || len(d.is) == 0 && len(f.hot.cold[d.at]) > 0 && len(f.records(BlockZone, d.at)) == 0
+	}
+	hot.Del = append(left, hot.Del...)
+	for _, z := range []struct {
+		zone   bolwerk.Domain
+		change rpz.Change
+	}{{PassZone, pass}, {HotZone, hot}} {
+		c := z.change
+		if len(c.Del)+len(c.Add) == 0 && !beat {
+			continue // another zone's change
+		}
+		c.Serial, c.Epoch = serial, b.Epoch
+		if err := f.primary.Commit(z.zone, c); err != nil {
+			return err
+		}
+	}
+	if urgent {
+		f.urgent.Store(serial)
+	}
+	return f.merge(urgent)
+}
+
+// merge brings the cold zone up to date where it is time, or now.
+func (f *Feed) merge(now bool) error {
+	t := f.clock.Now()
+	if !now && !f.hot.due(t, len(f.at)) {
+		return nil
+	}
+	c := f.hot.merge(t, uint32(f.stand.Serial), func(o owner) []rpz.Record { return f.records(BlockZone, o) })
+	c.Serial, c.Epoch = uint32(f.stand.Serial), f.stand.Epoch
+	return f.primary.Commit(BlockZone, c)
+}
+
+// apply brings the rules up to date and gives what blocks and exemptions said
+// and say where that changed: in p.rpz, and in b.rpz once it is merged.
+func (f *Feed) apply(changes map[string]*edge.Rule) (out [2][]said) {
 	touched := map[owner]bool{}
 	for id, r := range changes {
 		if old, ok := f.rules[id]; ok {
@@ -280,23 +423,23 @@ func (f *Feed) apply(changes map[string]*edge.Rule) [2]rpz.Change {
 			f.hold(id, *r)
 		}
 	}
-	var out [2]rpz.Change
 	for o := range touched {
 		for z := range zones {
-			was, is := before[o][z], f.records(zones[z], o)
-			for _, r := range was {
-				if !slices.Contains(is, r) {
-					out[z].Del = append(out[z].Del, r)
-				}
-			}
-			for _, r := range is {
-				if !slices.Contains(was, r) {
-					out[z].Add = append(out[z].Add, r)
-				}
+			d := said{o, before[o][z], f.records(zones[z], o)}
+			if !slices.Equal(d.was, d.is) {
+				out[z] = append(out[z], d)
 			}
 		}
 	}
 	return out
+}
+
+func changeOf(all []said) (c rpz.Change) {
+	for _, d := range all {
+		del, add := difference(d.was, d.is)
+		c.Del, c.Add = append(c.Del, del...), append(c.Add, add...)
+	}
+	return c
 }
 
 func (f *Feed) hold(id string, r edge.Rule) {

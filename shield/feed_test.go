@@ -32,7 +32,7 @@ func TestFeed_publication_while_it_loads(t *testing.T) {
 	}
 	before := f.stand.Serial
 	block("two.example")
-	journals, err := f.history(t.Context())
+	journals, _, err := f.history(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}

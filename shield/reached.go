@@ -31,7 +31,8 @@ type heard struct {
 	at            time.Time
 	behind        time.Time // since when there is something newer
 	wrote         time.Time
-	fresh         bool // the serial is not written down
+	fresh         bool  // the serial is not written down
+	reached       int64 // the last serial that is written down for the life of blocks
 }
 
 // Saw is told of every question of a host for a copy; see copy.Handler. It
@@ -86,15 +87,12 @@ func (s *Shield) listen(ctx context.Context) error {
 func (s *Shield) reached(ctx context.Context) error {
 	now := s.clock.Now()
 	if s.feed != nil {
-		for _, d := range s.feed.Deliveries() {
-			if d.Zone != BlockZone || d.Holds == 0 {
-				continue
-			}
+		for name, d := range s.feed.standing() {
 			var behind time.Time
-			if d.Lag > 0 {
-				behind = now.Add(-d.Lag)
+			if d.lag > 0 {
+				behind = now.Add(-d.lag)
 			}
-			s.hear(d.Secondary, "resolver", s.feed.epoch(), int64(d.Holds), d.HoldsAt, behind)
+			s.hear(name, "resolver", s.feed.epoch(), int64(d.serial), d.at, behind)
 		}
 	}
 	type row struct {
@@ -105,7 +103,14 @@ func (s *Shield) reached(ctx context.Context) error {
 	s.heard.Lock()
 	for name, h := range s.heard.of {
 		if h.fresh || now.Sub(h.wrote) > stillEvery {
+			// A beat is in the life of no block.
+			if h.fresh && s.feed != nil && h.reached >= s.feed.real.Load() {
+				h.fresh = false
+			}
 			news = append(news, row{name, *h})
+			if h.fresh {
+				h.reached = h.serial
+			}
 			h.fresh, h.wrote = false, now
 		}
 	}

@@ -160,23 +160,14 @@ func (s *Shield) endUndone(ctx context.Context) error {
 	if err != nil || len(waiting) == 0 {
 		return err
 	}
-	var holds []uint32
+	var held []rpz.Delivery
 	if s.feed != nil {
-		for _, d := range s.feed.Deliveries() {
-			if d.Zone == BlockZone {
-				holds = append(holds, d.Holds)
-			}
-		}
+		held = s.feed.Deliveries()
 	}
 	now := s.clock.Now()
 	var done []string
 	for _, u := range waiting {
-		age := now.Sub(store.Time(u.at))
-		seen := age > time.Minute // its own answers' TTL has passed
-		for _, h := range holds {
-			seen = seen && h != 0 && !rpz.Newer(uint32(u.serial), h)
-		}
-		if seen || age > undoAtMost {
+		if outgrown(held, uint32(u.serial), now.Sub(store.Time(u.at))) {
 			done = append(done, u.id)
 		}
 	}

@@ -237,7 +237,7 @@ func decisions(ctx context.Context, o options, p *product.Product, what string, 
 func withPeers(ctx context.Context, o options, p *product.Product, t *standIn, upstream netip.AddrPort, kinds []string, at map[string]netip.AddrPort) error {
 	o.decisions = min(o.decisions, 20)
 	for _, k := range kinds {
-		setup := peers.Setup{Primary: p.RPZ, Zones: []string{"p.rpz", "b.rpz"}, Upstream: upstream, Listen: at[k]}
+		setup := peers.Setup{Primary: p.RPZ, Zones: []string{"p.rpz", "h.rpz", "b.rpz"}, Upstream: upstream, Listen: at[k]}
 		begun := time.Now()
 		var r *peers.Resolver
 		err := t.try(func() {

@@ -350,13 +350,11 @@ func secretFile(path string) error {
 func (r RPZConfig) config(c Config) (rpz.Config, error) {
 	out := rpz.DefaultConfig()
 	for i := range out.Zones {
-		if out.Zones[i].Canary = c.Shield.Canary; out.Zones[i].Name == shield.PassZone && !c.Shield.Canary.IsZero() {
-			own, err := bolwerk.ParseDomain("p-" + c.Shield.Canary.String()) // each zone has its own
-			if err != nil {
-				return out, bolwerk.Invalid("shield.canary: %v", err)
-			}
-			out.Zones[i].Canary = own
+		own, err := shield.CanaryOf(out.Zones[i].Name, c.Shield.Canary)
+		if err != nil {
+			return out, err
 		}
+		out.Zones[i].Canary = own
 		out.Zones[i].TTL = time.Duration(c.Warning.TTL) * time.Second
 	}
 	for _, k := range r.Key {

@@ -48,13 +48,19 @@ type key string
 type item struct {
 	entry copy.Entry
 	done  func(tx *store.Tx, epoch, serial int64) error
+	beat  bool // no entry: only a new serial
 }
 
 // Append publishes an entry with the transaction that it is part of. All
 // entries that one transaction appends to a copy make one serial. done, which
 // may be nil, is told that serial as part of the transaction.
 func (d *Desk) Append(tx *store.Tx, name string, e copy.Entry, done func(tx *store.Tx, epoch, serial int64) error) {
-	tx.Collect(key(name), item{e, done}, func(tx *store.Tx, items []any) error { return d.write(tx, name, items) })
+	tx.Collect(key(name), item{entry: e, done: done}, func(tx *store.Tx, items []any) error { return d.write(tx, name, items) })
+}
+
+// Beat publishes a serial that changes nothing: who has it has all before it.
+func (d *Desk) Beat(tx *store.Tx, name string) {
+	tx.Collect(key(name), item{beat: true}, func(tx *store.Tx, items []any) error { return d.write(tx, name, items) })
 }
 
 func (d *Desk) write(tx *store.Tx, name string, items []any) error {
@@ -64,6 +70,9 @@ func (d *Desk) write(tx *store.Tx, name string, items []any) error {
 	}
 	b := copy.Batch{Epoch: h.Epoch, Serial: h.Serial}
 	for _, it := range items {
+		if it.(item).beat {
+			continue
+		}
 		e := it.(item).entry
 		var n int64
 		if e.Removed {

@@ -62,7 +62,7 @@ type Key struct {
 	Secret    bolwerk.Secret // base64
 }
 
-// DefaultConfig has the two zones of the house without canaries, and nobody who
+// DefaultConfig has the three zones of the house without canaries, and nobody who
 // may transfer them. Blocks outlive the primary by three days (a long weekend);
 // exemptions by fourteen, so that they never end first.
 func DefaultConfig() Config {
@@ -71,7 +71,7 @@ func DefaultConfig() Config {
 		return Zone{Name: bolwerk.MustDomain(name), TTL: time.Minute, Refresh: time.Minute, Retry: 15 * time.Second, Expire: expire}
 	}
 	return Config{
-		Zones:          []Zone{zone("p.rpz", 14*day), zone("b.rpz", 3*day)},
+		Zones:          []Zone{zone("p.rpz", 14*day), zone("h.rpz", 3*day), zone("b.rpz", 3*day)},
 		Server:         bolwerk.MustDomain("localhost"),
 		Contact:        bolwerk.MustDomain("hostmaster.localhost"),
 		JournalRecords: 500_000,

@@ -35,7 +35,7 @@ const secret = "bm90IGEgc2VjcmV0LCBvbmx5IGEgdGVzdCBrZXkgb2YgMzIgb2N0ZXRzISE="
 func testConfig() Config {
 	c := DefaultConfig()
 	c.Zones[0].Canary = bolwerk.MustDomain("serial.p.canary.operator.example")
-	c.Zones[1].Canary = canary
+	c.Zones[2].Canary = canary
 	c.Keys = []Key{{"key.example", "hmac-sha256", bolwerk.NewSecret(secret)}}
 	c.Secondaries = []Secondary{
 		{Name: "keyed", Key: "key.example"},

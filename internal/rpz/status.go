@@ -130,3 +130,27 @@ func (g gauges) Collect(ch chan<- prometheus.Metric) {
 		gauge(aheadDesc, ahead, d.Secondary, d.Zone.String())
 	}
 }
+
+// Held is the oldest serial of a zone that a secondary has, 0 where one of them
+// has shown none yet; all is set where there are no secondaries.
+func (p *Primary) Held(zone bolwerk.Domain) (serial uint32, all bool) {
+	all = true
+	for _, q := range p.peers {
+		for _, c := range q.couriers {
+			if c.zone.cfg.Name != zone {
+				continue
+			}
+			c.mu.Lock()
+			holds := c.holds
+			c.mu.Unlock()
+			if holds == 0 {
+				return 0, false
+			}
+			if all || Newer(serial, holds) {
+				serial = holds
+			}
+			all = false
+		}
+	}
+	return serial, all
+}

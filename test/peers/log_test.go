@@ -41,7 +41,7 @@ func TestVerifyOfSignedTransfers(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	bind := Bind(t, Setup{Primary: p.RPZ, Zones: []string{"p.rpz", "b.rpz"}, Upstream: Upstream(t), KeyName: "transfer.example", KeyAlgorithm: "hmac-sha256", KeyFile: key, Listen: at})
+	bind := Bind(t, Setup{Primary: p.RPZ, Zones: []string{"p.rpz", "h.rpz", "b.rpz"}, Upstream: Upstream(t), KeyName: "transfer.example", KeyAlgorithm: "hmac-sha256", KeyFile: key, Listen: at})
 
 	var console int
 	if _, err := fmt.Sscanf(p.Console, "http://localhost:%d", &console); err != nil {

@@ -207,7 +207,7 @@ func newWorld(t *testing.T, startPeer func(testing.TB, Setup) *Resolver, signed,
 	}
 	s := Setup{Primary: w.at, Zones: []string{"p.rpz", "b.rpz"}, Upstream: Upstream(t), Listen: FreePort(t)}
 	w.cfg = rpz.DefaultConfig()
-	w.cfg.Zones[0].Canary, w.cfg.Zones[1].Canary = pCanary, bCanary
+	w.cfg.Zones[0].Canary, w.cfg.Zones[2].Canary = pCanary, bCanary
 	sec := rpz.Secondary{Name: "peer"}
 	if signed {
 		s.KeyName, s.KeyAlgorithm, s.KeyFile = "transfer.example", "hmac-sha256", keyFile(t, "key", "only a key for this test, 32 octets and more")

@@ -58,7 +58,7 @@ func TestStory(t *testing.T) {
 	resolvers := map[string]netip.AddrPort{"edge": p.DNS}
 	var powerdns *Resolver
 	for kind, start := range map[string]func(testing.TB, Setup) *Resolver{"bind": Bind, "unbound": Unbound, "pdns": PowerDNS} {
-		r := start(t, Setup{Primary: p.RPZ, Zones: []string{"p.rpz", "b.rpz"}, Upstream: upstream, Listen: at[kind]})
+		r := start(t, Setup{Primary: p.RPZ, Zones: []string{"p.rpz", "h.rpz", "b.rpz"}, Upstream: upstream, Listen: at[kind]})
 		resolvers[kind] = r.Addr
 		if kind == "pdns" {
 			powerdns = r
