@@ -25,6 +25,7 @@ opens the port to the network: see who is meant to reach it.
 		{"desk", "console, API", "HTTP", c.Console.Listen, "console.listen", "staff, through a proxy that has a certificate"},
 		{"desk", "hand-in, copies", "TLS 1.3, both sides show a certificate", c.Hosts.Listen, "hosts.listen", "our edges and intakes"},
 		{"desk", "RPZ primary", "DNS over UDP and TCP", c.RPZ.Listen, "rpz.listen", "resolvers of `[[rpz.secondary]]`"},
+		{"desk", "RPZ primary over TLS", "TLS 1.3 (XoT, RFC 9103)", "none", "rpz.listen_tls", "resolvers of `[[rpz.secondary]]`"},
 		{"desk", "admin socket", "Unix socket, mode 0600", "DATA/desk/admin.sock", "data", "who owns the folder"},
 		{"intake", "public site, report API", "HTTP", c.Public.Listen, "public.listen", "everybody, through a proxy that has a certificate"},
 		{"intake", "reports by mail", "SMTP", c.SMTP.Listen, "smtp.listen", "everybody, or the operator's mail gateways"},

@@ -125,9 +125,15 @@ type WarningConfig struct {
 // RPZConfig is the RPZ primary of the desk.
 type RPZConfig struct {
 	// Listen is host:port, UDP and TCP.
-	Listen    string            `toml:"listen"`
-	Secondary []SecondaryConfig `toml:"secondary"`
-	Key       []KeyConfig       `toml:"key"`
+	Listen string `toml:"listen"`
+	// ListenTLS is host:port for transfers over TLS (RFC 9103), mostly port 853;
+	// empty: none. Certificate and CertificateKey are files in PEM, the key mode
+	// 0600; renewed files are taken up by themselves.
+	ListenTLS      string            `toml:"listen_tls"`
+	Certificate    string            `toml:"certificate"`
+	CertificateKey string            `toml:"certificate_key"`
+	Secondary      []SecondaryConfig `toml:"secondary"`
+	Key            []KeyConfig       `toml:"key"`
 }
 
 // SecondaryConfig is a resolver that transfers the zones.
@@ -299,6 +305,14 @@ func (c Config) Validate() error {
 	add("probe", c.Probe.Validate())
 	if _, err := c.RPZ.config(c); err != nil {
 		add("rpz", err)
+	}
+	if c.RPZ.ListenTLS != "" {
+		if _, _, err := net.SplitHostPort(c.RPZ.ListenTLS); err != nil {
+			add("rpz.listen_tls", bolwerk.Invalid("%q: want host:port", c.RPZ.ListenTLS))
+		}
+		if _, err := rpz.TLS(c.RPZ.Certificate, c.RPZ.CertificateKey); err != nil {
+			add("rpz.certificate", err)
+		}
 	}
 	for name, addr := range c.Resolvers {
 		if _, err := netip.ParseAddrPort(addr); err != nil {

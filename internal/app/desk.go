@@ -2,6 +2,7 @@ package app
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -189,9 +190,24 @@ func (d *Desk) buildFeed(reg prometheus.Registerer) error {
 		udp.Close()
 		return fmt.Errorf("rpz.listen: %w", err)
 	}
+	listeners := []net.Listener{tcp}
+	if l := d.cfg.RPZ.ListenTLS; l != "" {
+		tlsConfig, err := rpz.TLS(d.cfg.RPZ.Certificate, d.cfg.RPZ.CertificateKey)
+		if err == nil {
+			var over net.Listener
+			if over, err = tls.Listen("tcp", l, tlsConfig); err == nil {
+				listeners = append(listeners, over)
+			}
+		}
+		if err != nil {
+			udp.Close()
+			tcp.Close()
+			return fmt.Errorf("rpz.listen_tls: %w", err)
+		}
+	}
 	feed := shield.NewFeed(d.publish, d.db, primary, d.cfg.Shield.Landing, d.env.Clock, d.env.Log)
 	d.shield.Follow(feed)
-	d.back = append(d.back, part{"policy zones", feed.Run}, part{"rpz primary", func(ctx context.Context) error { return primary.Run(ctx, udp, tcp) }})
+	d.back = append(d.back, part{"policy zones", feed.Run}, part{"rpz primary", func(ctx context.Context) error { return primary.Run(ctx, udp, listeners...) }})
 	return nil
 }
 

@@ -167,13 +167,14 @@ func (p *Primary) tell(z *zone) {
 	}
 }
 
-// Run serves on udp and tcp and carries NOTIFY until ctx ends; then it closes
-// both, ends every transfer and returns. Either may be nil.
-func (p *Primary) Run(ctx context.Context, udp net.PacketConn, tcp net.Listener) error {
+// Run serves on udp, which may be nil, and on listeners for TCP or TLS, and
+// carries NOTIFY until ctx ends; then it closes them, ends every transfer and
+// returns.
+func (p *Primary) Run(ctx context.Context, udp net.PacketConn, listeners ...net.Listener) error {
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
 	var wg sync.WaitGroup
-	errs := make(chan error, 2)
+	errs := make(chan error, 1+len(listeners))
 	serve := func(f func(context.Context) error) {
 		wg.Go(func() {
 			if err := f(ctx); err != nil && ctx.Err() == nil {
@@ -185,8 +186,8 @@ func (p *Primary) Run(ctx context.Context, udp net.PacketConn, tcp net.Listener)
 	if udp != nil {
 		serve(func(ctx context.Context) error { return p.serveUDP(udp) })
 	}
-	if tcp != nil {
-		serve(func(ctx context.Context) error { return p.serveTCP(ctx, tcp) })
+	for _, l := range listeners {
+		serve(func(ctx context.Context) error { return p.serveTCP(ctx, l) })
 	}
 	var from netip.Addr
 	if udp != nil {
@@ -206,8 +207,8 @@ func (p *Primary) Run(ctx context.Context, udp net.PacketConn, tcp net.Listener)
 	if udp != nil {
 		udp.Close()
 	}
-	if tcp != nil {
-		tcp.Close()
+	for _, l := range listeners {
+		l.Close()
 	}
 	p.mu.Lock()
 	for c := range p.conns {

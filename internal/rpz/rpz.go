@@ -1,5 +1,5 @@
 // Package rpz serves response policy zones (draft-vixie-dnsop-dns-rpz) to other
-// people's resolvers: a primary with AXFR, IXFR, NOTIFY and TSIG that does work
+// people's resolvers: a primary with AXFR, IXFR, NOTIFY, TSIG and TLS that does work
 // in proportion to a change, never to the zone; a reader of zones that others
 // publish; and questions to a resolver about what it answers now.
 //

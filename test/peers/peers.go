@@ -32,6 +32,7 @@ type Setup struct {
 	// TSIG key for the transfers; empty: none. Unbound has no TSIG and ignores it.
 	KeyName, KeyAlgorithm string
 	KeyFile               string         // base64 secret
+	CAFile                string         // Primary speaks TLS, as localhost, with a certificate of this; BIND alone
 	Listen                netip.AddrPort // zero: a free port of 127.0.0.1
 }
 

@@ -20,6 +20,10 @@ func Bind(t testing.TB, s Setup) *Resolver {
 		fmt.Fprintf(&b, "key %q { algorithm %s; secret %q; };\n", s.KeyName, s.KeyAlgorithm, s.secret(t))
 		key = fmt.Sprintf(" key %q", s.KeyName)
 	}
+	if s.CAFile != "" {
+		fmt.Fprintf(&b, "tls xot { ca-file %q; remote-hostname \"localhost\"; };\n", s.CAFile)
+		key += " tls xot"
+	}
 	fmt.Fprintf(&b, `options {
 	directory %q; pid-file none; session-keyfile none; lock-file none;
 	listen-on port %d { %s; }; listen-on-v6 { none; };
