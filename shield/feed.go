@@ -179,6 +179,7 @@ func (f *Feed) load(ctx context.Context) error {
 	if err != nil {
 		f.log.Error("policy zones loaded without a new serial", "alarm", true, "err", err)
 	}
+	f.beaten = f.clock.Now()
 	f.rules, f.at = map[string]edge.Rule{}, map[owner][]string{}
 	err = f.publish.Snapshot(ctx, CopyBlocks, func(h copy.Head) error { f.stand = h; f.now.Store(h.Epoch); return nil }, func(e copy.Entry) error {
 		r, err := edge.ParseRule(e)
