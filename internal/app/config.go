@@ -18,6 +18,7 @@ import (
 	"bolwerk/internal/account"
 	"bolwerk/internal/brand"
 	"bolwerk/internal/dnsserve"
+	"bolwerk/internal/keypair"
 	"bolwerk/internal/mail"
 	"bolwerk/internal/mailbox"
 	"bolwerk/internal/rpz"
@@ -127,13 +128,13 @@ type RPZConfig struct {
 	// Listen is host:port, UDP and TCP.
 	Listen string `toml:"listen"`
 	// ListenTLS is host:port for transfers over TLS (RFC 9103), mostly port 853;
-	// empty: none. Certificate and CertificateKey are files in PEM, the key mode
-	// 0600; renewed files are taken up by themselves.
-	ListenTLS      string            `toml:"listen_tls"`
-	Certificate    string            `toml:"certificate"`
-	CertificateKey string            `toml:"certificate_key"`
-	Secondary      []SecondaryConfig `toml:"secondary"`
-	Key            []KeyConfig       `toml:"key"`
+	// empty: none. CertFile and KeyFile are the certificate with its chain and its
+	// key in PEM; renewed files are taken up by themselves.
+	ListenTLS string            `toml:"listen_tls"`
+	CertFile  string            `toml:"cert_file"`
+	KeyFile   string            `toml:"key_file"`
+	Secondary []SecondaryConfig `toml:"secondary"`
+	Key       []KeyConfig       `toml:"key"`
 }
 
 // SecondaryConfig is a resolver that transfers the zones.
@@ -310,8 +311,8 @@ func (c Config) Validate() error {
 		if _, _, err := net.SplitHostPort(c.RPZ.ListenTLS); err != nil {
 			add("rpz.listen_tls", bolwerk.Invalid("%q: want host:port", c.RPZ.ListenTLS))
 		}
-		if _, err := rpz.TLS(c.RPZ.Certificate, c.RPZ.CertificateKey); err != nil {
-			add("rpz.certificate", err)
+		if _, err := keypair.Load(c.RPZ.CertFile, c.RPZ.KeyFile, nil); err != nil {
+			add("rpz.cert_file", err)
 		}
 	}
 	for name, addr := range c.Resolvers {

@@ -29,6 +29,7 @@ import (
 	"bolwerk/internal/idem"
 	"bolwerk/internal/job"
 	"bolwerk/internal/join"
+	"bolwerk/internal/keypair"
 	"bolwerk/internal/ledger"
 	"bolwerk/internal/mail"
 	"bolwerk/internal/openlog"
@@ -192,10 +193,10 @@ func (d *Desk) buildFeed(reg prometheus.Registerer) error {
 	}
 	listeners := []net.Listener{tcp}
 	if l := d.cfg.RPZ.ListenTLS; l != "" {
-		tlsConfig, err := rpz.TLS(d.cfg.RPZ.Certificate, d.cfg.RPZ.CertificateKey)
+		pair, err := keypair.Load(d.cfg.RPZ.CertFile, d.cfg.RPZ.KeyFile, d.env.Log)
 		if err == nil {
 			var over net.Listener
-			if over, err = tls.Listen("tcp", l, tlsConfig); err == nil {
+			if over, err = tls.Listen("tcp", l, rpz.TLS(pair)); err == nil {
 				listeners = append(listeners, over)
 			}
 		}

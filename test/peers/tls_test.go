@@ -20,6 +20,7 @@ import (
 
 	"bolwerk/bench/product"
 	"bolwerk/internal/clock"
+	"bolwerk/internal/keypair"
 	"bolwerk/internal/rpz"
 )
 
@@ -62,11 +63,11 @@ func TestTransferOverTLS(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	over, err := rpz.TLS(cert, key)
+	pair, err := keypair.Load(cert, key, slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}
-	l, err := tls.Listen("tcp", "127.0.0.1:0", over)
+	l, err := tls.Listen("tcp", "127.0.0.1:0", rpz.TLS(pair))
 	if err != nil {
 		t.Fatal(err)
 	}
