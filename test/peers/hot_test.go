@@ -92,49 +92,49 @@ func TestHotZone(t *testing.T) {
 	}
 
 	// Two decisions close together: the second meets a cold zone that rests.
-	block("first.example")
-	until("the cold zone has the first", func() bool { _, cold := in("first.example"); return cold })
+	block("first.bende.example")
+	until("the cold zone has the first", func() bool { _, cold := in("first.bende.example"); return cold })
 	begun := time.Now()
-	block("fresh.example")
-	took, err := product.Until(ctx, bind.Addr, "fresh.example", warning, begun, time.Minute)
+	block("fresh.bende.example")
+	took, err := product.Until(ctx, bind.Addr, "fresh.bende.example", warning, begun, time.Minute)
 	if err != nil {
 		t.Fatal(err)
 	}
-	hot, cold := in("fresh.example")
+	hot, cold := in("fresh.bende.example")
 	t.Logf("blocked at BIND after %d ms; in the hot zone %v, in the cold one %v", took.Milliseconds(), hot, cold)
 	if !hot {
 		t.Error("the hot zone does not have the new name")
 	}
 	// Until the cold zone has it, and BIND has that: blocked at every look.
 	until("the cold zone has it", func() bool {
-		if !product.Answers(ctx, bind.Addr, "n"+fmt.Sprint(time.Now().UnixNano())+".fresh.example", warning) {
-			t.Fatal("fresh.example passes while it moves to the cold zone")
+		if !product.Answers(ctx, bind.Addr, "n"+fmt.Sprint(time.Now().UnixNano())+".fresh.bende.example", warning) {
+			t.Fatal("fresh.bende.example passes while it moves to the cold zone")
 		}
-		_, cold := in("fresh.example")
+		_, cold := in("fresh.bende.example")
 		return cold
 	})
 	for range 40 {
-		if !product.Answers(ctx, bind.Addr, "n"+fmt.Sprint(time.Now().UnixNano())+".fresh.example", warning) {
-			t.Fatal("fresh.example passes after it has moved to the cold zone")
+		if !product.Answers(ctx, bind.Addr, "n"+fmt.Sprint(time.Now().UnixNano())+".fresh.bende.example", warning) {
+			t.Fatal("fresh.bende.example passes after it has moved to the cold zone")
 		}
 		time.Sleep(25 * time.Millisecond)
 	}
 	// Withdrawn, while both zones of BIND have it.
 	begun = time.Now()
-	if out, err := p.Run(ctx, "block", "withdraw", "fresh.example", "--reason", "an error"); err != nil {
+	if out, err := p.Run(ctx, "block", "withdraw", "fresh.bende.example", "--reason", "an error"); err != nil {
 		t.Fatalf("%v: %s", err, out)
 	}
-	if took, err = product.Until(ctx, bind.Addr, "fresh.example", real, begun, time.Minute); err != nil {
+	if took, err = product.Until(ctx, bind.Addr, "fresh.bende.example", real, begun, time.Minute); err != nil {
 		t.Fatal(err)
 	}
-	pass, err := rpz.Ask(ctx, p.RPZ, bolwerk.MustDomain("fresh.example.p.rpz"), "CNAME")
+	pass, err := rpz.Ask(ctx, p.RPZ, bolwerk.MustDomain("fresh.bende.example.p.rpz"), "CNAME")
 	if err != nil || len(pass.Records) == 0 {
 		t.Errorf("p.rpz does not let it pass: %+v, %v", pass, err)
 	}
 	t.Logf("answered again at BIND after %d ms", took.Milliseconds())
 	for end := time.Now().Add(10 * time.Second); time.Now().Before(end); time.Sleep(200 * time.Millisecond) {
-		if !product.Answers(ctx, bind.Addr, "n"+fmt.Sprint(time.Now().UnixNano())+".fresh.example", real) {
-			t.Fatal("fresh.example is blocked again")
+		if !product.Answers(ctx, bind.Addr, "n"+fmt.Sprint(time.Now().UnixNano())+".fresh.bende.example", real) {
+			t.Fatal("fresh.bende.example is blocked again")
 		}
 	}
 	if !product.Answers(ctx, bind.Addr, "listed-1.example", warning) {
