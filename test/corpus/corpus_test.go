@@ -10,6 +10,7 @@ import (
 	"io"
 	"maps"
 	"net"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -100,6 +101,7 @@ func TestCorpus(t *testing.T) {
 	t.Logf("%d mails read %.1f s after the first was sent, %.1f ms CPU a mail (%.1f of it readers), load %s", total, took.Seconds(),
 		(after.CPU+after.Readers-before.CPU-before.Readers).Seconds()*1e3/float64(total), (after.Readers-before.Readers).Seconds()*1e3/float64(total), product.Load())
 	hosts := readAlone(t, binary, classes)
+	pictures(t, p)
 	p.Stop()
 	db, err := store.Open(t.Context(), store.Config{URL: filepath.Join(work, "desk", "bolwerk.db")}, clock.New())
 	if err != nil {
@@ -211,6 +213,31 @@ func until(t *testing.T, p *product.Product, want int64) {
 		}
 		if time.Now().After(deadline) {
 			t.Fatalf("the desk has %d of %d reports, %d unread", today.Reports, want, today.Unread)
+		}
+	}
+}
+
+// pictures waits until the second pass has read pictures and PDFs: some links stand
+// nowhere else.
+func pictures(t *testing.T, p *product.Product) {
+	t.Helper()
+	begin := time.Now()
+	for deadline := time.Now().Add(10 * time.Minute); ; time.Sleep(500 * time.Millisecond) {
+		res, err := http.Get("http://" + p.Metrics + "/metrics")
+		if err != nil {
+			t.Fatal(err)
+		}
+		b, err := io.ReadAll(res.Body)
+		res.Body.Close()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if strings.Contains(string(b), "\nbolwerk_shield_pictures_waiting 0\n") {
+			t.Logf("pictures and PDFs were read %.1f s later", time.Since(begin).Seconds())
+			return
+		}
+		if time.Now().After(deadline) {
+			t.Fatal("pictures still wait to be read")
 		}
 	}
 }
