@@ -217,6 +217,8 @@ func until(t *testing.T, p *product.Product, want int64) {
 	}
 }
 
+var noPictures = regexp.MustCompile(`(?m)^bolwerk_shield_pictures_waiting\S* 0$`)
+
 // pictures waits until the second pass has read pictures and PDFs: some links stand
 // nowhere else.
 func pictures(t *testing.T, p *product.Product) {
@@ -232,7 +234,7 @@ func pictures(t *testing.T, p *product.Product) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if strings.Contains(string(b), "\nbolwerk_shield_pictures_waiting 0\n") {
+		if noPictures.Match(b) {
 			t.Logf("pictures and PDFs were read %.1f s later", time.Since(begin).Seconds())
 			return
 		}
