@@ -10,10 +10,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// lowPriority makes this thread, and what it starts, yield to everybody else: it
-// has a tenth of what another process has. At 19, a seventieth, it would starve on a
-// busy machine, and its deadlines, which are on the clock, would pass over nothing.
-func lowPriority() { _ = unix.Setpriority(unix.PRIO_PROCESS, 0, 10) }
+// lowPriority makes this thread, and what it starts, yield to everybody else.
+func lowPriority() { _ = unix.Setpriority(unix.PRIO_PROCESS, 0, 19) }
 
 // become replaces this process by a program.
 func become(program string, args []string) error {
