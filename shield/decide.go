@@ -318,12 +318,8 @@ func sighted(tx *store.Tx, subject string) (id string, first time.Time, err erro
 
 func (s *Shield) context(tx *store.Tx, first judge.Person, second *judge.Approval) judge.Context {
 	r := s.guard.rules()
-	c := judge.Context{Now: tx.Now(), Limits: s.limits(), Suffixes: r.psl, Platforms: r.platforms, Never: r.never, Popular: r.popular,
+	return judge.Context{Now: tx.Now(), Limits: s.limits(), Suffixes: r.psl, Platforms: r.platforms, Never: r.never, Popular: r.popular, KnownGood: r.good,
 		First: first, Second: second, Zone: BlockZone}
-	if len(r.good) > 0 {
-		c.KnownGood = r.good[0]
-	}
-	return c
 }
 
 func (s *Shield) limits() judge.Limits { return judge.DefaultLimits() }

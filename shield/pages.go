@@ -222,10 +222,7 @@ type wrong struct {
 func commonOf(r *http.Request, who account.Person) common {
 	c := common{Me: who, May: who.May(account.Decide), Form: r.PostForm}
 	if h := account.Held(r); h.Path != "" { // a form that came when the session had ended
-		c.Form, c.Wrong.Form = h.Form, path.Base(h.Path)
-	}
-	if h := account.Held(r); h.Path != "" {
-		c.Form, c.Again = h.Form, path.Base(h.Path)
+		c.Form, c.Wrong.Form, c.Again = h.Form, path.Base(h.Path), path.Base(h.Path)
 	}
 	switch d := r.URL.Query().Get("done"); d {
 	case "blocked", "second", "rejected", "withdrawn", "exempted", "approved", "declined", "released", "merged", "upheld", "appeal_rejected", "asked", "seen", "picture", "no-picture", "kept", "warned", "warning_ended", "notice_let", "notice_dropped", "notice_receipt":

@@ -155,7 +155,7 @@ type Context struct {
 	Platforms *Platforms
 	Never     *NeverBlock
 	Popular   lists.Popularity
-	KnownGood *lists.Set
+	KnownGood []*lists.Set
 	// Exemptions that are in force.
 	Exemptions []Exemption
 	// Zone is the longest zone that the name is published in: "b.rpz" where zero.

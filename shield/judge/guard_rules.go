@@ -63,8 +63,10 @@ var technicalRules = []rule[given]{
 	}},
 	{10, "known_good", func(g given) *Objection {
 		_, www := NamesTaken(g.place, g.Scope)
-		if d, ok := g.KnownGood.Taken(g.Name, g.Scope, www); ok {
-			return object(Refuse, "take a narrower scope, or take the name off the known-good set", "it would take %s of the known-good set", d)
+		for _, good := range g.KnownGood {
+			if d, ok := good.Taken(g.Name, g.Scope, www); ok {
+				return object(Refuse, "take a narrower scope, or take the name off the known-good set", "it would take %s of the known-good set", d)
+			}
 		}
 		return nil
 	}},

@@ -30,7 +30,7 @@ func calm(t testing.TB) (Proposal, Context) {
 			Now: now, Limits: DefaultLimits(), Suffixes: psl, Platforms: platforms(t),
 			Never:     NewNeverBlock(NeverRow{Name: d("operator.example"), Below: true}),
 			Popular:   lists.Popularity{list(t, lists.Popular, 10_000, "top.example", "www.top2.example"), list(t, lists.Popular, 100_000, "middle.example"), list(t, lists.Popular, 1_000_000, "rare.example")},
-			KnownGood: list(t, lists.KnownGood, 0, "good.example"),
+			KnownGood: []*lists.Set{list(t, lists.KnownGood, 0, "good.example"), list(t, lists.KnownGood, 0, "good.too.example")},
 			AgeKnown:  true,
 			First:     person("anna", Analyst),
 			Reporters: []string{"rik"},
@@ -74,6 +74,7 @@ var ablation = []struct {
 	{"suffix", Refuse, func(p *Proposal, c *Context) { p.Name = d("co.za") }},
 	{"never_block", Refuse, func(p *Proposal, c *Context) { p.Name = d("www.operator.example") }},
 	{"known_good", Refuse, func(p *Proposal, c *Context) { p.Name = d("good.example") }},
+	{"known_good", Refuse, func(p *Proposal, c *Context) { p.Name = d("good.too.example") }}, // of the second list
 	{"popular_wide", Refuse, func(p *Proposal, c *Context) {
 		p.Name, p.Scope = d("top2.example"), bolwerk.ScopeRegistrable
 		approve(p, c, person("olga", DutyOfficer))
@@ -324,10 +325,10 @@ func TestCanary(t *testing.T) {
 	p, c := calm(t)
 	bad := p
 	bad.Name, bad.Scope = d("good.example"), bolwerk.ScopeHost
-	if taken, by, ok := Canary(slices.Values([]Proposal{p, bad}), c.KnownGood, c); !ok || taken != d("good.example") || by.Name != bad.Name {
+	if taken, by, ok := Canary(slices.Values([]Proposal{p, bad}), c.KnownGood[0], c); !ok || taken != d("good.example") || by.Name != bad.Name {
 		t.Errorf("got %s by %s, %v", taken, by.Name, ok)
 	}
-	if _, _, ok := Canary(slices.Values([]Proposal{p}), c.KnownGood, c); ok {
+	if _, _, ok := Canary(slices.Values([]Proposal{p}), c.KnownGood[0], c); ok {
 		t.Error("a block that takes no known-good name")
 	}
 }
