@@ -103,46 +103,57 @@ const (
 	x32Bit     = 0x40000000
 )
 
+// The instructions of a filter. bpfEqual skips the next one unless the loaded word
+// is v.
+func bpfLoad(off uint32) unix.SockFilter {
+	return unix.SockFilter{Code: unix.BPF_LD | unix.BPF_W | unix.BPF_ABS, K: off}
+}
+
+func bpfReturn(v uint32) unix.SockFilter {
+	return unix.SockFilter{Code: unix.BPF_RET | unix.BPF_K, K: v}
+}
+
+func bpfEqual(v uint32) unix.SockFilter {
+	return unix.SockFilter{Code: unix.BPF_JMP | unix.BPF_JEQ | unix.BPF_K, K: v, Jf: 1}
+}
+
+var bpfKill, bpfAllow, bpfRefuse = bpfReturn(unix.SECCOMP_RET_KILL_PROCESS), bpfReturn(unix.SECCOMP_RET_ALLOW), bpfReturn(unix.SECCOMP_RET_ERRNO | uint32(unix.EPERM))
+
+// filterHead begins a filter: another architecture's calls end the process, and
+// the number of the call is loaded.
+func filterHead() []unix.SockFilter {
+	return []unix.SockFilter{
+		bpfLoad(dataArch),
+		{Code: unix.BPF_JMP | unix.BPF_JEQ | unix.BPF_K, K: auditArch, Jt: 1}, bpfKill,
+		bpfLoad(dataNumber),
+		{Code: unix.BPF_JMP | unix.BPF_JGE | unix.BPF_K, K: x32Bit, Jf: 1}, bpfKill,
+	}
+}
+
 // program is the filter as classic BPF, or nil for an architecture whose
 // numbers were not checked.
 func program() []unix.SockFilter {
 	if auditArch == 0 {
 		return nil
 	}
-	load := func(off uint32) unix.SockFilter {
-		return unix.SockFilter{Code: unix.BPF_LD | unix.BPF_W | unix.BPF_ABS, K: off}
-	}
-	ret := func(v uint32) unix.SockFilter {
-		return unix.SockFilter{Code: unix.BPF_RET | unix.BPF_K, K: v}
-	}
-	// equal skips the next instruction unless the loaded word is v.
-	equal := func(v uint32) unix.SockFilter {
-		return unix.SockFilter{Code: unix.BPF_JMP | unix.BPF_JEQ | unix.BPF_K, K: v, Jf: 1}
-	}
-	kill, allow, refuse := ret(unix.SECCOMP_RET_KILL_PROCESS), ret(unix.SECCOMP_RET_ALLOW), ret(unix.SECCOMP_RET_ERRNO|uint32(unix.EPERM))
-	p := []unix.SockFilter{
-		load(dataArch),
-		{Code: unix.BPF_JMP | unix.BPF_JEQ | unix.BPF_K, K: auditArch, Jt: 1}, kill,
-		load(dataNumber),
-		{Code: unix.BPF_JMP | unix.BPF_JGE | unix.BPF_K, K: x32Bit, Jf: 1}, kill,
-	}
+	p := filterHead()
 	for _, n := range harmless {
-		p = append(p, equal(n), allow)
+		p = append(p, bpfEqual(n), bpfAllow)
 	}
 	for _, n := range deadly {
-		p = append(p, equal(n), kill)
+		p = append(p, bpfEqual(n), bpfKill)
 	}
 	return append(p,
 		// prctl: the runtime names its memory, and nothing else.
 		unix.SockFilter{Code: unix.BPF_JMP | unix.BPF_JEQ | unix.BPF_K, K: unix.SYS_PRCTL, Jf: 4},
-		load(dataArg0), equal(unix.PR_SET_VMA), allow, refuse,
+		bpfLoad(dataArg0), bpfEqual(unix.PR_SET_VMA), bpfAllow, bpfRefuse,
 		// clone: threads, but no processes. clone3 hides its flags: not there.
 		unix.SockFilter{Code: unix.BPF_JMP | unix.BPF_JEQ | unix.BPF_K, K: unix.SYS_CLONE, Jf: 4},
-		load(dataArg0),
+		bpfLoad(dataArg0),
 		unix.SockFilter{Code: unix.BPF_JMP | unix.BPF_JSET | unix.BPF_K, K: unix.CLONE_THREAD, Jf: 1},
-		allow, kill,
-		equal(unix.SYS_CLONE3), ret(unix.SECCOMP_RET_ERRNO|uint32(unix.ENOSYS)),
-		refuse,
+		bpfAllow, bpfKill,
+		bpfEqual(unix.SYS_CLONE3), bpfReturn(unix.SECCOMP_RET_ERRNO|uint32(unix.ENOSYS)),
+		bpfRefuse,
 	)
 }
 

@@ -73,43 +73,28 @@ func ocrProgram() []unix.SockFilter {
 	if auditArch == 0 {
 		return nil
 	}
-	load := func(off uint32) unix.SockFilter {
-		return unix.SockFilter{Code: unix.BPF_LD | unix.BPF_W | unix.BPF_ABS, K: off}
-	}
-	ret := func(v uint32) unix.SockFilter {
-		return unix.SockFilter{Code: unix.BPF_RET | unix.BPF_K, K: v}
-	}
-	equal := func(v uint32) unix.SockFilter {
-		return unix.SockFilter{Code: unix.BPF_JMP | unix.BPF_JEQ | unix.BPF_K, K: v, Jf: 1}
-	}
-	kill, allow, refuse := ret(unix.SECCOMP_RET_KILL_PROCESS), ret(unix.SECCOMP_RET_ALLOW), ret(unix.SECCOMP_RET_ERRNO|uint32(unix.EPERM))
-	p := []unix.SockFilter{
-		load(dataArch),
-		{Code: unix.BPF_JMP | unix.BPF_JEQ | unix.BPF_K, K: auditArch, Jt: 1}, kill,
-		load(dataNumber),
-		{Code: unix.BPF_JMP | unix.BPF_JGE | unix.BPF_K, K: x32Bit, Jf: 1}, kill,
-	}
+	p := filterHead()
 	for _, n := range slices.Concat(harmless, ocrNeeds, ocrNeedsHere) {
 		switch n {
 		case unix.SYS_TGKILL, unix.SYS_TKILL, unix.SYS_PRLIMIT64: // they reach other processes of this user
 		default:
-			p = append(p, equal(n), allow)
+			p = append(p, bpfEqual(n), bpfAllow)
 		}
 	}
 	const writing = unix.O_WRONLY | unix.O_RDWR | unix.O_CREAT | unix.O_TRUNC | unix.O_APPEND
 	return append(p,
 		// openat: to read. Its flags are the third argument.
 		unix.SockFilter{Code: unix.BPF_JMP | unix.BPF_JEQ | unix.BPF_K, K: unix.SYS_OPENAT, Jf: 4},
-		load(dataArg0+16),
+		bpfLoad(dataArg0+16),
 		unix.SockFilter{Code: unix.BPF_JMP | unix.BPF_JSET | unix.BPF_K, K: writing, Jf: 1},
-		refuse, allow,
+		bpfRefuse, bpfAllow,
 		// clone: threads, but no processes. clone3 hides its flags: not there.
 		unix.SockFilter{Code: unix.BPF_JMP | unix.BPF_JEQ | unix.BPF_K, K: unix.SYS_CLONE, Jf: 4},
-		load(dataArg0),
+		bpfLoad(dataArg0),
 		unix.SockFilter{Code: unix.BPF_JMP | unix.BPF_JSET | unix.BPF_K, K: unix.CLONE_THREAD, Jf: 1},
-		allow, refuse,
-		equal(unix.SYS_CLONE3), ret(unix.SECCOMP_RET_ERRNO|uint32(unix.ENOSYS)),
-		refuse,
+		bpfAllow, bpfRefuse,
+		bpfEqual(unix.SYS_CLONE3), bpfReturn(unix.SECCOMP_RET_ERRNO|uint32(unix.ENOSYS)),
+		bpfRefuse,
 	)
 }
 
