@@ -85,7 +85,7 @@ func BuildEdge(ctx context.Context, cfg Config, env Env, dir string) (*Edge, err
 			{"tls door", func(ctx context.Context) error { return e.ServeTLS(ctx, tls) }},
 			{"edge", e.Run},
 			{"settings", func(ctx context.Context) error { return env.again.reloads(ctx, env, cfg, dns) }},
-			{"edge socket", func(ctx context.Context) error { return web.Serve(ctx, socket, passHandler(e), env.Log) }},
+			{"edge socket", func(ctx context.Context) error { return web.Serve(ctx, socket, ownHandler(e), env.Log) }},
 		},
 		back: j.back(follower, copyBlocks)}, nil
 }
@@ -126,9 +126,28 @@ type passAnswer struct {
 	Until time.Time      `json:"until"`
 }
 
-// passHandler lets a name pass at this edge, whether or not the desk is there.
-func passHandler(e *edge.Edge) http.Handler {
+// ownHandler serves who is on this machine, whether or not the desk is there: it
+// lets a name pass, and takes which sessions have which view.
+func ownHandler(e *edge.Edge) http.Handler {
 	mux := http.NewServeMux()
+	mux.HandleFunc("POST /session", func(w http.ResponseWriter, r *http.Request) {
+		var in edge.Session
+		err := json.NewDecoder(http.MaxBytesReader(w, r.Body, 4096)).Decode(&in)
+		if err != nil {
+			err = bolwerk.Invalid("session: %v", err)
+		} else {
+			err = e.Session(in)
+		}
+		if err != nil {
+			web.Explain(err).Write(w)
+			return
+		}
+		w.WriteHeader(http.StatusNoContent)
+	})
+	mux.HandleFunc("DELETE /session", func(w http.ResponseWriter, r *http.Request) {
+		e.EndSession(r.URL.Query().Get("id"))
+		w.WriteHeader(http.StatusNoContent)
+	})
 	mux.HandleFunc("POST /pass", func(w http.ResponseWriter, r *http.Request) {
 		var in passRequest
 		var out passAnswer

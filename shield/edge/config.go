@@ -48,6 +48,11 @@ type Config struct {
 	AppealsPerMinute int `toml:"appeals_per_minute"`
 	// Conns bounds the open connections of the page and of the TLS door, each.
 	Conns int `toml:"connections"`
+	// ViewsFile is a file with the lines that have a view of their own, by prefix:
+	// opt_out (orders alone) or opt_in (also what is blocked only for those who ask for
+	// it). It is read again within ten seconds of a change; docs/do/dns-front.md has
+	// its form.
+	ViewsFile string `toml:"views_file"`
 	// Release lets visitors open a stopped name for some minutes.
 	Release ReleaseConfig `toml:"release"`
 }

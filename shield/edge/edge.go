@@ -9,6 +9,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"log/slog"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"runtime/debug"
@@ -49,7 +50,10 @@ type Edge struct {
 	hits     *hits
 	asked    *asked
 	released *releases
-	grown    chan struct{}
+	views    views
+	// viewsStamp is which file of views was read; readViews alone has it.
+	viewsStamp string
+	grown      chan struct{}
 
 	addr4, addr6 []byte // the warning page's addresses, as DNS answers them
 	// sde is the JSON of a structured error, before and after its justification.
@@ -89,6 +93,7 @@ func New(cfg Config, dir string, workers int, c clock.Clock, handIn HandIn, log 
 	}
 	e.good, e.goodAt = c.Now(), time.Now()
 	e.now.Store(e.good.Unix())
+	e.readViews()
 	if dir == "" {
 		return e, nil
 	}
@@ -132,6 +137,7 @@ func (e *Edge) Run(ctx context.Context) error {
 		}
 	})
 	wg.Go(func() { e.countAsked(ctx) })
+	wg.Go(func() { e.followViews(ctx) })
 	wg.Go(func() {
 		every := time.NewTicker(rollUpEvery)
 		defer every.Stop()
@@ -146,6 +152,7 @@ func (e *Edge) Run(ctx context.Context) error {
 				e.rollUp(ctx)
 				e.tellPasses(ctx)
 				e.released.sweep(e.now.Load())
+				e.views.sweep(e.now.Load())
 			}
 		}
 	})
@@ -302,9 +309,11 @@ type found struct {
 }
 
 // find looks for the rule that decides about a name in wire format: an exemption
-// if there is one, else the most specific block; of two at the same name an order.
-func (e *Edge) find(name []byte) (f found) {
+// if there is one, else the most specific block that the asker's view has; of two at
+// the same name an order. The zero address has the default view.
+func (e *Edge) find(name []byte, from netip.Addr) (f found) {
 	now := e.now.Load()
+	view, known := DefaultView, false
 	e.set.Lookup(name, func(h nameset.Hit) bool {
 		p := readPayload(h.Payload)
 		if !p.valid(now) {
@@ -314,6 +323,12 @@ func (e *Edge) find(name []byte) (f found) {
 		if t.pass {
 			f = found{true, true, h.Labels, h.Suffix, p, t}
 			return false
+		}
+		if !known {
+			view, known = e.views.of(from, now), true
+		}
+		if !view.sees(t.ground) {
+			return true
 		}
 		if !f.ok || h.Labels > f.labels || t.ground == ByOrder && f.term.ground != ByOrder {
 			f = found{true, false, h.Labels, h.Suffix, p, t}
@@ -334,7 +349,7 @@ func (e *Edge) Answer(q *dnsserve.Question) (dnsserve.Answer, bool) {
 	if e.handIn != nil {
 		e.asked.count(q.Worker, q.Name)
 	}
-	f := e.find(q.Name)
+	f := e.find(q.Name, q.From)
 	if !f.ok || f.pass {
 		return dnsserve.Answer{}, false
 	}
@@ -386,7 +401,7 @@ type Explanation struct {
 // Explain says which rule decides about the name.
 func (e *Edge) Explain(name bolwerk.Domain) Explanation {
 	wire := nameset.AppendWire(nil, name)
-	f := e.find(wire)
+	f := e.find(wire, netip.Addr{})
 	x := Explanation{Name: name, Result: "open", Head: e.Head()}
 	now := e.now.Load()
 	e.local.Lookup(wire, func(h nameset.Hit) bool {

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"strings"
@@ -212,6 +213,10 @@ func TestAnswer_what(t *testing.T) {
 		rule("B-2026-000009", "order.example", func(r *Rule) { r.Ground, r.Action, r.Class = ByOrder, NXDomain, "" }),
 		rule("B-2026-000010", "asked.example", func(r *Rule) { r.Ground, r.Action, r.Class = Requested, NoData, "" }),
 	)
+	// Who asks here has asked for asked.example to be blocked.
+	if err := e.Session(Session{ID: "1", Prefixes: []netip.Prefix{netip.MustParsePrefix("127.0.0.1/32")}, View: "opt_in", Until: noon.Add(time.Hour)}); err != nil {
+		t.Fatal(err)
+	}
 	cfg := dnsserve.DefaultConfig()
 	cfg.Upstream, cfg.SDEOption = []string{"127.0.0.1:1"}, 65023
 	cfg.TryTimeout, cfg.Timeout = dnsserve.Duration(time.Millisecond), dnsserve.Duration(time.Millisecond)

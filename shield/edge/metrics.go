@@ -33,6 +33,15 @@ func (e *Edge) Register(reg prometheus.Registerer) error {
 			}
 			return float64(n)
 		}),
+		gauge("bolwerk_edge_view_lines", "Lines of the file of views that have a view of their own.", func() float64 {
+			if f := e.views.fixed.Load(); f != nil {
+				return float64(len(f.rows))
+			}
+			return 0
+		}),
+		gauge("bolwerk_edge_view_lines_unreadable", "Lines of the file of views that could not be read, or name a prefix twice. Above 0 a person must look.",
+			func() float64 { return float64(e.views.bad.Load()) }),
+		gauge("bolwerk_edge_view_sessions", "Addresses and prefixes of sessions that were told to this edge.", func() float64 { return float64(e.views.some.Load()) }),
 		prometheus.NewCounterFunc(prometheus.CounterOpts{Name: "bolwerk_edge_tls_unknown_total", Help: "TLS connections without a blocked name in their SNI."},
 			func() float64 { return float64(e.page.tlsUnknown.Load()) }),
 		prometheus.NewCounterFunc(prometheus.CounterOpts{Name: "bolwerk_edge_appeals_refused_total", Help: "Appeals that were not taken: over the rate, or not stored."},

@@ -169,7 +169,7 @@ func (e *Edge) visit(r *http.Request) visit {
 		s.aLabels = s.host
 		return s
 	}
-	s.found = e.find(nameset.AppendWire(nil, s.name))
+	s.found = e.find(nameset.AppendWire(nil, s.name), sourceOf(r))
 	if s.stopped = s.ok && !s.pass; !s.stopped {
 		return s
 	}

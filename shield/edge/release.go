@@ -203,8 +203,11 @@ func sameOrigin(r *http.Request) bool {
 	return err == nil && u.Host == r.Host
 }
 
-func sourceOf(r *http.Request) netip.Addr {
-	ap, _ := netip.ParseAddrPort(r.RemoteAddr)
+func sourceOf(r *http.Request) netip.Addr { return addrOf(r.RemoteAddr) }
+
+// addrOf is the address of host:port; zero where it is none.
+func addrOf(s string) netip.Addr {
+	ap, _ := netip.ParseAddrPort(s)
 	return ap.Addr()
 }
 

@@ -133,7 +133,7 @@ func TestRelease_never(t *testing.T) {
 			t.Errorf("%s: the page offers to open it", name)
 		}
 		// Not even with a genuine ticket for that block.
-		f := e.find(nameset.AppendWire(nil, bolwerk.MustDomain(name)))
+		f := e.find(nameset.AppendWire(nil, bolwerk.MustDomain(name)), netip.Addr{})
 		line, _ := e.released.lineOf(netip.MustParseAddr(home))
 		for _, tk := range []string{good, e.released.ticket(line, f.hitKey(), e.now.Load())} {
 			if w := openFrom(e, home, name, tk); w.Code != 403 || !stopped(e, home, name) {

@@ -65,7 +65,7 @@ func (e *Edge) turnAway(c net.Conn) {
 	name := readHello(c)
 	f := found{}
 	if !name.IsZero() {
-		f = e.find(nameset.AppendWire(nil, name))
+		f = e.find(nameset.AppendWire(nil, name), addrOf(c.RemoteAddr().String()))
 	}
 	if f.ok && !f.pass {
 		e.hits.other(hitTLS, f.hitKey(), e.now.Load())
