@@ -247,12 +247,26 @@ func (c Config) WorkerCount() int {
 	if c.Workers > 0 {
 		return c.Workers
 	}
-	return runtime.GOMAXPROCS(0)
+	return processors
+}
+
+// processors is how many this process may use, as the runtime saw it when it began.
+var processors = runtime.GOMAXPROCS(0)
+
+// leavePlace lets one more thread run Go than there are workers. A worker holds
+// its place while it receives and sends, and as long as questions come it does
+// nothing else: what waits for the resolvers would wait for it. So the system's
+// scheduler shares a processor between them.
+func leavePlace(workers int) {
+	if runtime.GOMAXPROCS(0) <= workers {
+		runtime.GOMAXPROCS(workers + 1)
+	}
 }
 
 // Run serves the sockets and the doors (nil: none) until ctx ends and closes them; it returns
 // when every goroutine has ended. A socket that breaks ends it with the error.
 func (s *Server) Run(ctx context.Context, d *Doors, socks ...*Sockets) error {
+	leavePlace(s.cfg.WorkerCount())
 	ctx, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
 	var wg sync.WaitGroup
@@ -274,11 +288,14 @@ func (s *Server) Run(ctx context.Context, d *Doors, socks ...*Sockets) error {
 	wg.Go(func() { s.check(ctx) })
 	<-ctx.Done()
 	for _, k := range socks {
-		k.Close()
+		k.stop()
 	}
 	d.Close()
 	wg.Wait()
 	s.waits.Wait()
+	for _, k := range socks {
+		k.Close()
+	}
 	s.up.closeRetired(0)
 	for _, r := range s.up.list() {
 		r.close()

@@ -2,7 +2,6 @@ package dnsserve
 
 import (
 	"context"
-	"encoding/binary"
 	"net"
 	"net/netip"
 	"os"
@@ -17,7 +16,8 @@ import (
 // Sockets are the places at which one address is served: several UDP sockets that
 // share it (SO_REUSEPORT) and a TCP listener on the same port.
 type Sockets struct {
-	udp      []*net.UDPConn
+	udp      []int // descriptors
+	at       netip.AddrPort
 	tcp      net.Listener
 	wildcard bool
 }
@@ -65,9 +65,14 @@ func listen(ctx context.Context, ap netip.AddrPort, workers int) (_ *Sockets, er
 		if err != nil {
 			return nil, err
 		}
-		k.udp = append(k.udp, c.(*net.UDPConn))
+		fd, err := waiting(c.(*net.UDPConn))
+		if err != nil {
+			return nil, err
+		}
+		k.udp = append(k.udp, fd)
 		ap = netip.AddrPortFrom(ap.Addr(), c.LocalAddr().(*net.UDPAddr).AddrPort().Port())
 	}
+	k.at = ap
 	k.tcp, err = (&net.ListenConfig{}).Listen(ctx, "tcp"+family, net.JoinHostPort(ap.Addr().String(), strconv.Itoa(int(ap.Port()))))
 	if err != nil {
 		return nil, err
@@ -75,17 +80,43 @@ func listen(ctx context.Context, ap netip.AddrPort, workers int) (_ *Sockets, er
 	return k, nil
 }
 
-// Addr is the address that is served.
-func (k *Sockets) Addr() netip.AddrPort { return k.udp[0].LocalAddr().(*net.UDPAddr).AddrPort() }
+// waiting is the socket of c, which it closes, as one that a thread waits at in the
+// kernel: the runtime's poller would wake another thread for each packet.
+func waiting(c *net.UDPConn) (fd int, err error) {
+	defer c.Close()
+	raw, err := c.SyscallConn()
+	if err != nil {
+		return -1, err
+	}
+	if e := raw.Control(func(of uintptr) { fd, err = unix.FcntlInt(of, unix.F_DUPFD_CLOEXEC, 0) }); e != nil {
+		return -1, e
+	}
+	if err != nil {
+		return -1, os.NewSyscallError("fcntl", err)
+	}
+	return fd, os.NewSyscallError("fcntl", unix.SetNonblock(fd, false))
+}
 
-// Close closes them; Run does it too.
-func (k *Sockets) Close() error {
-	for _, c := range k.udp {
-		c.Close()
+// Addr is the address that is served.
+func (k *Sockets) Addr() netip.AddrPort { return k.at }
+
+// stop ends the waiting at the sockets; what was asked may still be answered.
+func (k *Sockets) stop() {
+	for _, fd := range k.udp {
+		unix.Shutdown(fd, unix.SHUT_RD) // it says ENOTCONN and does it
 	}
 	if k.tcp != nil {
 		k.tcp.Close()
 	}
+}
+
+// Close closes them; Run does it too.
+func (k *Sockets) Close() error {
+	k.stop()
+	for _, fd := range k.udp {
+		unix.Close(fd)
+	}
+	k.udp = nil
 	return nil
 }
 
@@ -105,16 +136,13 @@ type mmsghdr struct {
 // packets is the memory of one worker's batches. It is never moved: the kernel
 // has its addresses during a call only.
 type packets struct {
-	in, out    [batch]mmsghdr
-	inIO       [batch]unix.Iovec
-	outIO      [batch]unix.Iovec
-	from       [batch]unix.RawSockaddrInet6
-	ctl        [batch][ctlSize]byte
-	inBytes    [batch][inSize]byte
-	outBytes   [batch][outSize]byte
-	n, sent    int
-	errno      syscall.Errno
-	recv, send func(fd uintptr) bool
+	in, out  [batch]mmsghdr
+	inIO     [batch]unix.Iovec
+	outIO    [batch]unix.Iovec
+	from     [batch]unix.RawSockaddrInet6
+	ctl      [batch][ctlSize]byte
+	inBytes  [batch][inSize]byte
+	outBytes [batch][outSize]byte
 }
 
 func newPackets() *packets {
@@ -131,31 +159,37 @@ func newPackets() *packets {
 		o.Iov = &p.outIO[i]
 		o.SetIovlen(1)
 	}
-	p.recv = func(fd uintptr) bool {
-		for i := range batch {
-			p.in[i].hdr.Namelen = unix.SizeofSockaddrInet6
-			p.in[i].hdr.SetControllen(ctlSize)
-		}
-		r, _, e := unix.Syscall6(unix.SYS_RECVMMSG, fd, uintptr(unsafe.Pointer(&p.in[0])), batch, unix.MSG_DONTWAIT, 0, 0)
-		p.n, p.errno = int(r), e
-		return e != unix.EAGAIN
-	}
-	p.send = func(fd uintptr) bool {
-		for p.sent < p.n {
-			r, _, e := unix.Syscall6(unix.SYS_SENDMMSG, fd, uintptr(unsafe.Pointer(&p.out[p.sent])), uintptr(p.n-p.sent), unix.MSG_DONTWAIT, 0, 0)
-			switch {
-			case e == unix.EAGAIN:
-				return false
-			case e == unix.EINTR:
-			case e != 0:
-				p.sent++ // this asker cannot be reached; the others wait
-			default:
-				p.sent += int(r)
-			}
-		}
-		return true
-	}
 	return p
+}
+
+// recv waits for a packet and takes what has come by then.
+func (p *packets) recv(fd int) (n int, err syscall.Errno) {
+	for i := range batch {
+		p.in[i].hdr.Namelen = unix.SizeofSockaddrInet6
+		p.in[i].hdr.SetControllen(ctlSize)
+	}
+	r, _, e := unix.Syscall6(unix.SYS_RECVMMSG, uintptr(fd), uintptr(unsafe.Pointer(&p.in[0])), batch, unix.MSG_WAITFORONE, 0, 0)
+	return int(r), e
+}
+
+// send sends the first n answers. Who cannot be reached gets none; the others wait.
+// A whole batch is some hundred microseconds of work for the kernel, and without
+// waiting: the runtime is not told, so that it does not look for another thread.
+func (p *packets) send(fd, n int) {
+	for sent := 0; sent < n; {
+		hdrs, left := uintptr(unsafe.Pointer(&p.out[sent])), uintptr(n-sent)
+		r, _, e := unix.RawSyscall6(unix.SYS_SENDMMSG, uintptr(fd), hdrs, left, unix.MSG_DONTWAIT, 0, 0)
+		if e == unix.EAGAIN { // no room: this waits for it
+			r, _, e = unix.Syscall6(unix.SYS_SENDMMSG, uintptr(fd), hdrs, left, 0, 0, 0)
+		}
+		switch e {
+		case 0:
+			sent += int(r)
+		case unix.EINTR:
+		default:
+			sent++
+		}
+	}
 }
 
 // asker is the address of packet i as 16 octets, and its port.
@@ -170,25 +204,22 @@ func (p *packets) asker(i int) (ip [16]byte, port uint16) {
 	return f.Addr, f.Port
 }
 
-// serveUDP answers on one socket until it is closed.
-func (s *Server) serveUDP(ctx context.Context, c *net.UDPConn, number int, wildcard bool) error {
-	raw, err := c.SyscallConn()
-	if err != nil {
-		return err
-	}
+// serveUDP answers on one socket until ctx has ended and the socket is stopped.
+func (s *Server) serveUDP(ctx context.Context, fd, number int, wildcard bool) error {
 	w, p := s.worker(number), newPackets()
 	for {
-		if err := raw.Read(p.recv); err != nil {
-			return err
+		got, errno := p.recv(fd)
+		if ctx.Err() != nil {
+			return nil
 		}
-		if p.errno == unix.EINTR || p.errno == unix.ECONNREFUSED {
+		if errno == unix.EINTR || errno == unix.ECONNREFUSED {
 			continue
 		}
-		if p.errno != 0 {
-			return os.NewSyscallError("recvmmsg", p.errno)
+		if errno != 0 {
+			return os.NewSyscallError("recvmmsg", errno)
 		}
 		since, l := time.Since(loaded), s.live.Load()
-		now, tick, out, got := s.seconds(since), uint64(since/time.Microsecond), 0, p.n
+		now, tick, out := s.seconds(since), uint64(since/time.Microsecond), 0
 		for i := range got {
 			ip, port := p.asker(i)
 			if port == 0 {
@@ -206,7 +237,7 @@ func (s *Server) serveUDP(ctx context.Context, c *net.UDPConn, number int, wildc
 			w.over = l.limit.after(ip, false, tick) > 0
 			n, forward := w.handle(p.outBytes[i][:], msg, l.acl.has(ip), 0, now)
 			if forward && w.enter() {
-				s.later(ctx, c, w, h)
+				s.later(ctx, fd, w, h)
 				continue
 			}
 			if forward {
@@ -228,12 +259,7 @@ func (s *Server) serveUDP(ctx context.Context, c *net.UDPConn, number int, wildc
 			out++
 		}
 		w.count(&s.stats.udp)
-		p.n, p.sent = out, 0
-		if out > 0 {
-			if err := raw.Write(p.send); err != nil {
-				return err
-			}
-		}
+		p.send(fd, out)
 	}
 }
 
@@ -264,29 +290,27 @@ func anyInterface(b []byte) {
 
 // later has w.q answered by a resolver, beside the worker. The asker's address is
 // kept for as long as that takes.
-func (s *Server) later(ctx context.Context, c *net.UDPConn, from *worker, h *unix.Msghdr) {
+func (s *Server) later(ctx context.Context, fd int, from *worker, h *unix.Msghdr) {
 	w := from.apart(from.q.msg)
-	name := append([]byte(nil), unsafe.Slice(h.Name, h.Namelen)...)
+	name := *(*unix.RawSockaddrInet6)(unsafe.Pointer(h.Name))
 	var ctl []byte
 	if h.Controllen > 0 {
 		ctl = append(ctl, unsafe.Slice(h.Control, h.Controllen)...)
 	}
+	to := unix.Msghdr{Name: (*byte)(unsafe.Pointer(&name)), Namelen: h.Namelen}
 	s.waits.Go(func() {
 		out := w.slow(ctx, 0, 0)
 		w.count(&s.stats.udp)
 		if ctx.Err() == nil {
-			c.WriteMsgUDPAddrPort(out, ctl, addrPort(name))
+			io := unix.Iovec{Base: &out[0]}
+			io.SetLen(len(out))
+			to.Iov = &io
+			to.SetIovlen(1)
+			if len(ctl) > 0 {
+				to.Control = &ctl[0]
+				to.SetControllen(len(ctl))
+			}
+			unix.Syscall(unix.SYS_SENDMSG, uintptr(fd), uintptr(unsafe.Pointer(&to)), 0)
 		}
 	})
-}
-
-func addrPort(name []byte) netip.AddrPort {
-	if binary.NativeEndian.Uint16(name) == unix.AF_INET {
-		return netip.AddrPortFrom(netip.AddrFrom4([4]byte(name[4:8])), binary.BigEndian.Uint16(name[2:]))
-	}
-	a := netip.AddrFrom16([16]byte(name[8:24]))
-	if z := binary.NativeEndian.Uint32(name[24:]); z != 0 {
-		a = a.WithZone(strconv.Itoa(int(z)))
-	}
-	return netip.AddrPortFrom(a, binary.BigEndian.Uint16(name[2:]))
 }
