@@ -10,6 +10,7 @@ import (
 
 	"bolwerk"
 	"bolwerk/internal/app"
+	"bolwerk/internal/dnsserve"
 	"bolwerk/internal/terminal"
 	"bolwerk/shield/edge"
 )
@@ -73,6 +74,20 @@ func (c *probeCmd) Run(ctx context.Context, t *terminal.Terminal) error {
 type edgeCmd struct {
 	Serve edgeServe `cmd:"" default:"withargs" help:"Serve customers: DNS, warning page, TLS door."`
 	Pass  edgePass  `cmd:"" help:"Let a name pass at this edge for 24 h, also without the desk; the desk hears of it afterwards."`
+	DNR   edgeDNR   `cmd:"" help:"Print the options by which DHCP and router advertisements name this edge's DNS over TLS and HTTPS (DNR, RFC 9463)."`
+}
+
+type edgeDNR struct {
+	Config string `help:"Configuration file of the edge." short:"c" placeholder:"FILE" type:"path"`
+}
+
+// Run does it.
+func (c *edgeDNR) Run(t *terminal.Terminal) error {
+	cfg, err := app.Read(c.Config)
+	if err != nil {
+		return err
+	}
+	return dnsserve.WriteDNR(t.Out, cfg.DNS.Config)
 }
 
 type edgePass struct {

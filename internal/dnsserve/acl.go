@@ -18,7 +18,7 @@ func newACL(prefixes []string) (acl, error) {
 	for _, s := range prefixes {
 		p, err := netip.ParsePrefix(s)
 		if err != nil {
-			return nil, bolwerk.Invalid("dns: allow %q: want a prefix, such as 192.0.2.0/24", s)
+			return nil, bolwerk.Invalid("dns: %q: want a prefix, such as 192.0.2.0/24", s)
 		}
 		p = p.Masked()
 		b := p.Addr().As16()

@@ -82,6 +82,11 @@ type Config struct {
 	// ClientRateExempt are prefixes without that bound: addresses that many share,
 	// other resolvers.
 	ClientRateExempt []string `toml:"client_rate_exempt"`
+	// ProxyFrom are the prefixes of load balancers, dnsdist among them, that say with the
+	// PROXY protocol, version 2, whose question they pass on. From there each
+	// question and connection must have it, from elsewhere none is read. Allow and
+	// ClientRate are then about who is behind the proxy.
+	ProxyFrom []string `toml:"proxy_from"`
 	// TryTimeout is how long one resolver may take, Timeout how long the asker
 	// waits in all before SERVFAIL.
 	TryTimeout Duration `toml:"try_timeout"`
@@ -94,6 +99,7 @@ type Config struct {
 	// question with an EDE option, as earlier drafts had it, counts too.
 	SDEOption uint16 `toml:"sde_option"`
 	Encrypted
+	About
 	times times // no settings; tests shorten them
 }
 
@@ -137,7 +143,7 @@ func (c Config) Validate() error {
 		}
 		seen[addr] = true
 	}
-	for _, prefixes := range [][]string{c.Allow, c.ClientRateExempt} {
+	for _, prefixes := range [][]string{c.Allow, c.ClientRateExempt, c.ProxyFrom} {
 		if _, err := newACL(prefixes); err != nil {
 			return err
 		}
@@ -163,6 +169,9 @@ func (c Config) Validate() error {
 			return bolwerk.Invalid("dns: max_ttl, max_negative_ttl and max_stale: want 0 to 30 days")
 		}
 	}
+	if err := c.About.validate(c.Encrypted); err != nil {
+		return err
+	}
 	return c.Encrypted.Validate()
 }
 
@@ -177,6 +186,8 @@ type Server struct {
 	cache  *cache
 	up     *upstream
 	doors  *doors
+	nsid   []byte
+	ddr    [][]byte      // SVCB records of resolver.arpa
 	pair   *keypair.Pair // nil: nothing is served over TLS
 	log    *slog.Logger
 	start  atomic.Int64 // nanoseconds after loaded
@@ -194,7 +205,7 @@ func New(cfg Config, policy Policy, dial Dial, reg prometheus.Registerer, log *s
 	if dial == nil {
 		dial = (&net.Dialer{}).DialContext
 	}
-	s := &Server{cfg: cfg, policy: policy, log: log, doors: newDoors(cfg.TCPConns)}
+	s := &Server{cfg: cfg, policy: policy, log: log, doors: newDoors(cfg.TCPConns), nsid: cfg.nsid()}
 	s.start.Store(int64(time.Since(loaded)))
 	s.live.Store(cfg.live(nil))
 	s.cache = newCache(cfg.CacheBytes)
@@ -269,6 +280,8 @@ func (s *Server) Run(ctx context.Context, d *Doors, socks ...*Sockets) error {
 	leavePlace(s.cfg.WorkerCount())
 	ctx, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
+	s.ddr = s.cfg.designations(d)
+	s.checkDDR(ctx, socks)
 	var wg sync.WaitGroup
 	serve := func(f func() error) {
 		wg.Go(func() {

@@ -436,7 +436,7 @@ func TestMetrics(t *testing.T) {
 	if got := sv.s.stats.udp[byPolicy].Load(); got != 2 {
 		t.Errorf("got %d answers by policy, want 2", got)
 	}
-	if fs, err := sv.reg.Gather(); err != nil || len(fs) != 14 {
+	if fs, err := sv.reg.Gather(); err != nil || len(fs) != 15 {
 		t.Errorf("got %d families, %v", len(fs), err)
 	}
 }

@@ -33,8 +33,9 @@ func clientOf(a netip.Addr) netip.Prefix {
 	return p
 }
 
-// enter counts the connection, or says that there is no room for it.
-func (d *doors) enter(c net.Conn) bool {
+// enter counts the connection, or says that there is no room for it. Those of a proxy
+// are many clients': they have no bound but the common one.
+func (d *doors) enter(c net.Conn, proxy bool) bool {
 	from, err := netip.ParseAddrPort(c.RemoteAddr().String())
 	if err != nil {
 		return false
@@ -42,7 +43,7 @@ func (d *doors) enter(c net.Conn) bool {
 	client := clientOf(from.Addr())
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if d.shut || len(d.open) >= d.max || d.by[client] >= d.each {
+	if d.shut || len(d.open) >= d.max || d.by[client] >= d.each && !proxy {
 		return false
 	}
 	d.open[c] = client
@@ -100,8 +101,13 @@ func (l door) Accept() (net.Conn, error) {
 		if err != nil {
 			return nil, err
 		}
-		if l.s.doors.enter(c) {
-			return &inside{Conn: c, d: l.s.doors}, nil
+		proxy := l.s.isProxy(c)
+		if l.s.doors.enter(c, proxy) {
+			in := &inside{Conn: c, d: l.s.doors}
+			if proxy {
+				return &behindProxy{Conn: in, s: l.s}, nil
+			}
+			return in, nil
 		}
 		l.s.stats.turnedAway.Add(1)
 		c.Close()
@@ -130,4 +136,14 @@ func (c *inside) Write(b []byte) (int, error) {
 func (c *inside) Close() error {
 	c.d.leave(c.Conn)
 	return c.Conn.Close()
+}
+
+// isProxy says that the other side has to name its askers.
+func (s *Server) isProxy(c net.Conn) bool {
+	l := s.live.Load()
+	if len(l.proxy) == 0 {
+		return false
+	}
+	from, err := netip.ParseAddrPort(c.RemoteAddr().String())
+	return err == nil && l.proxy.has(from.Addr().As16())
 }

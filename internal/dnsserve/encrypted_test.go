@@ -189,7 +189,7 @@ func TestDoors(t *testing.T) {
 	conn := func(addr string) net.Conn { return fakeConn{addr: addr, id: new(int)} }
 	var mine []net.Conn
 	for range 30 {
-		if c := conn("192.0.2.1:53"); d.enter(c) {
+		if c := conn("192.0.2.1:53"); d.enter(c, false) {
 			mine = append(mine, c)
 		}
 	}
@@ -198,7 +198,7 @@ func TestDoors(t *testing.T) {
 	}
 	n := 0
 	for i := range 100 {
-		if d.enter(conn(fmt.Sprintf("[2001:db8:0:%x::%x]:1", i%8, i))) {
+		if d.enter(conn(fmt.Sprintf("[2001:db8:0:%x::%x]:1", i%8, i)), false) {
 			n++
 		}
 	}
@@ -207,12 +207,12 @@ func TestDoors(t *testing.T) {
 	}
 	d.leave(mine[0])
 	d.leave(mine[0])
-	if !d.enter(conn("198.51.100.1:1")) || d.enter(conn("198.51.100.1:1")) {
+	if !d.enter(conn("198.51.100.1:1"), false) || d.enter(conn("198.51.100.1:1"), false) {
 		t.Error("a place that was left is taken once")
 	}
 	d.close()
 	d.leave(mine[1])
-	if d.enter(conn("198.51.100.2:1")) {
+	if d.enter(conn("198.51.100.2:1"), false) {
 		t.Error("entered after the end")
 	}
 }

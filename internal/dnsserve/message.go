@@ -53,8 +53,10 @@ type Question struct {
 	rd, ad, cd bool
 	size       int // the longest answer over UDP
 	version    uint8
-	padded     bool // the asker padded its question (RFC 7830)
-	optAt      int  // where the OPT record of the answer begins; 0: it has none
+	nsid       []byte // the option that says who we are; nil: none
+	asksID     bool   // the asker wants it (RFC 5001)
+	padded     bool   // the asker padded its question (RFC 7830)
+	optAt      int    // where the OPT record of the answer begins; 0: it has none
 	buf        [256]byte
 	scratch    [512]byte
 }
@@ -75,7 +77,7 @@ const (
 func (q *Question) parse(msg []byte, sde uint16) verdict {
 	q.msg, q.end = msg, 0
 	q.EDNS, q.DO, q.Structured, q.size, q.version = false, false, false, 512, 0
-	q.padded, q.optAt = false, 0
+	q.padded, q.asksID, q.optAt = false, false, 0
 	if len(msg) < headerLen || msg[2]&0x80 != 0 { // an answer is never answered: no loops
 		return silence
 	}
@@ -162,10 +164,12 @@ func (q *Question) extra(b []byte, count int, sde uint16) verdict {
 				if len(o) < 4 || 4+int(binary.BigEndian.Uint16(o[2:])) > len(o) {
 					return malformed
 				}
-				if binary.BigEndian.Uint16(o) == optPadding {
+				switch code := binary.BigEndian.Uint16(o); {
+				case code == optPadding:
 					q.padded = true
-				}
-				if code := binary.BigEndian.Uint16(o); code == optEDE || sde != 0 && code == sde {
+				case code == optNSID:
+					q.asksID = true
+				case code == optEDE, sde != 0 && code == sde:
 					q.Structured = true
 				}
 				o = o[4+int(binary.BigEndian.Uint16(o[2:])):]
@@ -221,6 +225,10 @@ func (q *Question) opt(out []byte, n, limit int, rcode uint16, options []byte) i
 	if n+11+len(options) > limit {
 		options = nil
 	}
+	var id []byte
+	if q.asksID && n+11+len(options)+len(q.nsid) <= limit {
+		id = q.nsid
+	}
 	q.optAt = n
 	o := out[n : n+11]
 	o[0], o[1], o[2] = 0, 0, typeOPT
@@ -229,9 +237,10 @@ func (q *Question) opt(out []byte, n, limit int, rcode uint16, options []byte) i
 	if q.DO {
 		o[7] = 0x80
 	}
-	binary.BigEndian.PutUint16(o[9:], uint16(len(options)))
+	binary.BigEndian.PutUint16(o[9:], uint16(len(options)+len(id)))
 	binary.BigEndian.PutUint16(out[10:], binary.BigEndian.Uint16(out[10:])+1)
-	return n + 11 + copy(out[n+11:], options)
+	n += 11 + copy(out[n+11:], options)
+	return n + copy(out[n:], id)
 }
 
 // fault is an answer without records.

@@ -62,6 +62,10 @@ func slowAnswer(m *dns.Msg, cached *dns.Msg) (string, *dns.Msg) {
 		}
 		return "answer", a
 	}
+	if dns.IsSubDomain("resolver.arpa.", name) {
+		a.Ns = []dns.RR{rr("resolver.arpa. 300 IN SOA resolver.arpa. . 1 3600 600 86400 300")}
+		return "answer", a
+	}
 	if name == cached.Question[0].Name && q.Qtype == dns.TypeA && m.RecursionDesired && !m.CheckingDisabled && !m.AuthenticatedData && (opt == nil || !opt.Do()) {
 		for _, r := range cached.Answer {
 			r = dns.Copy(r)
@@ -126,6 +130,7 @@ func FuzzPaths(f *testing.F) {
 		},
 		func(m *dns.Msg) { m.SetEdns0(4096, true); m.IsEdns0().SetVersion(3) },
 		func(m *dns.Msg) { m.Question[0].Name = long }, func(m *dns.Msg) { m.Question[0].Name = long + "abc." },
+		func(m *dns.Msg) { m.Question[0].Name = "_dns.Resolver.arpa." }, func(m *dns.Msg) { m.Question[0].Name = "a\\008resolver.arpa." },
 		func(m *dns.Msg) { m.Question[0].Name = "." }, func(m *dns.Msg) { m.CheckingDisabled, m.AuthenticatedData = true, true },
 		func(m *dns.Msg) { m.Opcode = dns.OpcodeUpdate }, func(m *dns.Msg) { m.Truncated = true }, func(m *dns.Msg) { m.Response = true },
 		func(m *dns.Msg) { m.Question[0].Qtype = dns.TypeAXFR }, func(m *dns.Msg) { m.Extra = []dns.RR{rr("k. 0 IN A 192.0.2.1")} },

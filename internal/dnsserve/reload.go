@@ -10,6 +10,7 @@ import (
 // live is what changes while questions are answered.
 type live struct {
 	acl   acl
+	proxy acl
 	limit *limiter
 	// what limit was made from
 	rate   int
@@ -17,7 +18,7 @@ type live struct {
 }
 
 // liveKeys are the settings that Reload puts in force.
-var liveKeys = map[string]bool{"allow": true, "client_rate": true, "client_rate_exempt": true, "zone_in_flight": true, "upstream": true, "upstream_ca": true}
+var liveKeys = map[string]bool{"allow": true, "client_rate": true, "client_rate_exempt": true, "zone_in_flight": true, "upstream": true, "upstream_ca": true, "proxy_from": true}
 
 // Reload puts cfg in force as far as that goes without a restart, and gives the keys
 // of what has changed and needs one. No question is lost: those under way at a
@@ -49,6 +50,7 @@ func (s *Server) Reload(cfg Config) (restart []string, err error) {
 func (c Config) live(before *live) *live {
 	l := &live{rate: c.ClientRate, exempt: c.ClientRateExempt}
 	l.acl, _ = newACL(c.Allow) // Validate has read it
+	l.proxy, _ = newACL(c.ProxyFrom)
 	if before != nil && l.rate == before.rate && slices.Equal(l.exempt, before.exempt) {
 		l.limit = before.limit
 		return l

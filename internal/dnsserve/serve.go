@@ -34,7 +34,7 @@ type worker struct {
 
 func (s *Server) worker(number int) *worker {
 	w := &worker{s: s, kept: make([]byte, 0, 4096)}
-	w.q.Worker = number
+	w.q.Worker, w.q.nsid = number, s.nsid
 	return w
 }
 
@@ -71,6 +71,12 @@ func (w *worker) handle(out, msg []byte, allowed bool, limit int, now uint32) (n
 	case v == wrongVersion:
 		w.done[bad]++
 		return q.fault(out, badVers), false
+	case v == refuse && allowed && q.Class == classCH:
+		if n = w.chaos(out, limit); n > 0 {
+			w.done[byPolicy]++
+			return n, false
+		}
+		fallthrough
 	case v == refuse || !allowed:
 		w.done[refused]++
 		return q.fault(out, Refused), false
@@ -78,6 +84,10 @@ func (w *worker) handle(out, msg []byte, allowed bool, limit int, now uint32) (n
 	if a, ok := w.s.policy(q); ok {
 		w.done[byPolicy]++
 		return q.answer(out, limit, &a), false
+	}
+	if n = w.local(out, limit); n > 0 {
+		w.done[byPolicy]++
+		return n, false
 	}
 	if q.rd {
 		f := w.s.cache.get(w.kept[:0], q.cacheKey(w.key[:0]), now)
@@ -127,7 +137,7 @@ func (w *worker) slow(ctx context.Context, head, limit int) []byte {
 
 // room is how long an answer from a kept reply can be, with its padding.
 func (q *Question) room(kept []byte, limit int) int {
-	return min(limit, q.end+len(kept)+11+len(staleAnswer)+4+answerPadding)
+	return min(limit, q.end+len(kept)+11+len(staleAnswer)+len(q.nsid)+4+answerPadding)
 }
 
 // enter takes a place for w.q among the questions under way; false is none free:
@@ -309,7 +319,7 @@ func (s *Server) pace(ctx context.Context, ip [16]byte) bool {
 // apart is a worker of its own for the question that w has, in msg.
 func (w *worker) apart(msg []byte) *worker {
 	a := &worker{s: w.s, stale: bytes.Clone(w.stale), encrypted: w.encrypted}
-	a.q.Worker, a.q.From = -1, w.q.From
+	a.q.Worker, a.q.From, a.q.nsid = -1, w.q.From, w.q.nsid
 	a.q.parse(bytes.Clone(msg), w.s.cfg.SDEOption)
 	return a
 }

@@ -33,6 +33,7 @@ type stats struct {
 	delayed                   atomic.Uint64
 	hedges, stale, prefetches atomic.Uint64
 	turnedAway                atomic.Uint64 // connections
+	noProxy                   atomic.Uint64
 	inFlight                  atomic.Int64
 }
 
@@ -60,6 +61,7 @@ func (s *Server) register(reg prometheus.Registerer) error {
 		count("bolwerk_dns_stale_total", "Answers given after their time because no resolver answered.", nil, &s.stats.stale),
 		count("bolwerk_dns_prefetches_total", "Answers refreshed before their time was over.", nil, &s.stats.prefetches),
 		count("bolwerk_dns_connections_refused_total", "Connections closed at once: too many were open, or too many of one client.", nil, &s.stats.turnedAway),
+		count("bolwerk_dns_proxy_refused_total", "Questions and connections of a listed proxy without a PROXY header that can be read.", nil, &s.stats.noProxy),
 		prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "bolwerk_dns_connections", Help: "Open connections over TCP, TLS and HTTPS."},
 			func() float64 { return float64(s.doors.count()) }),
 		prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "bolwerk_dns_upstream_in_flight", Help: "Questions that wait for a resolver."},

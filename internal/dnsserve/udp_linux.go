@@ -226,6 +226,15 @@ func (s *Server) serveUDP(ctx context.Context, fd, number int, wildcard bool) er
 				w.done[ignored]++
 				continue
 			}
+			msg := p.inBytes[i][:p.in[i].n]
+			if len(l.proxy) > 0 && l.proxy.has(ip) {
+				var ok bool
+				if msg, ip, ok = unproxied(msg, ip); !ok {
+					s.stats.noProxy.Add(1)
+					w.done[ignored]++
+					continue
+				}
+			}
 			w.q.From = netip.AddrFrom16(ip)
 			h := &p.in[i].hdr
 			if !wildcard {
@@ -233,7 +242,6 @@ func (s *Server) serveUDP(ctx context.Context, fd, number int, wildcard bool) er
 			} else {
 				anyInterface(p.ctl[i][:h.Controllen])
 			}
-			msg := p.inBytes[i][:p.in[i].n]
 			w.over = l.limit.after(ip, false, tick) > 0
 			n, forward := w.handle(p.outBytes[i][:], msg, l.acl.has(ip), 0, now)
 			if forward && w.enter() {
