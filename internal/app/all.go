@@ -101,7 +101,7 @@ func joinLocal(ctx context.Context, cfg Config, env Env, a *join.Authority, role
 	return nil
 }
 
-// metricsPart serves metrics and health.
+// metricsPart serves metrics and health, and whether the edge of this process is ready.
 func metricsPart(cfg Config, env Env) (part, error) {
 	l, err := net.Listen("tcp", cfg.Metrics.Listen)
 	if err != nil {
@@ -110,5 +110,6 @@ func metricsPart(cfg Config, env Env) (part, error) {
 	mux := http.NewServeMux()
 	mux.Handle("GET /metrics", promhttp.HandlerFor(env.Registry, promhttp.HandlerOpts{MaxRequestsInFlight: 4}))
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "ok") })
+	env.ready.handle(mux)
 	return part{"metrics", func(ctx context.Context) error { return web.Serve(ctx, l, mux, env.Log) }}, nil
 }

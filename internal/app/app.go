@@ -30,6 +30,7 @@ type Env struct {
 	Registry *prometheus.Registry
 	alarms   *keptAlarms
 	again    again
+	ready    *readyGate
 	// Reader makes an unstarted reader process.
 	Reader func() *exec.Cmd
 }
@@ -39,7 +40,7 @@ func NewEnv(log *slog.Logger) Env {
 	r := prometheus.NewRegistry()
 	r.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	keeps := newAlarms(log.Handler())
-	return Env{Clock: clock.New(), Log: slog.New(keeps), Registry: r, alarms: keeps.kept, Reader: func() *exec.Cmd {
+	return Env{Clock: clock.New(), Log: slog.New(keeps), Registry: r, alarms: keeps.kept, ready: &readyGate{}, Reader: func() *exec.Cmd {
 		exe, err := os.Executable()
 		if err != nil {
 			exe = os.Args[0]

@@ -78,6 +78,8 @@ func BuildEdge(ctx context.Context, cfg Config, env Env, dir string) (*Edge, err
 	if err != nil {
 		return nil, err
 	}
+	ready := readiness{dns: dns, at: socks.Addr(), head: e.Head, now: env.Clock.Now}
+	env.ready.open(ready)
 	return &Edge{env: env, follower: follower, edge: e,
 		front: []part{
 			{"dns", func(ctx context.Context) error { return dns.Run(ctx, doors, socks) }},
@@ -85,7 +87,7 @@ func BuildEdge(ctx context.Context, cfg Config, env Env, dir string) (*Edge, err
 			{"tls door", func(ctx context.Context) error { return e.ServeTLS(ctx, tls) }},
 			{"edge", e.Run},
 			{"settings", func(ctx context.Context) error { return env.again.reloads(ctx, env, cfg, dns) }},
-			{"edge socket", func(ctx context.Context) error { return web.Serve(ctx, socket, ownHandler(e), env.Log) }},
+			{"edge socket", func(ctx context.Context) error { return web.Serve(ctx, socket, ownHandler(e, ready), env.Log) }},
 		},
 		back: j.back(follower, copyBlocks)}, nil
 }
@@ -127,9 +129,10 @@ type passAnswer struct {
 }
 
 // ownHandler serves who is on this machine, whether or not the desk is there: it
-// lets a name pass, and takes which sessions have which view.
-func ownHandler(e *edge.Edge) http.Handler {
+// lets a name pass, takes which sessions have which view, and says whether the edge is ready.
+func ownHandler(e *edge.Edge, ready readiness) http.Handler {
 	mux := http.NewServeMux()
+	mux.HandleFunc("GET /ready", func(w http.ResponseWriter, r *http.Request) { web.WriteJSON(w, http.StatusOK, ready.look(r.Context())) })
 	mux.HandleFunc("POST /session", func(w http.ResponseWriter, r *http.Request) {
 		var in edge.Session
 		err := json.NewDecoder(http.MaxBytesReader(w, r.Body, 4096)).Decode(&in)

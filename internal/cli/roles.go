@@ -74,7 +74,23 @@ func (c *probeCmd) Run(ctx context.Context, t *terminal.Terminal) error {
 type edgeCmd struct {
 	Serve edgeServe `cmd:"" default:"withargs" help:"Serve customers: DNS, warning page, TLS door."`
 	Pass  edgePass  `cmd:"" help:"Let a name pass at this edge for 24 h, also without the desk; the desk hears of it afterwards."`
+	Check edgeCheck `cmd:"" help:"Tell whether customers should come to this edge, for who announces its address: exit 0 if so."`
 	DNR   edgeDNR   `cmd:"" help:"Print the options by which DHCP and router advertisements name this edge's DNS over TLS and HTTPS (DNR, RFC 9463)."`
+}
+
+type edgeCheck struct {
+	Serving bool   `help:"Exit 0 also while another edge would be better: questions are answered."`
+	Config  string `help:"Configuration file of the edge." short:"c" placeholder:"FILE" type:"path"`
+	Data    string `help:"Folder of the edge's machine, instead of a configuration." placeholder:"DIR" type:"path"`
+}
+
+// Run does it.
+func (c *edgeCheck) Run(ctx context.Context, t *terminal.Terminal) error {
+	r, err := app.EdgeCheck(ctx, c.Config, c.Data, c.Serving)
+	if err == nil {
+		fmt.Fprintln(t.Out, r.State)
+	}
+	return err
 }
 
 type edgeDNR struct {
