@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"path"
 	"strings"
+	"sync"
 	"text/template/parse"
 	"time"
 
@@ -18,17 +19,20 @@ import (
 //go:embed pages/*.html
 var ownPages embed.FS
 
-// Pages are the templates of one package over the layout of the house, one set
-// for each language.
+// Pages are the templates of one package over the layout of the house. All are
+// read and checked at the start; what is kept of a page in a brand and language
+// is made when it is first asked for: forty pages in four languages are 60 MB,
+// and most people read one.
 type Pages struct {
 	f    *Frame
-	sets map[set]map[string]*template.Template
+	made map[version]func() (*template.Template, error)
 }
 
-// set is the templates of one brand in one language.
-type set struct {
+// version is a page in one brand and one language.
+type version struct {
 	look int
 	lang bolwerk.Lang
+	name string
 }
 
 // Pages reads dir/*.html. Each file is a page, named by the file without
@@ -46,58 +50,56 @@ type set struct {
 //
 // The data of the page is .Data. A text or file that is not there is an error.
 func (f *Frame) Pages(fsys fs.FS, dir string) (*Pages, error) {
-	p := &Pages{f: f, sets: map[set]map[string]*template.Template{}}
+	p := &Pages{f: f, made: map[version]func() (*template.Template, error){}}
+	base, err := template.New("layout").Funcs(f.funcs(f.looks[0], f.site.Config.Languages[0])).Option("missingkey=zero").ParseFS(ownPages, "pages/_layout.html")
+	if err != nil {
+		return nil, err
+	}
 	files, err := fs.Glob(fsys, dir+"/*.html")
 	if err != nil {
 		return nil, err
 	}
-	var parts, pages []string
+	var pages []string
 	for _, name := range files {
-		if base := path.Base(name); strings.HasPrefix(base, "_") {
-			parts = append(parts, name)
-		} else {
+		switch file := path.Base(name); {
+		case !strings.HasPrefix(file, "_"):
 			pages = append(pages, name)
-		}
-	}
-	for _, to := range f.sets() {
-		base, err := template.New("layout").Funcs(f.funcs(f.looks[to.look], to.lang)).Option("missingkey=zero").ParseFS(ownPages, "pages/_layout.html")
-		if err != nil {
-			return nil, err
-		}
-		for _, name := range parts {
-			if path.Base(name) == "_layout.html" {
-				continue
-			}
+		case file != "_layout.html":
 			if base, err = base.ParseFS(fsys, name); err != nil {
 				return nil, err
 			}
 		}
-		p.sets[to] = map[string]*template.Template{}
-		for _, name := range pages {
-			t, err := base.Clone()
-			if err == nil {
-				t, err = t.ParseFS(fsys, name)
+	}
+	for _, name := range pages {
+		t, err := over(base, fsys, name)
+		if err == nil {
+			err = f.checkPage(t)
+		}
+		if err != nil {
+			return nil, fmt.Errorf("page %s: %w", name, err)
+		}
+		for i, l := range f.looks {
+			for _, lang := range f.site.Config.Languages {
+				p.made[version{i, lang, strings.TrimSuffix(path.Base(name), ".html")}] = sync.OnceValues(func() (*template.Template, error) {
+					t, err := over(base, fsys, name)
+					if err != nil {
+						return nil, err
+					}
+					return t.Funcs(f.funcs(l, lang)), nil
+				})
 			}
-			if err == nil {
-				err = f.checkPage(t)
-			}
-			if err != nil {
-				return nil, fmt.Errorf("page %s: %w", name, err)
-			}
-			p.sets[to][strings.TrimSuffix(path.Base(name), ".html")] = t
 		}
 	}
 	return p, nil
 }
 
-// sets are the brands in each language.
-func (f *Frame) sets() (out []set) {
-	for i := range f.looks {
-		for _, lang := range f.site.Config.Languages {
-			out = append(out, set{i, lang})
-		}
+// over is a page over its layout and parts. It leaves base as it was.
+func over(base *template.Template, fsys fs.FS, name string) (*template.Template, error) {
+	t, err := base.Clone()
+	if err != nil {
+		return nil, err
 	}
-	return out
+	return t.ParseFS(fsys, name)
 }
 
 func (f *Frame) funcs(l *look, lang bolwerk.Lang) template.FuncMap {
@@ -224,22 +226,26 @@ type placeLink struct {
 }
 
 // find gives a page in the brand and the language of the request, or in the
-// site's first language; nil where there is no such page.
-func (p *Pages) find(r *http.Request, name string) (*template.Template, *look, bolwerk.Lang) {
+// site's first language.
+func (p *Pages) find(r *http.Request, name string) (*template.Template, *look, bolwerk.Lang, error) {
 	lang, l := recordOf(r).lang, p.f.look(r)
-	pages := p.sets[set{l.number, lang}]
-	if pages == nil {
+	page := p.made[version{l.number, lang, name}]
+	if page == nil {
 		lang = p.f.site.Config.Languages[0]
-		pages = p.sets[set{l.number, lang}]
+		page = p.made[version{l.number, lang, name}]
 	}
-	return pages[name], l, lang
+	if page == nil {
+		return nil, nil, lang, fmt.Errorf("there is no page %q", name)
+	}
+	t, err := page()
+	return t, l, lang, err
 }
 
 // Render answers with a page. Nothing is written when it returns an error.
 func (p *Pages) Render(w http.ResponseWriter, r *http.Request, status int, name string, data any) error {
-	t, l, lang := p.find(r, name)
-	if t == nil {
-		return fmt.Errorf("there is no page %q", name)
+	t, l, lang, err := p.find(r, name)
+	if err != nil {
+		return err
 	}
 	var b bytes.Buffer
 	if err := t.ExecuteTemplate(&b, "layout", p.f.view(r, l, lang, data)); err != nil {
@@ -256,9 +262,9 @@ func (p *Pages) Render(w http.ResponseWriter, r *http.Request, status int, name 
 // is given .Lang and .Data as the page is. Nothing is written when it returns an
 // error.
 func (p *Pages) Fragment(w http.ResponseWriter, r *http.Request, name, block string, data any) error {
-	t, _, lang := p.find(r, name)
-	if t == nil {
-		return fmt.Errorf("there is no page %q", name)
+	t, _, lang, err := p.find(r, name)
+	if err != nil {
+		return err
 	}
 	var b bytes.Buffer
 	if err := t.ExecuteTemplate(&b, block, view{Lang: lang, Console: p.f.site.Console, Path: r.URL.Path, Data: data}); err != nil {
