@@ -212,23 +212,3 @@ func CountOpen(tx *store.Tx, capability string) (map[CaseState]int64, error) {
 	})
 	return out, err
 }
-
-// CasesOf gives the cases whose ids a query gives, in its order.
-func CasesOf(tx *store.Tx, query string, args ...any) ([]Case, error) {
-	ids, err := store.List(tx, func(scan func(...any) error) (id string, err error) { err = scan(&id); return id, err }, query, args...)
-	if err != nil {
-		return nil, err
-	}
-	out := make([]Case, 0, len(ids))
-	for _, id := range ids {
-		c, err := ReadCase(tx.Row(`select `+CaseColumns+` from desk_case where id=$1`, id).Scan)
-		if store.None(err) {
-			continue
-		}
-		if err != nil {
-			return nil, err
-		}
-		out = append(out, c)
-	}
-	return out, nil
-}

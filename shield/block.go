@@ -3,6 +3,7 @@ package shield
 import (
 	"cmp"
 	"encoding/json"
+	"slices"
 	"time"
 
 	"bolwerk"
@@ -142,31 +143,36 @@ func findBlock(tx *store.Tx, id string) (Block, error) {
 	return b, err
 }
 
-// covering gives what is in force and catches name: exemptions first, then
-// orders, then our own, the most specific name first.
-func covering(tx *store.Tx, name bolwerk.Domain) ([]Block, error) {
-	var out []Block
+// covering gives what is in force and catches name: exemptions first, wherever
+// they stand, then what stands at the most specific name, orders before our own.
+func covering(tx *store.Tx, name bolwerk.Domain) (out []Block, err error) {
+	var above []string
 	for d := name; !d.IsZero(); d = d.Parent() {
-		at, err := store.List(tx, readBlock, `select `+blockColumns+` from shield_block where name=$1 and state='in_force' order by pass desc, order_id desc, made_at`, d.String())
+		above = append(above, d.String())
+	}
+	for part := range slices.Chunk(above, rowsPerQuery) {
+		places, args := idsOf(part)
+		err := tx.Each(`select `+blockColumns+` from shield_block where state='in_force' and name in (`+places+`) order by length(name) desc, order_id desc, made_at`, args, func(scan func(...any) error) error {
+			b, err := readBlock(scan)
+			if err == nil && b.Rule().Covers(name) {
+				out = append(out, b)
+			}
+			return err
+		})
 		if err != nil {
 			return nil, err
 		}
-		for _, b := range at {
-			if b.Rule().Covers(name) {
-				out = append(out, b)
-			}
-		}
 	}
-	// Exemptions win wherever they stand.
-	var first, rest []Block
-	for _, b := range out {
-		if b.Pass {
-			first = append(first, b)
-		} else {
-			rest = append(rest, b)
+	slices.SortStableFunc(out, func(a, b Block) int {
+		switch {
+		case a.Pass == b.Pass:
+			return 0
+		case a.Pass:
+			return -1
 		}
-	}
-	return append(first, rest...), nil
+		return 1
+	})
+	return out, nil
 }
 
 // place writes b and publishes it with the transaction. b.Ref, ID and times

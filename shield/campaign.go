@@ -406,11 +406,8 @@ func (s *Shield) members(ctx context.Context, campaign, after string, limit int)
 				return err
 			}
 		}
-		cases, err := desk.CasesOf(tx, `select id from shield_case where campaign=$1 and (first_seen,id)<($2,$3) order by first_seen desc, id desc limit $4`, campaign, seen, after, limit)
-		if err != nil {
-			return err
-		}
-		out, err = rowsOf(tx, cases)
+		var err error
+		out, err = store.List(tx, readCaseRow, `select `+queueColumns+memberTables+` and (s.first_seen,s.id)<($2,$3) order by s.first_seen desc, s.id desc limit $4`, campaign, seen, after, limit)
 		return err
 	})
 	return out, err

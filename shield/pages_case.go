@@ -139,7 +139,7 @@ func (p *Pages) showCase(w http.ResponseWriter, r *http.Request, status int, c c
 		return err
 	}
 	if data.CaseView.Proposal != nil {
-		rows, err := p.proposalRows(ctx, []desk.Proposal{*data.CaseView.Proposal})
+		rows, err := p.askedRows(ctx, []desk.Proposal{*data.CaseView.Proposal})
 		if err != nil {
 			return err
 		}

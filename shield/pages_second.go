@@ -111,28 +111,61 @@ func (p *Pages) proposalRows(ctx context.Context, all []desk.Proposal) ([]propos
 	if err != nil {
 		return nil, err
 	}
-	err = p.s.db.Read(ctx, func(tx *store.Tx) error {
-		for i := range out {
-			if err := p.needs(tx, &out[i]); err != nil {
+	refs, err := p.caseRefs(ctx, all)
+	for i := range out {
+		out[i].Who, out[i].CaseRef = names[out[i].Actor], refs[out[i].CaseID]
+	}
+	return out, err
+}
+
+// caseRefs are the references of the cases that proposals are about, by their ids.
+func (p *Pages) caseRefs(ctx context.Context, all []desk.Proposal) (map[string]string, error) {
+	out, ids := map[string]string{}, []string{}
+	for _, x := range all {
+		if x.CaseID != "" {
+			ids = append(ids, x.CaseID)
+		}
+	}
+	err := p.s.db.Read(ctx, func(tx *store.Tx) error {
+		for part := range slices.Chunk(ids, rowsPerQuery) {
+			places, args := idsOf(part)
+			if err := tx.Each(`select id,ref from desk_case where id in (`+places+`)`, args, func(scan func(...any) error) error {
+				var id, ref string
+				err := scan(&id, &ref)
+				out[id] = ref
+				return err
+			}); err != nil {
 				return err
 			}
-			out[i].Who = names[out[i].Actor]
-			if out[i].CaseID == "" {
-				continue
-			}
-			c, err := desk.FindCase(tx, out[i].CaseID)
-			if err != nil {
-				return err
-			}
-			out[i].CaseRef = c.Ref
 		}
 		return nil
 	})
 	return out, err
 }
 
-// needs asks the guards again why the proposal is for two people: they say it in
-// the reader's language, the proposal keeps what they said then.
+// askGuards asks the guards again why each of the rows of a page is for two
+// people: they say it in the reader's language, the proposal keeps what they
+// said then.
+func (p *Pages) askGuards(ctx context.Context, page []proposalRow) error {
+	return p.s.db.Read(ctx, func(tx *store.Tx) error {
+		for i := range page {
+			if err := p.needs(tx, &page[i]); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// askedRows are proposalRows for which the guards were asked again.
+func (p *Pages) askedRows(ctx context.Context, all []desk.Proposal) ([]proposalRow, error) {
+	out, err := p.proposalRows(ctx, all)
+	if err != nil {
+		return nil, err
+	}
+	return out, p.askGuards(ctx, out)
+}
+
 func (p *Pages) needs(tx *store.Tx, row *proposalRow) error {
 	if row.Domain {
 		return nil // says it by its codes
@@ -192,6 +225,9 @@ func (p *Pages) proposals(w http.ResponseWriter, r *http.Request, who account.Pe
 	if data.Rows, data.around, err = l.page(r); err != nil {
 		return err
 	}
+	if err := p.askGuards(r.Context(), data.Rows); err != nil {
+		return err
+	}
 	for i := range data.Rows {
 		data.Rows[i].Own = data.Rows[i].Actor == who.Actor()
 	}
@@ -224,7 +260,7 @@ func (p *Pages) showProposal(w http.ResponseWriter, r *http.Request, status int,
 	if err != nil {
 		return err
 	}
-	rows, err := p.proposalRows(r.Context(), []desk.Proposal{x})
+	rows, err := p.askedRows(r.Context(), []desk.Proposal{x})
 	if err != nil {
 		return err
 	}

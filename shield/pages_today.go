@@ -64,7 +64,7 @@ func (p *Pages) today(w http.ResponseWriter, r *http.Request, who account.Person
 	if err != nil {
 		return err
 	}
-	if data.Second, err = p.proposalRows(ctx, all); err != nil {
+	if data.Second, err = p.askedRows(ctx, all); err != nil {
 		return err
 	}
 	first, err := p.s.waiting(ctx, top)

@@ -93,15 +93,20 @@ const rowsPerQuery = 50
 // idsOf is "$1,...,$50" and ids as that many arguments; of fewer ids the last
 // one stands for the rest.
 func idsOf(ids []string) (places string, args []any) {
-	for i := range rowsPerQuery {
-		if i > 0 {
-			places += ","
-		}
-		places += fmt.Sprintf("$%d", i+1)
-		args = append(args, ids[min(i, len(ids)-1)])
+	args = make([]any, rowsPerQuery)
+	for i := range args {
+		args[i] = ids[min(i, len(ids)-1)]
 	}
-	return places, args
+	return allPlaces, args
 }
+
+var allPlaces = func() string {
+	b := []byte("$1")
+	for i := range rowsPerQuery - 1 {
+		b = fmt.Appendf(b, ",$%d", i+2)
+	}
+	return string(b)
+}()
 
 // rowsOf adds to cases what the shield knows of them.
 func rowsOf(tx *store.Tx, cases []desk.Case) ([]CaseRow, error) {
@@ -261,13 +266,12 @@ func (s *Shield) view(tx *store.Tx, c desk.Case) (v CaseView, err error) {
 	return v, err
 }
 
+// memberTables are the cases of a campaign, as queueColumns names them.
+const memberTables = ` from shield_case s join desk_case c on c.id=s.id where s.campaign=$1`
+
 // membersOf are the newest cases of a campaign, without one of them.
 func membersOf(tx *store.Tx, campaign, but string, limit int) ([]CaseRow, error) {
-	cases, err := desk.CasesOf(tx, `select id from shield_case where campaign=$1 and id<>$2 order by first_seen desc, id desc limit $3`, campaign, but, limit)
-	if err != nil {
-		return nil, err
-	}
-	return rowsOf(tx, cases)
+	return store.List(tx, readCaseRow, `select `+queueColumns+memberTables+` and s.id<>$2 order by s.first_seen desc, s.id desc limit $3`, campaign, but, limit)
 }
 
 // Reading gives what was read of a report, while it is kept. It holds personal
