@@ -106,6 +106,10 @@ func (p *Pages) showCase(w http.ResponseWriter, r *http.Request, status int, c c
 	if data.CaseView, err = p.s.Case(ctx, r.PathValue("id")); err != nil {
 		return err
 	}
+	if r.Method == http.MethodGet && r.PathValue("id") != data.Ref { // by its id: the address is to bear its number
+		http.Redirect(w, r, (&url.URL{Path: "/case/" + data.Ref, RawQuery: r.URL.RawQuery}).String(), http.StatusSeeOther)
+		return nil
+	}
 	data.Queue, data.Was = queueFrom(r), caseNumber(r.URL.Query().Get("was"))
 	data.Others = p.open.see(data.ID, c.Me.Login, p.frame.Clock().Now())
 	data.Where = strings.Join(slices.Sorted(maps.Keys(p.s.ask)), ", ")

@@ -311,13 +311,14 @@ func (p *Pages) next(w http.ResponseWriter, r *http.Request, _ account.Person) e
 // afterDecision leads on: to the next case of what somebody works on, or to what
 // came of the decision.
 func (p *Pages) afterDecision(w http.ResponseWriter, r *http.Request, out Outcome) error {
-	q := queueFrom(r)
-	if !q.Known {
-		return afterwards(w, r, out)
-	}
 	was, err := p.s.Case(r.Context(), out.Case)
 	if err != nil {
 		return err
+	}
+	q := queueFrom(r)
+	if !q.Known {
+		out.Case = was.Ref
+		return afterwards(w, r, out)
 	}
 	ref, err := p.s.NextInQueue(r.Context(), q.QueueFilter, out.Case)
 	if err != nil {

@@ -113,6 +113,26 @@ func TestADecisionLeadsToTheNextCaseOfTheFilter(t *testing.T) {
 	wantText(t, c.get(c.anna, w.Header().Get("Location")), "0 cases", "Rejected.", "Nothing matches this filter.")
 }
 
+// The address of a case bears the number that people read to each other: after
+// a decision outside the queue it was the id of the row.
+func TestTheAddressOfACaseIsItsNumber(t *testing.T) {
+	c := newConsole(t)
+	c.fill()
+	ref := c.refs(c.get(c.anna, "/queue"))[0]
+	w := c.do(c.anna, "/case/"+ref+"/reject", url.Values{"reason": {"only advertising"}})
+	if w.Code != http.StatusSeeOther || w.Header().Get("Location") != "/case/"+ref+"?done=rejected" {
+		t.Errorf("after a decision: got %d %s, want /case/%s?done=rejected", w.Code, w.Header().Get("Location"), ref)
+	}
+	v, err := c.Case(t.Context(), ref)
+	if err != nil {
+		t.Fatal(err)
+	}
+	w = c.do(c.anna, "/case/"+v.ID+"?report=x", nil)
+	if w.Code != http.StatusSeeOther || w.Header().Get("Location") != "/case/"+ref+"?report=x" {
+		t.Errorf("case %s: got %d %s, want to be led to /case/%s", v.ID, w.Code, w.Header().Get("Location"), ref)
+	}
+}
+
 func TestWhoIsSlowerSeesWhoDecided(t *testing.T) {
 	c := newConsole(t)
 	c.fill()
