@@ -104,11 +104,24 @@ func run(ctx context.Context) error {
 	if err := serve(ctx, d, in); err != nil {
 		return err
 	}
-	if !*postgres {
-		fmt.Printf("%-58s %10s\n", "disk of the desk's log", octets(dir, "store.db"))
+	at = octets(dir, "store.db")
+	if *postgres {
+		if at, err = tables(ctx, db); err != nil {
+			return err
+		}
 	}
+	fmt.Printf("%-58s %10s\n", "disk of the desk's log", at)
 	fmt.Printf("%-58s %10s\n", "disk of the intake's log", octets(filepath.Join(dir, "log"), ""))
 	return nil
+}
+
+// tables is what the log's tables and indices take at PostgreSQL.
+func tables(ctx context.Context, db *store.DB) (string, error) {
+	var n int64
+	err := db.Read(ctx, func(tx *store.Tx) error {
+		return tx.Row(`select coalesce(sum(pg_total_relation_size(oid)),0)::bigint from pg_class where relkind='r' and relname like 'log\_%'`).Scan(&n)
+	})
+	return fmt.Sprintf("%d MB", n>>20), err
 }
 
 // timed runs fn and prints what it took.
