@@ -69,7 +69,8 @@ type Config struct {
 	// the format of the public Indicators of Kits; read again when a file changes.
 	// Rules for Dutch and Belgian brands come with the program.
 	KitRules string `toml:"kit_rules"`
-	// SuffixFile is a public suffix list to use instead of the built-in one.
+	// SuffixFile is a public suffix list to use instead of the built-in one: by it
+	// pages are read, names judged and blocks sized.
 	SuffixFile string `toml:"suffix_file"`
 	// Landing are the addresses of the warning page, as resolvers answer them;
 	// they are those of the edges.

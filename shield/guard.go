@@ -188,7 +188,7 @@ func (g *guard) rebuild(ctx context.Context, db *store.DB, psl *suffix.List) err
 	if err := r.readBrands(ctx, db, g.cfg.Brands); err != nil {
 		return err
 	}
-	if r.ask, err = question(r.own, g.kits); err != nil {
+	if r.ask, err = question(r.own, g.kits, psl); err != nil {
 		return err
 	}
 	r.versions["kits"] = seen.OwnKits().Version()

@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"bolwerk/internal/store"
+	"bolwerk/internal/suffix"
 	"bolwerk/shield/judge"
 	"bolwerk/shield/kit"
 	"bolwerk/shield/seen"
@@ -18,10 +19,10 @@ import (
 // kitRules is how the operator's rules are called among the lists and in evidence.
 const kitRules = "kit_rules"
 
-// question is what a reader is asked with each capture: the operator's brands and
-// rules for kits go along, because it has no files of its own.
-func question(brands []judge.Brand, kits *kit.Set) (json.RawMessage, error) {
-	return json.Marshal(seen.Ask{Brands: brands, Set: kitRules, Kits: kits.Files()})
+// question is what a reader is asked with each capture: the operator's brands,
+// rules for kits and suffix list go along, because it has no files of its own.
+func question(brands []judge.Brand, kits *kit.Set, psl *suffix.List) (json.RawMessage, error) {
+	return json.Marshal(seen.Ask{Brands: brands, Set: kitRules, Kits: kits.Files(), Suffixes: psl.Text()})
 }
 
 // loadKits reads our own rules and those of the operator's folder. A rule that

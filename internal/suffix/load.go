@@ -43,8 +43,8 @@ var mustHave = []struct {
 // looked loads it with previous nil. An error leaves previous as good as it was.
 func Load(r io.Reader, previous *List) (*List, error) {
 	l := &List{rules: map[string]kind{}, above: map[string]struct{}{}}
-	hash := sha256.New()
-	in := io.TeeReader(io.LimitReader(r, maxBytes+1), hash)
+	var text strings.Builder
+	in := io.TeeReader(io.LimitReader(r, maxBytes+1), &text)
 	lines := bufio.NewScanner(in)
 	lines.Buffer(make([]byte, 0, maxLine), maxLine)
 	var section Section
@@ -53,19 +53,19 @@ func Load(r io.Reader, previous *List) (*List, error) {
 	for lines.Scan() {
 		n++
 		read += len(lines.Bytes()) + 1
-		text := strings.TrimSpace(lines.Text())
-		if marker, ok := strings.CutPrefix(text, "// ==="); ok {
+		line := strings.TrimSpace(lines.Text())
+		if marker, ok := strings.CutPrefix(line, "// ==="); ok {
 			var err error
 			if section, err = mark(marker, section, done); err != nil {
 				return nil, fmt.Errorf("suffix list line %d: %w", n, err)
 			}
 			continue
 		}
-		if text == "" || strings.HasPrefix(text, "//") {
+		if line == "" || strings.HasPrefix(line, "//") {
 			continue
 		}
 		// A rule ends at the first white space.
-		if err := l.add(strings.Fields(text)[0], section); err != nil {
+		if err := l.add(strings.Fields(line)[0], section); err != nil {
 			return nil, fmt.Errorf("suffix list line %d: %w", n, err)
 		}
 	}
@@ -78,7 +78,9 @@ func Load(r io.Reader, previous *List) (*List, error) {
 	if !done[ICANN] || !done[Private] || section != "" {
 		return nil, bolwerk.Invalid("suffix list: the ICANN or the private section is missing or not closed: the file is cut")
 	}
-	l.version = "sha256:" + hex.EncodeToString(hash.Sum(nil))
+	l.text = text.String()
+	sum := sha256.Sum256([]byte(l.text))
+	l.version = "sha256:" + hex.EncodeToString(sum[:])
 	if err := l.guard(previous); err != nil {
 		return nil, err
 	}

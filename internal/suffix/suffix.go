@@ -28,6 +28,7 @@ type List struct {
 	rules   map[string]kind     // nil: the compiled list answers
 	above   map[string]struct{} // names with two labels or more that have a suffix below them
 	size    int
+	text    string
 	version string
 }
 
@@ -49,6 +50,10 @@ func Builtin() *List { return &List{version: publicsuffix.List.String()} }
 // Version names the list: the SHA-256 of a loaded file, or the git revision and
 // date of the compiled one. Decisions store it.
 func (l *List) Version() string { return l.version }
+
+// Text is the file that the list was loaded from, for a process that has no files:
+// Load of it gives the same list. It is empty for the compiled one.
+func (l *List) Text() string { return l.text }
 
 // Rules is the number of rules of a loaded list, 0 for the compiled one, which
 // does not say.

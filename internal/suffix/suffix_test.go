@@ -328,3 +328,14 @@ func BenchmarkRegistrable(b *testing.B) {
 		})
 	}
 }
+
+func TestTextGivesTheSameListAgain(t *testing.T) {
+	own := load(t, small)
+	again := load(t, own.Text())
+	if own.Text() != small || again.Version() != own.Version() || again.Rules() != own.Rules() {
+		t.Errorf("got %s with %d rules, want %s with %d", again.Version(), again.Rules(), own.Version(), own.Rules())
+	}
+	if got := Builtin().Text(); got != "" {
+		t.Errorf("the compiled list has a text of %d octets", len(got))
+	}
+}

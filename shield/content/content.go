@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"bolwerk"
+	"bolwerk/internal/suffix"
 	"bolwerk/shield/aid"
 	"bolwerk/shield/capture"
 	"bolwerk/shield/judge"
@@ -106,9 +107,9 @@ func (f Facts) Aid() (s aid.Set) {
 }
 
 // Look tells what a capture shows, and what follows from it for the host at its
-// end. brands may be nil. Of a page that was not fetched it says failed or no_data,
+// end. brands may be nil; psl says which hosts have one owner. Of a page that was not fetched it says failed or no_data,
 // never clean: a page that hides is not a page that is harmless.
-func Look(b *capture.Bundle, brands *judge.Brands) (Facts, []judge.Evidence) {
+func Look(b *capture.Bundle, brands *judge.Brands, psl *suffix.List) (Facts, []judge.Evidence) {
 	f := Facts{URL: b.Final(), Failed: b.Failed}
 	at, err := url.Parse(f.URL)
 	if err != nil {
@@ -129,7 +130,7 @@ func Look(b *capture.Bundle, brands *judge.Brands) (Facts, []judge.Evidence) {
 	for i, one := range src {
 		p := walk(one.data, one.base, i == 0)
 		f.Cut = f.Cut || p.cut || one.cut
-		f.Forms = append(f.Forms, p.sensitive(at)...)
+		f.Forms = append(f.Forms, p.sensitive(at, psl)...)
 		if i == 0 {
 			f.Title, f.Lang, f.DOM = p.title, p.lang, p.shingles.hash()
 			marks = p.marks(brands)

@@ -71,7 +71,7 @@ func TestFieldsAreKnownByWhatTheyAskFor(t *testing.T) {
 		`<input type="hidden" name="csrf" value="card number">`:                                              "",
 		`<p>Vul nooit uw kaartnummer in.</p><p>Wij vragen dat ook niet aan de telefoon, beloofd.</p><input>`: "",
 	} {
-		f, _ := Look(bundle("https://a.example/", `<form>`+in+`</form>`), nil)
+		f, _ := Look(bundle("https://a.example/", `<form>`+in+`</form>`), nil, suffix.Builtin())
 		got := Ask("")
 		if len(f.Asks) > 0 {
 			got = f.Asks[0]
@@ -100,7 +100,7 @@ func TestAFormIsKnownByWhereItSends(t *testing.T) {
 		{"https://192.0.2.1/", `<form action="https://192.0.2.1/in">`, false, false},
 		{"https://192.0.2.1/", `<form action="https://192.0.2.2/in">`, true, false},
 	} {
-		f, _ := Look(bundle(c.at, c.form+`<input type=password></form>`), nil)
+		f, _ := Look(bundle(c.at, c.form+`<input type=password></form>`), nil, suffix.Builtin())
 		if len(f.Forms) != 1 || f.Forms[0].Off != c.off || f.Forms[0].Plain != c.plain {
 			t.Errorf("%s %s: got %+v", c.at, c.form, f.Forms)
 		}
@@ -137,7 +137,7 @@ func TestWhatAPageShowsIsEvidence(t *testing.T) {
 		{"asks for all there is", "https://x.example/", card + `<form><input name=iban><input name=otp></form>`, []string{"asks_much suspicious/3"}},
 		{"nothing there", "https://x.example/", "", []string{"no_page no_data/3"}},
 	} {
-		f, all := Look(bundle(c.at, c.page), brands)
+		f, all := Look(bundle(c.at, c.page), brands, suffix.Builtin())
 		if got := reasons(all); !slices.Equal(got, c.want) {
 			t.Errorf("%s: got %v, want %v (%+v)", c.name, got, c.want, f)
 		}
@@ -152,14 +152,14 @@ func TestWhatAPageShowsIsEvidence(t *testing.T) {
 func TestAPageThatWasNotFetchedIsNeverClean(t *testing.T) {
 	b := bundle("https://x.example/", "")
 	b.Failed, b.Detail = "timeout", "10 s"
-	_, all := Look(b, nil)
+	_, all := Look(b, nil, suffix.Builtin())
 	if got := reasons(all); !slices.Equal(got, []string{"timeout failed/3"}) {
 		t.Errorf("got %v", got)
 	}
 }
 
 func TestAsksAreInTheWordsOfFirstAid(t *testing.T) {
-	f, _ := Look(bundle("https://x.example/", `<form><input type=password><input name=cvv><a class="btn itsme">itsme</a></form>`), nil)
+	f, _ := Look(bundle("https://x.example/", `<form><input type=password><input name=cvv><a class="btn itsme">itsme</a></form>`), nil, suffix.Builtin())
 	if got, want := f.Aid(), aid.Of(aid.Password, aid.Card, aid.OTP); got != want {
 		t.Errorf("got %s, want %s (%+v)", got, want, f.Forms)
 	}
@@ -177,7 +177,7 @@ func kitPage(name, token string, extra string) string {
 
 func TestPagesOfOneKitHaveNearlyOneHash(t *testing.T) {
 	hash := func(page string) uint64 {
-		f, _ := Look(bundle("https://x.example/", page), nil)
+		f, _ := Look(bundle("https://x.example/", page), nil, suffix.Builtin())
 		return f.DOM
 	}
 	one := hash(kitPage("Jan", "a81f", ""))
@@ -203,8 +203,8 @@ func FuzzLook(f *testing.F) {
 	brands := testBrands(f)
 	f.Fuzz(func(t *testing.T, page []byte) {
 		b := bundle("https://x.example/a", string(page))
-		facts, all := Look(b, brands)
-		again, all2 := Look(b, brands)
+		facts, all := Look(b, brands, suffix.Builtin())
+		again, all2 := Look(b, brands, suffix.Builtin())
 		if fmt.Sprint(facts, all) != fmt.Sprint(again, all2) {
 			t.Errorf("not the same twice")
 		}

@@ -221,7 +221,7 @@ func (p *page) load(raw string) {
 
 // sensitive are the forms that ask for something. at is the address of the page
 // that visitors see.
-func (p *page) sensitive(at *url.URL) (out []Form) {
+func (p *page) sensitive(at *url.URL, psl *suffix.List) (out []Form) {
 	for i, f := range p.forms {
 		one := Form{Loose: i == 0}
 		action := at.String()
@@ -265,9 +265,9 @@ func (p *page) sensitive(at *url.URL) (out []Form) {
 		switch u.Scheme {
 		case "http":
 			one.Plain = true
-			one.Off = foreign(at.Hostname(), u.Hostname())
+			one.Off = foreign(psl, at.Hostname(), u.Hostname())
 		case "https":
-			one.Off = foreign(at.Hostname(), u.Hostname())
+			one.Off = foreign(psl, at.Hostname(), u.Hostname())
 		case "mailto":
 			one.Off = true
 		}
@@ -276,10 +276,8 @@ func (p *page) sensitive(at *url.URL) (out []Form) {
 	return out
 }
 
-var psl = suffix.Builtin()
-
 // foreign says that two hosts have different owners.
-func foreign(a, b string) bool {
+func foreign(psl *suffix.List, a, b string) bool {
 	if strings.EqualFold(a, b) {
 		return false
 	}

@@ -29,12 +29,15 @@ import (
 // gives it.
 const Task reading.Task = "capture"
 
-// Ask is the question: the brands of the operator, and the operator's own rules
-// for kits with what they are called in evidence.
+// Ask is the question: the brands of the operator, the operator's own rules
+// for kits with what they are called in evidence, and the operator's public suffix
+// list where it is not the compiled one.
 type Ask struct {
 	Brands []judge.Brand `json:"brands"`
 	Set    string        `json:"set,omitempty"`
 	Kits   []kit.File    `json:"kits,omitempty"`
+	// Suffixes is the text of the list that the desk judges by.
+	Suffixes string `json:"suffixes,omitempty"`
 }
 
 // Bounds of a picture.
@@ -90,7 +93,7 @@ func Looks() map[reading.Task]reading.Look {
 			}
 			asked = bytes.Clone(ask)
 		}
-		s := Look(raw, by.brands, by.kits...)
+		s := Look(raw, by.brands, by.psl, by.kits...)
 		s.By = by.name
 		return encode(s)
 	}}
@@ -100,6 +103,7 @@ func Looks() map[reading.Task]reading.Look {
 type reader struct {
 	name   string
 	brands *judge.Brands
+	psl    *suffix.List
 	kits   []*kit.Set
 }
 
@@ -108,11 +112,18 @@ func readerOf(ask json.RawMessage) (*reader, error) {
 	if err := json.Unmarshal(ask, &a); err != nil {
 		return nil, fmt.Errorf("the question cannot be read: %w", err)
 	}
-	brands, err := judge.NewBrands(suffix.Builtin(), judge.KnownBrands(a.Brands...)...)
+	psl := suffix.Builtin()
+	if a.Suffixes != "" {
+		var err error
+		if psl, err = suffix.Load(strings.NewReader(a.Suffixes), nil); err != nil {
+			return nil, err
+		}
+	}
+	brands, err := judge.NewBrands(psl, judge.KnownBrands(a.Brands...)...)
 	if err != nil {
 		return nil, fmt.Errorf("the brands cannot be read: %w", err)
 	}
-	r := &reader{name: By(ask), brands: brands, kits: []*kit.Set{OwnKits()}}
+	r := &reader{name: By(ask), brands: brands, psl: psl, kits: []*kit.Set{OwnKits()}}
 	if len(a.Kits) > 0 {
 		// What cannot be read was left out, and named, where the folder was loaded.
 		set, err := kit.Of(a.Set, a.Kits)
@@ -144,13 +155,13 @@ func encode(s Seen) json.RawMessage {
 }
 
 // Look tells what a capture shows.
-func Look(raw []byte, brands *judge.Brands, kits ...*kit.Set) Seen {
+func Look(raw []byte, brands *judge.Brands, psl *suffix.List, kits ...*kit.Set) Seen {
 	b, err := capture.Decode(raw)
 	if err != nil {
 		return Seen{Wrong: err.Error(), Hops: []Hop{}, Evidence: []judge.Evidence{}}
 	}
 	s := Seen{Profile: b.Profile, Spoken: b.Lang, Detail: b.Detail, Parts: len(b.Parts), Left: b.Cut, Requests: len(b.Requests), Hops: []Hop{}}
-	s.Facts, s.Evidence = content.Look(b, brands)
+	s.Facts, s.Evidence = content.Look(b, brands, psl)
 	var known []judge.Evidence
 	s.Hits, known = kit.Look(b, brands, kits...)
 	s.Evidence = append(s.Evidence, known...)

@@ -1,0 +1,59 @@
+package shield
+
+import (
+	"path/filepath"
+	"testing"
+
+	"bolwerk"
+	"bolwerk/shield/judge"
+)
+
+// ownSuffixes is a public suffix list in which a hoster's name is a private suffix.
+const ownSuffixes = `// ===BEGIN ICANN DOMAINS===
+com
+uk
+co.uk
+example
+// ===END ICANN DOMAINS===
+// ===BEGIN PRIVATE DOMAINS===
+github.io
+hosted.example
+// ===END PRIVATE DOMAINS===
+`
+
+// TestSuffixFile_is_the_list_of_the_reader_too: two customers of a hoster are two
+// parties for the reader of a page, for its judgement and for the scope, as soon as
+// the operator's list says so; and one party without it.
+func TestSuffixFile_is_the_list_of_the_reader_too(t *testing.T) {
+	s := newShield(t)
+	page := pageAt("https://bad.hosted.example/in", `<form action="https://taker.hosted.example/x"><input type=password></form>`)
+	off := func() (out []string) {
+		for _, e := range s.look(page).Evidence {
+			if e.Reason == "form_off_domain" {
+				out = append(out, e.Detail)
+			}
+		}
+		return out
+	}
+	scope := func() judge.ScopeDecision {
+		r := s.guard.rules()
+		return judge.DecideScope(judge.Target{Place: r.place(bolwerk.MustDomain("www.bad.hosted.example"))}, r.popular)
+	}
+	if got := off(); len(got) != 0 {
+		t.Errorf("without a list of its own: got %q", got)
+	}
+	if got := scope(); got.Scope != bolwerk.ScopeHost {
+		t.Errorf("without a list of its own: got %+v", got)
+	}
+	s.file("suffixes.dat", ownSuffixes)
+	s.guard.cfg.SuffixFile = filepath.Join(s.dir, "suffixes.dat")
+	if err := s.Load(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if got := off(); len(got) != 1 {
+		t.Errorf("the reader has another list than the desk: got %q", got)
+	}
+	if got := scope(); got.Scope != bolwerk.ScopeSubtree || got.Name.String() != "bad.hosted.example" {
+		t.Errorf("got %+v, want the subtree of the customer", got)
+	}
+}
