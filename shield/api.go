@@ -80,6 +80,7 @@ func (a *API) Routes(mux *http.ServeMux) {
 	a.feeds(api, mux)
 	a.webhooks(api)
 	a.brands(api)
+	a.notices(api)
 	a.document(api)
 	delete(api.OpenAPI().Components.Schemas.Map(), "ErrorModel") // huma's own; ours is Problem
 	spec, err := json.Marshal(api.OpenAPI())

@@ -83,6 +83,15 @@ func printCase(w io.Writer, v CaseView) {
 	if v.Placed != nil {
 		fmt.Fprintf(w, "block\t%s %s, %s\n", v.Placed.Ref, named(v.Placed.Name.String()), v.Placed.State)
 	}
+	for _, n := range v.Notices {
+		fmt.Fprintf(w, "notice\t%s to %s (%s), %s\n", n.Ref, terminal.Escape(n.To), n.Kind, n.Say)
+	}
+	for _, u := range v.Untold {
+		fmt.Fprintf(w, "not told\t%s: no address that can be written to\n", strings.TrimSpace(u.Kind+" "+terminal.Escape(u.Who)))
+		for _, t := range u.Tried {
+			fmt.Fprintf(w, "\t%s\n", strings.Join(strings.Fields(t.What+" "+terminal.Escape(t.About)+" "+terminal.Escape(t.Detail)), " "))
+		}
+	}
 }
 
 func reasonText(r judge.Reason) string { return terminal.Escape(r.Text) }

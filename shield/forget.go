@@ -131,6 +131,7 @@ func forgetCases(tx *store.Tx, year int64) (int, error) {
 		`delete from shield_settle where case_id=$1`,
 		`delete from shield_key where holder=$1`,
 		`delete from shield_notice where case_id=$1`,
+		`delete from shield_notice_untold where case_id=$1`,
 		`delete from shield_owner_answer where case_id=$1`,
 		`delete from shield_auto where case_id=$1`, `delete from shield_in_use where case_id=$1`,
 		`delete from shield_capture where observable=(select observable from shield_case where id=$1)`,

@@ -35,7 +35,7 @@ func newMetrics(r prometheus.Registerer, db *store.DB) *metrics {
 	}
 	m.lookups = prometheus.NewCounterVec(prometheus.CounterOpts{Name: "bolwerk_shield_lookups_total", Help: "Domains that registry and DNS were asked about, by what became of it (known, waiting to be asked again, failed)."}, []string{"state"})
 	m.logged = prometheus.NewCounterVec(prometheus.CounterOpts{Name: "bolwerk_shield_certificates_total", Help: "Certificates of transparency logs, by log and whether they were read, skipped, or near a brand."}, []string{"log", "what"})
-	m.notices = prometheus.NewCounterVec(prometheus.CounterOpts{Name: "bolwerk_shield_notices_total", Help: "Notices to others, by kind of recipient and whether they left or were refused or given up (sent, failed)."}, []string{"kind", "result"})
+	m.notices = prometheus.NewCounterVec(prometheus.CounterOpts{Name: "bolwerk_shield_notices_total", Help: "Notices to others, by kind of recipient and whether they left, were refused or given up, or came back (sent, failed, returned)."}, []string{"kind", "result"})
 	r.MustRegister(m.notices, m.lookups, m.logged, m.captures, m.read, m.letters, m.deaths, m.verdicts, m.decided, m.withdrawn,
 		depth(db, "bolwerk_shield_reports_waiting", "Reports that wait to be read.", `select count(*) from shield_report where state='received'`),
 		depth(db, "bolwerk_shield_pictures_waiting", "Reports whose pictures and PDFs wait to be read.", `select count(*) from shield_picture where state='queued'`),

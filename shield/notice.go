@@ -162,18 +162,19 @@ type NoticeState string
 
 // The states of a notice.
 const (
-	NoticeHeld    NoticeState = "held"     // the first to its recipient: a person looks first
-	NoticeWaiting NoticeState = "waiting"  // to be sent
-	NoticeSent    NoticeState = "sent"     // it left
-	NoticeReceipt NoticeState = "receipt"  // the recipient confirmed it
-	NoticeRefused NoticeState = "refused"  // the recipient does not take it
-	NoticeGivenUp NoticeState = "given_up" // tried too often
-	NoticeDropped NoticeState = "dropped"  // never sent: withdrawn before, or by a person
-	NoticeDry     NoticeState = "dry"      // a dry run: it did not leave
+	NoticeHeld     NoticeState = "held"     // the first to its recipient: a person looks first
+	NoticeWaiting  NoticeState = "waiting"  // to be sent
+	NoticeSent     NoticeState = "sent"     // it left
+	NoticeReceipt  NoticeState = "receipt"  // the recipient confirmed it
+	NoticeRefused  NoticeState = "refused"  // the recipient does not take it
+	NoticeGivenUp  NoticeState = "given_up" // tried too often
+	NoticeDropped  NoticeState = "dropped"  // never sent: withdrawn before, or by a person
+	NoticeReturned NoticeState = "returned" // it left and came back
+	NoticeDry      NoticeState = "dry"      // a dry run: it did not leave
 )
 
 func noticeStates() []NoticeState {
-	return []NoticeState{NoticeHeld, NoticeWaiting, NoticeSent, NoticeReceipt, NoticeRefused, NoticeGivenUp, NoticeDropped, NoticeDry}
+	return []NoticeState{NoticeHeld, NoticeWaiting, NoticeSent, NoticeReceipt, NoticeRefused, NoticeReturned, NoticeGivenUp, NoticeDropped, NoticeDry}
 }
 
 // Notice is something that somebody outside is told.
@@ -187,7 +188,7 @@ type Notice struct {
 	To   string      `json:"to" doc:"mail address, or address of the API"`
 	Lang string      `json:"lang"`
 	Fix  bool        `json:"correction,omitempty" doc:"takes back an earlier notice"`
-	Say  NoticeState `json:"state" enum:"held,waiting,sent,receipt,refused,given_up,dropped,dry"`
+	Say  NoticeState `json:"state" enum:"held,waiting,sent,receipt,refused,returned,given_up,dropped,dry"`
 	// Subject, Body and Report are as they go out.
 	Subject string    `json:"subject"`
 	Body    string    `json:"body"`

@@ -60,6 +60,10 @@ type matter struct {
 	registrarAbuse []string
 	hostName       string
 	hostAbuse      []string
+	// What was tried to find the contacts of host and registrar, and from which
+	// addresses mail came back.
+	triedHost, triedRegistrar []Try
+	returned                  returned
 }
 
 // errOver says that there is nothing to tell any more.
@@ -113,6 +117,11 @@ func (s *Shield) matterOf(tx *store.Tx, ref string) (m matter, err error) {
 	if m.place.Registrable.IsZero() {
 		return m, nil
 	}
+	if s.cfg.Lookup.RDAP == "" {
+		m.triedRegistrar = []Try{{What: tryNoRDAP}}
+	} else {
+		m.triedRegistrar = []Try{{What: tryRegistrySilent, About: m.place.Registrable.String()}}
+	}
 	var packed string
 	err = tx.Row(`select known from shield_registration where name=$1 and state<>'waiting'`, m.place.Registrable.String()).Scan(&packed)
 	if store.None(err) || packed == "" {
@@ -125,7 +134,10 @@ func (s *Shield) matterOf(tx *store.Tx, ref string) (m matter, err error) {
 	if err := json.Unmarshal([]byte(packed), &k); err != nil {
 		return m, err
 	}
-	m.registrar, m.registrarAbuse = k.Registration.Registrar, k.Registration.Abuse
+	m.registrar, m.registrarAbuse, m.triedRegistrar = k.Registration.Registrar, k.Registration.Abuse, nil
+	if len(m.registrarAbuse) == 0 {
+		m.triedRegistrar = []Try{{What: tryRegistrarWithout, About: oneLine(m.registrar)}}
+	}
 	if k.DNS != nil && m.name == m.place.Registrable {
 		m.addresses = k.DNS.Addresses
 	}
@@ -190,13 +202,17 @@ func (s *Shield) makeNotices(ctx context.Context, j job.Job) error {
 		if err != nil {
 			return err
 		}
-		again.addresses, again.hostName, again.hostAbuse = m.addresses, m.hostName, m.hostAbuse
-		for _, to := range s.recipients(again) {
+		again.addresses, again.hostName, again.hostAbuse, again.triedHost = m.addresses, m.hostName, m.hostAbuse, m.triedHost
+		if again.returned, err = returnedOf(tx, s.candidates(again)...); err != nil {
+			return err
+		}
+		all, untold := s.recipients(again)
+		for _, to := range all {
 			if err := s.addNotice(tx, again, to); err != nil {
 				return err
 			}
 		}
-		return nil
+		return keepUntold(tx, again.caseID, untold)
 	})
 }
 
@@ -211,25 +227,47 @@ func (s *Shield) tellsHost(m matter) bool {
 func (s *Shield) findHost(ctx context.Context, m *matter) {
 	ctx, cancel := context.WithTimeout(ctx, 3*askTime)
 	defer cancel()
+	tried := func(what, about, detail string) {
+		m.triedHost = append(m.triedHost, Try{what, oneLine(about), oneLine(detail)})
+	}
 	if to, err := netip.ParseAddrPort(s.cfg.Lookup.Resolver); err == nil {
-		if a, err := lookup.Resolve(ctx, to, m.name, bolwerk.Domain{}); err == nil {
+		a, err := lookup.Resolve(ctx, to, m.name, bolwerk.Domain{})
+		switch {
+		case err != nil:
+			tried(tryNoAddress, m.name.String(), short(err))
+		default:
 			m.addresses = a.Addresses
 		}
+	} else if len(m.addresses) == 0 {
+		tried(tryNoResolver, "", "")
+	}
+	some := m.addresses[:min(len(m.addresses), 4)]
+	if len(some) > 0 {
+		text := make([]string, len(some))
+		for i, a := range some {
+			text[i] = a.String()
+		}
+		tried(tryAddresses, m.name.String(), strings.Join(text, ", "))
+	} else if len(m.triedHost) == 0 {
+		tried(tryNoAddress, m.name.String(), "")
 	}
 	nets, err := s.cfg.Lookup.networks()
 	if err != nil || len(nets) == 0 {
+		tried(tryNoNetworks, "", "")
 		return
 	}
-	for _, a := range m.addresses[:min(len(m.addresses), 4)] {
+	for _, a := range some {
 		n, err := nets.AskNetwork(ctx, s.asker, a)
 		if err != nil {
 			s.log.Warn("whose network a page stands in is not known", "address", a, "err", err)
+			tried(tryNetworkFailed, a.String(), short(err))
 			continue
 		}
 		if len(n.Abuse) > 0 {
 			m.hostName, m.hostAbuse = orElse(n.Name, n.Handle), n.Abuse
 			return
 		}
+		tried(tryNetworkWithout, a.String(), orElse(n.Name, n.Handle))
 	}
 }
 
@@ -251,13 +289,21 @@ func (t towards) text() string {
 
 // recipients are all who are to be told. Only the confirmed name itself leads to
 // somebody: what stands between it and the reader, such as a shortener, a filter
-// or a platform, is never told.
-func (s *Shield) recipients(m matter) (out []towards) {
+// or a platform, is never told. untold are those of whom no address is known that
+// can be written to.
+func (s *Shield) recipients(m matter) (out []towards, untold []Untold) {
 	c := s.cfg.Notices
 	if m.place.Shared {
-		return nil
+		return nil, nil
+	}
+	without := func(kind, who string, tried ...Try) {
+		untold = append(untold, Untold{Kind: kind, Who: oneLine(who), Tried: tried})
 	}
 	add := func(t towards) {
+		if at, ok := m.returned.has(t.mail); ok && t.url == "" {
+			without(t.kind, t.who, cameBack(t.mail, at))
+			return
+		}
 		if t.url == "" && s.ours(t.mail) || slices.ContainsFunc(out, func(o towards) bool { return o.text() == t.text() }) {
 			return
 		}
@@ -267,34 +313,66 @@ func (s *Shield) recipients(m matter) (out []towards) {
 		out = append(out, t)
 	}
 	for _, to := range c.To {
+		if to.Format == formatWebRisk && m.class != "" && m.class != "phishing" && m.class != "malware" {
+			continue // their list takes no shops and no other frauds
+		}
 		if !m.person && !to.BeforeDecision || to.Kind == ToBrand && !strings.EqualFold(to.Brand, m.brand) {
 			continue
 		}
 		add(towards{to.Kind, to.Name, to.Mail, to.URL, orElse(to.Format, formatJSON), to.Lang})
 	}
 	if !m.person {
-		return out
+		return out, untold
 	}
-	contact := func(kind, who string, abuse []string) {
+	contact := func(kind, who string, abuse []string, tried []Try) {
 		for _, text := range abuse {
 			a, err := mail.ParseAddress(text)
-			// Whoever registered the name may have a say in what a registry answers.
-			if err == nil && !m.within(a.Domain()) {
+			at, back := m.returned.has(a)
+			switch {
+			case err != nil:
+				tried = append(tried, Try{What: tryUnreadable, About: oneLine(text)})
+			case m.within(a.Domain()): // whoever registered the name may have a say in what a registry answers
+				tried = append(tried, Try{What: tryWithin, About: a.String()})
+			case s.ours(a):
+				tried = append(tried, Try{What: tryOurs, About: a.String()})
+			case back:
+				tried = append(tried, cameBack(a, at))
+			default:
 				add(towards{kind: kind, who: orElse(who, a.Domain().String()), mail: a})
 				return
 			}
 		}
+		without(kind, who, tried...)
 	}
 	if c.Host && s.tellsHost(m) {
-		contact(ToHost, m.hostName, m.hostAbuse)
+		contact(ToHost, m.hostName, m.hostAbuse, m.triedHost)
 	}
 	_, popular := s.guard.rules().popular.Rank(m.place.Registrable)
 	if c.Registrar && !m.compromised && !popular && m.place.Tenant.IsZero() {
-		contact(ToRegistrar, m.registrar, m.registrarAbuse)
+		contact(ToRegistrar, m.registrar, m.registrarAbuse, m.triedRegistrar)
 	}
 	if c.Owner && m.compromised && m.place.Tenant.IsZero() && !m.place.Registrable.IsZero() {
 		if a, err := mail.ParseAddress("webmaster@" + m.place.Registrable.String()); err == nil { // RFC 2142 section 5
 			add(towards{kind: ToOwner, who: m.place.Registrable.String(), mail: a})
+		}
+	}
+	return out, untold
+}
+
+// candidates are the mail addresses that a notice about something could go to.
+func (s *Shield) candidates(m matter) (out []mail.Address) {
+	texts := append(slices.Clone(m.hostAbuse), m.registrarAbuse...)
+	if !m.place.Registrable.IsZero() {
+		texts = append(texts, "webmaster@"+m.place.Registrable.String())
+	}
+	for _, text := range texts[:min(len(texts), 50)] {
+		if a, err := mail.ParseAddress(text); err == nil {
+			out = append(out, a)
+		}
+	}
+	for _, to := range s.cfg.Notices.To {
+		if to.URL == "" {
+			out = append(out, to.Mail)
 		}
 	}
 	return out
@@ -396,7 +474,7 @@ func (s *Shield) correctNotices(tx *store.Tx, caseID, why string) error {
 			}
 			continue
 		}
-		if !n.SentAt.IsZero() {
+		if !n.SentAt.IsZero() && n.Say != NoticeReturned { // who never had it needs no correction
 			if err := s.correct(tx, n, why); err != nil {
 				return err
 			}

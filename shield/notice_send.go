@@ -48,6 +48,12 @@ func (s *Shield) sendOutside(send Sender) job.Handler {
 			if !ok {
 				return s.setNotice(tx, n, NoticeDropped, dropped("what it tells no longer holds"))
 			}
+			if back, err := cameBackFrom(tx, n); err != nil || back {
+				if err == nil {
+					err = s.setNotice(tx, n, NoticeDropped, dropped("mail to this address came back"))
+				}
+				return err
+			}
 			if s.cfg.Notices.DryRun {
 				return s.setNotice(tx, n, NoticeDry, "")
 			}
@@ -250,7 +256,11 @@ func (s *Shield) answeredNotice(r reading.Result) (ids []string, receipt string)
 		return nil, ""
 	}
 	ours := "@" + s.noticeFrom().Domain().String() + ">"
-	for _, id := range r.Outer.Answers {
+	about := r.Outer.Answers
+	if r.Delivery != nil {
+		about = append([]string{r.Delivery.About}, about...)
+	}
+	for _, id := range about {
 		if left, ok := strings.CutSuffix(strings.TrimPrefix(id, "<"), ours); ok {
 			ids = append(ids, left)
 		}

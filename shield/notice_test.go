@@ -311,7 +311,8 @@ func TestWhoIsNeverTold(t *testing.T) {
 		m.person = true
 		m.place = c.guard.rules().place(m.name)
 		var out []string
-		for _, to := range c.recipients(m) {
+		all, _ := c.recipients(m)
+		for _, to := range all {
 			out = append(out, to.kind+" "+to.text())
 		}
 		return strings.Join(out, ", ")

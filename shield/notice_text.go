@@ -178,7 +178,13 @@ func (s *Shield) noticeReport(n *Notice, m matter, to towards, page string) (str
 		if m.class == "malware" {
 			kind = "MALWARE"
 		}
-		v = map[string]any{"submission": map[string]string{"uri": page}, "threatInfo": map[string]string{"abuseType": kind}}
+		// Their words for who says so: a person, or a report of a customer that rules judged.
+		label := "USER_REPORT"
+		if m.person {
+			label = "MANUAL_VERIFICATION"
+		}
+		v = map[string]any{"submission": map[string]string{"uri": page},
+			"threatInfo": map[string]any{"abuseType": kind, "threatJustification": map[string][]string{"labels": {label}}}}
 	default:
 		by := "rules"
 		if m.person {

@@ -86,6 +86,7 @@ type noticeData struct {
 	common
 	noticeRow
 	MayLet bool
+	Back   bool // its address is used no more
 }
 
 func (p *Pages) notice(w http.ResponseWriter, r *http.Request, who account.Person) error {
@@ -98,6 +99,9 @@ func (p *Pages) noticeWith(w http.ResponseWriter, r *http.Request, c common, sta
 		return err
 	}
 	data := noticeData{common: c, noticeRow: p.noticeRows([]Notice{n})[0], MayLet: c.May && judge.May(Decider(c.Me), judge.TellOutside) == nil}
+	if data.Back, err = p.s.cameBack(r.Context(), n); err != nil {
+		return err
+	}
 	return p.pages.Render(w, r, status, "notice", data)
 }
 
@@ -128,6 +132,9 @@ func (p *Pages) noticeRoutes(look, decide func(string, handler)) {
 	}))
 	decide("/notice/{id}/drop", p.doNotice("drop", "notice_dropped", func(r *http.Request, who judge.Person, id string) error {
 		return p.s.DropNotice(r.Context(), who, id)
+	}))
+	decide("/notice/{id}/again", p.doNotice("again", "notice_again", func(r *http.Request, who judge.Person, id string) error {
+		return p.s.UseAddressAgain(r.Context(), who, id)
 	}))
 	decide("/notice/{id}/receipt", p.doNotice("receipt", "notice_receipt", func(r *http.Request, who judge.Person, id string) error {
 		return p.s.KeepReceipt(r.Context(), who, id, r.PostForm.Get("receipt"))

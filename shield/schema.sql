@@ -466,7 +466,7 @@ create table shield_notice (
   body       text not null,        -- keep case: as it goes out; nothing of a report but the page
   report     text not null,        -- keep case: what programs read of it, as JSON
   message_id text not null,        -- keep case: ours, at random: who answers knows it
-  state      text not null check (state in ('held','waiting','sent','receipt','refused','given_up','dropped','dry')), -- keep case: where it stands
+  state      text not null check (state in ('held','waiting','sent','receipt','refused','returned','given_up','dropped','dry')), -- keep case: where it stands
   tries      bigint not null,      -- keep tech: how often it was tried
   error      text not null,        -- keep case: what went wrong last
   receipt    text not null,        -- keep case: what the recipient called it
@@ -478,6 +478,20 @@ create unique index shield_notice_once on shield_notice(case_id, to_text, correc
 create index shield_notice_state on shield_notice(state, id);
 create index shield_notice_sent on shield_notice(sent_at, to_text) where sent_at>0;
 create unique index shield_notice_message on shield_notice(message_id);
+create table shield_notice_untold (
+  case_id text not null,   -- keep case: which case
+  kind    text not null,   -- keep case: authority, browsers, brand, host, registrar or owner
+  who     text not null,   -- keep case: recipient, where one is known
+  tried   text not null,   -- keep case: what was tried to find an address, as JSON
+  at      bigint not null, -- keep case: when
+  primary key (case_id, kind, who)
+);
+create table shield_notice_returned (
+  address text primary key, -- keep log: mail address of a function, which is used no more
+  notice  text not null,    -- keep log: id of the notice that came back
+  why     text not null,    -- keep log: what the other server said
+  at      bigint not null   -- keep log: when
+);
 create table shield_notice_first (
   first text primary key, -- keep log: recipient or kind whose first notice a person has read
   actor text not null,    -- keep log: who

@@ -49,8 +49,10 @@ type CaseView struct {
 	Visits    []Visit `json:"visits,omitempty"`
 	Live      string  `json:"live,omitempty"`
 	Unvisited string  `json:"unvisited,omitempty"`
-	// Notices are what others were told of it, oldest first.
+	// Notices are what others were told of it, oldest first; Untold is who was to be
+	// told and was not, because no address was found.
 	Notices []Notice `json:"notices,omitempty"`
+	Untold  []Untold `json:"untold,omitempty"`
 }
 
 // VerdictView is one verdict of a case.
@@ -238,6 +240,9 @@ func (s *Shield) view(tx *store.Tx, c desk.Case) (v CaseView, err error) {
 		return v, err
 	}
 	if v.Notices, err = noticesOf(tx, c.ID); err != nil {
+		return v, err
+	}
+	if v.Untold, err = untoldOf(tx, c.ID); err != nil {
 		return v, err
 	}
 	if c.State == desk.Second {

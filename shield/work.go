@@ -223,7 +223,11 @@ func (s *Shield) link(ctx context.Context, id string, in door.Report, r reading.
 	}
 	answered, receipt := s.answeredNotice(r)
 	return s.db.Write(ctx, store.Intake, func(tx *store.Tx) error {
-		if receipt, err := noticeAnswered(tx, answered, receipt); err != nil {
+		if r.Kind == reading.Bounce {
+			if _, err := s.noticeReturned(tx, answered, r.Delivery); err != nil {
+				return err
+			}
+		} else if receipt, err := noticeAnswered(tx, answered, receipt); err != nil {
 			return err
 		} else if receipt { // what a recipient of ours writes back is no report
 			state, outcome, finds, why, reply = "no_observable", "notice_answer", nil, "notice_answer", nil

@@ -53,6 +53,7 @@ type grammar struct {
 	Exempt  shield.ExemptCmd  `cmd:"" group:"Desk" help:"List, add and remove exemptions."`
 	Order   shield.OrderCmd   `cmd:"" group:"Desk" help:"List, show and release orders of authorities."`
 	Appeal  shield.AppealCmd  `cmd:"" group:"Desk" help:"List, show and decide appeals."`
+	Notice  shield.NoticeCmd  `cmd:"" group:"Desk" help:"List, show, let go and drop what others outside are told."`
 	Figures shield.FiguresCmd `cmd:"" group:"Desk" help:"Tell what was counted, and make the yearly report."`
 	Report  shield.ReportCmd  `cmd:"" group:"Desk" help:"Report a mail, link or text message, and see what became of it."`
 

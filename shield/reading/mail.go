@@ -324,7 +324,7 @@ func (m *mailbag) result(c *collector, opt Option) Result {
 	case opt.Evidence:
 		r.Inner = outer
 	case m.bounce:
-		r.Kind, r.Outer = Bounce, outer
+		r.Kind, r.Outer, r.Delivery = Bounce, outer, m.delivery()
 	default:
 		r.Outer = outer
 	}

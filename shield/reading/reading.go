@@ -106,6 +106,8 @@ type Result struct {
 	Lang bolwerk.Lang `json:"lang,omitempty"`
 	// Drill is the name of a header that a phishing simulation leaves, or empty.
 	Drill string `json:"drill,omitempty"`
+	// Delivery is what a Bounce says became of the mail that it is about.
+	Delivery *Delivery `json:"delivery,omitempty"`
 	// Answer is a Look's.
 	Answer json.RawMessage `json:"answer,omitempty"`
 }
