@@ -21,10 +21,10 @@ func TestRefusalsSpeakTheReadersLanguage(t *testing.T) {
 		lang      string
 		want      string
 	}{
-		{c.anna, "/case/C-2026-999999", nil, http.StatusNotFound, "nl", "er is geen zaak &#34;C-2026-999999&#34;"},
-		{c.anna, "/block/B-2026-999999", nil, http.StatusNotFound, "fr", "il n’y a pas de blocage"},
+		{c.anna, "/case/C-2026-999999", nil, http.StatusNotFound, "nl", "Er is geen zaak &#34;C-2026-999999&#34;."},
+		{c.anna, "/block/B-2026-999999", nil, http.StatusNotFound, "fr", "Il n’y a pas de blocage"},
 		{c.anna, "/audit?q=&after=x", nil, http.StatusBadRequest, "de", "keine Stelle im Prüfpfad"},
-		{c.victor, "/exempt", url.Values{"name": {"a.example"}}, http.StatusForbidden, "nl", "de rol lezer mag dit niet"},
+		{c.victor, "/exempt", url.Values{"name": {"a.example"}}, http.StatusForbidden, "nl", "De rol lezer mag dit niet."},
 		{c.anna, "/exempt", url.Values{"name": {"192.0.2.1"}, "reason": {"x"}, "for": {"24h"}, "scope": {"host"}}, http.StatusUnprocessableEntity, "nl", "is een adres, geen naam"},
 	} {
 		w := c.do(x.who, x.path, x.form, "Accept-Language", x.lang)

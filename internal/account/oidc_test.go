@@ -268,7 +268,7 @@ func TestAProvidersAnswerMustFit(t *testing.T) {
 func TestNoGroupNoAccess(t *testing.T) {
 	p := openProvided(t, nil)
 	p.at.user = map[string]any{"sub": "s1", "preferred_username": "vera", "groups": []string{"canteen"}}
-	if w, session := p.come(t, nil); w.Code != 403 || session != "" || !strings.Contains(w.Body.String(), "your groups give you no access") {
+	if w, session := p.come(t, nil); w.Code != 403 || session != "" || !strings.Contains(w.Body.String(), "Your groups give you no access") {
 		t.Errorf("got %d %s", w.Code, w.Body)
 	}
 	if all, _ := p.List(t.Context()); len(all) != 0 {

@@ -121,13 +121,14 @@ func (f *Frame) funcs(l *look, lang bolwerk.Lang) template.FuncMap {
 			}
 			return l.texts.T(lang, key, list...)
 		},
-		"told":   func(said string) string { return l.texts.Told(lang, said) },
-		"advice": func(hint string) string { return l.texts.Advice(lang, hint) },
-		"n":      func(n any) string { return show(lang, n) },
-		"time":   func(at time.Time) template.HTML { return f.timeTag(l.texts, lang, at) },
-		"stamp":  func(at time.Time) string { return Stamp(at, f.zone) },
-		"age":    func(at time.Time) string { return Span(f.site.Clock.Now().Sub(at)) },
-		"asset":  func(name string) string { return l.paths[name] },
+		"told":     func(said string) string { return l.texts.Told(lang, said) },
+		"sentence": Sentence,
+		"advice":   func(hint string) string { return l.texts.Advice(lang, hint) },
+		"n":        func(n any) string { return show(lang, n) },
+		"time":     func(at time.Time) template.HTML { return f.timeTag(l.texts, lang, at) },
+		"stamp":    func(at time.Time) string { return Stamp(at, f.zone) },
+		"age":      func(at time.Time) string { return Span(f.site.Clock.Now().Sub(at)) },
+		"asset":    func(name string) string { return l.paths[name] },
 	}
 }
 

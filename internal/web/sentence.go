@@ -11,6 +11,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/pelletier/go-toml/v2"
 
@@ -174,6 +176,23 @@ func (f *Frame) Told(r *http.Request, p Problem) Problem {
 	texts, lang := f.Texts(), Lang(r)
 	p.Detail, p.Hint = texts.Told(lang, p.Detail), texts.Advice(lang, p.Hint)
 	return p
+}
+
+// Sentence makes a refusal, which stands inside other words elsewhere, a sentence
+// of its own: with a capital, unless it begins with a name or a quotation, and
+// a full stop.
+func Sentence(said string) string {
+	if said == "" {
+		return ""
+	}
+	word, _, _ := strings.Cut(said, " ")
+	if first, size := utf8.DecodeRuneInString(said); !strings.ContainsAny(word, ".:/@-_0123456789\"") {
+		said = string(unicode.ToUpper(first)) + said[size:]
+	}
+	if !strings.ContainsAny(said[len(said)-1:], ".!?") {
+		said += "."
+	}
+	return said
 }
 
 // Sentences are the English ones that are known.

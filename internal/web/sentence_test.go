@@ -110,3 +110,19 @@ func FuzzTold(f *testing.F) {
 		texts.Told(bolwerk.NL, value)
 	})
 }
+
+// What was refused stands on a page as a sentence; a name keeps its letters.
+func TestSentence(t *testing.T) {
+	for said, want := range map[string]string{
+		"":                              "",
+		"the role viewer may not do it": "The role viewer may not do it.",
+		"évitez cela":                   "Évitez cela.",
+		"bad.example: already blocked":  "bad.example: already blocked.",
+		"\"x\" is no name":              "\"x\" is no name.",
+		"Is it gone?":                   "Is it gone?",
+	} {
+		if got := Sentence(said); got != want {
+			t.Errorf("%q: got %q, want %q", said, got, want)
+		}
+	}
+}
