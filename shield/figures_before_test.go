@@ -91,12 +91,12 @@ func TestBrandsByMonth(t *testing.T) {
 			t.Errorf("%s: %+v", r.Key, march)
 		}
 	}
-	wantText(t, c.get(c.victor, "/figures?year=2026"), "By imitated brand and month", "Anchor Bank 31 31 28 28")
+	wantText(t, c.get(c.victor, "/figures?year=2026"), "by imitated brand and month", "Anchor Bank 31 31 28 28")
 	if csv := string(figuresCSV(d)); !strings.Contains(csv, "campaigns,brand month,Anchor Bank 2026-03,2026-01-01,2026-12-31,31,") || !strings.Contains(csv, "campaigns,brand month,Harbour Parcel 2026-03,2026-01-01,2026-12-31,few,") {
 		t.Error("the table is not in the CSV")
 	}
 	f, err := c.Report(t.Context(), "2026", "nl", "html")
-	if err != nil || !strings.Contains(string(f.Body), "Per nagebootst merk en maand") {
+	if err != nil || !strings.Contains(string(f.Body), "per nagebootst merk en maand") {
 		t.Errorf("the report has no table: %v", err)
 	}
 }

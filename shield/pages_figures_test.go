@@ -50,7 +50,8 @@ func TestFiguresPage(t *testing.T) {
 	c.invent()
 	page := c.get(c.victor, "/figures?year=2025")
 	wantText(t, page, "714,600 visits prevented. 99 campaigns (2024: 0).", "These figures are invented", "Numbers below 5 are not shown",
-		"a browser that tries https and then http is one visit", "at most 0.4 %", "half within")
+		"a browser that tries https and then http is one visit", "at most 0.4\u00a0%", "half within",
+		"At a glance Figure 2025 2024 Change Visits prevented 714,600 0")
 	for _, part := range []string{`<svg class="chart columns"`, `<svg class="chart bars"`, `<svg class="chart lines"`, `<td>2025-03</td>`, `href="/figures/report?year=2025&amp;format=pdf"`, `href="/api/v1/figures?year=2025"`} {
 		if !strings.Contains(page, part) {
 			t.Errorf("%s is not on the page", part)
@@ -64,7 +65,7 @@ func TestFiguresPage(t *testing.T) {
 	}
 	for path, want := range map[string]string{
 		"/figures?month=2026-11": "Figures of 2026-11", "/figures?day=2026-02-03": "Figures of 2026-02-03",
-		"/figures?from=2026-01-05&to=2026-02-04": "Figures of 2026-01-05 – 2026-02-04", "/figures?year=2026": "(2025-01-01 – 2025-11-23: 91)",
+		"/figures?from=2026-01-05&to=2026-02-04": "Figures of 2026-01-05 – 2026-02-04", "/figures?year=2026": "(2025\u00a0to\u00a023\u00a0Nov: 91)",
 	} {
 		wantText(t, c.get(c.victor, path), want)
 	}

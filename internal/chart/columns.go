@@ -21,6 +21,9 @@ type Step struct {
 	Before *Value // the same step of the period before
 }
 
+// widest is how wide a column is at most: one alone is no wall.
+const widest = 56.0
+
 // SVG is the picture. The highest value is told beside its column.
 func (d Columns) SVG() template.HTML {
 	width, height := d.Width, d.Height
@@ -54,7 +57,8 @@ func (d Columns) SVG() template.HTML {
 		}
 	}
 	for i, s := range d.Steps {
-		x, w := f.left+step*float64(i)+gap, step-2*gap
+		w := min(step-2*gap, widest)
+		x := f.left + step*(float64(i)+0.5) - w/2
 		if s.Before != nil {
 			f.column("c-before", *s.Before, x, w*0.46, s.Label+", "+d.Before)
 			f.column("c-now", s.Value, x+w*0.5, w*0.5, s.Label+", "+d.Now)

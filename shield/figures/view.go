@@ -106,7 +106,8 @@ const maxBars = 12
 // NewView tells a document in a language. t holds the texts
 // of Texts; now is the present, so that what is to come is not drawn.
 func NewView(t *web.Texts, lang bolwerk.Lang, d Document, now time.Time) View {
-	w := &viewer{t, lang, d, now, View{unit: d.Unit, words: func(key string) string { return t.T(lang, key) }, Now: span(d.From, d.To), Before: span(d.BeforeFrom, d.BeforeTo)}}
+	w := &viewer{t, lang, d, now, View{unit: d.Unit, words: func(key string) string { return t.T(lang, key) }, Now: span(d.From, d.To)}}
+	w.v.Before = w.before()
 	w.v.Headline = w.t("headline", w.cell(d.Figure(Visits).Now), w.cell(d.Figure(Campaigns).Now), w.cell(d.Figure(Campaigns).Before), w.v.Before)
 	if d.Invented {
 		w.v.Invented = w.t("invented")
@@ -149,6 +150,20 @@ func span(from, to string) string {
 	return from + " – " + to
 }
 
+// before names the period that stands beside: the first days of a year as
+// briefly as a chart has room for.
+func (w *viewer) before() string {
+	from, errA := time.Parse("2006-01-02", w.d.BeforeFrom)
+	to, errB := time.Parse("2006-01-02", w.d.BeforeTo)
+	if errA != nil || errB != nil || from.YearDay() != 1 || from.Year() != to.Year() || to.AddDate(0, 0, 1).YearDay() == 1 {
+		return span(w.d.BeforeFrom, w.d.BeforeTo)
+	}
+	return w.t("until", to.Format("2006"), to.Format("2"), strings.Fields(w.t("months"))[to.Month()-1])
+}
+
+// by titles a picture or a table: "Reports by channel".
+func (w *viewer) by(figure, by string) string { return w.t(figure) + " " + w.t("by."+by) }
+
 func (w *viewer) section(f Figure) Section {
 	s := Section{Key: f.Key, Title: w.t(f.Key), What: w.t(f.Key + ".what"), Now: w.cell(f.Now), Before: w.cell(f.Before)}
 	if percent, known := f.Change(); known {
@@ -178,7 +193,7 @@ func (w *viewer) section(f Figure) Section {
 const maxTable = 30
 
 func (w *viewer) table(t Table) TableView {
-	v := TableView{Title: w.t(t.Figure) + ": " + w.t("by."+t.By+"_month"), What: w.t("table.what")}
+	v := TableView{Title: w.by(t.Figure, t.By+"_month"), What: w.t("table.what")}
 	if len(t.Rows) == 0 {
 		v.Why = w.t("table.none")
 	}
@@ -243,7 +258,7 @@ func (w *viewer) toCome(key string) bool {
 }
 
 func (w *viewer) byTime(f Figure, b Breakdown) Chart {
-	title := w.t(f.Key) + ": " + w.t("by."+b.By)
+	title := w.by(f.Key, b.By)
 	c := Chart{Title: title}
 	pic := chart.Columns{About: chart.About{ID: "c-" + strings.ReplaceAll(f.Key, "_", "-"), Title: title}, Now: w.v.Now, Before: w.v.Before, Axis: func(n float64) string { return w.number(int64(n)) }}
 	most := -1
@@ -268,7 +283,7 @@ func (w *viewer) byTime(f Figure, b Breakdown) Chart {
 }
 
 func (w *viewer) byKind(f Figure, b Breakdown) Chart {
-	title := w.t(f.Key) + ": " + w.t("by."+b.By)
+	title := w.by(f.Key, b.By)
 	c := Chart{Title: title}
 	pic := chart.Bars{About: chart.About{ID: "c-" + strings.ReplaceAll(f.Key+"-"+b.By, "_", "-"), Title: title}, Now: w.v.Now, Before: w.v.Before}
 	for i, r := range b.Rows {
