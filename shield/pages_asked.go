@@ -27,9 +27,6 @@ func (a asking) Asked(k aid.Kind) bool {
 	return a.known.Has(k)
 }
 
-// AskedAny says whether any kind is ticked.
-func (a asking) AskedAny() bool { return slices.ContainsFunc(a.Asks(), a.Asked) }
-
 // askBlock changes what the site of a block asks for.
 func (p *Pages) askBlock(w http.ResponseWriter, r *http.Request, who account.Person) error {
 	return p.ask(w, r, "/block/"+r.PathValue("id"), func(asked aid.Set) error {

@@ -246,7 +246,7 @@ func TestTodaySaysWhatNeedsSomebody(t *testing.T) {
 	c.fill()
 	page := c.get(c.anna, "/")
 	wantText(t, page, "Cases that wait 4", "Appeals that wait 1", "Blocks in force 1", "Reports, 24 hours 7", "2 orders of cert are held back. (the first list of an issuer is released by a person)",
-		"dns_hits 1,204 1,204", "page_views 31 31", "tls_attempts 7 7", "partner loaded", "gone failed", "Cases that come first")
+		"DNS hits 1,204 1,204", "Page views 31 31", "TLS attempts 7 7", "partner loaded", "gone failed", "Cases that come first")
 	golden(t, "today", page)
 }
 
@@ -344,7 +344,7 @@ func TestFromConfirmToWithdrawal(t *testing.T) {
 	c.fill()
 	page := c.get(c.anna, "/block/B-2026-000001")
 	wantText(t, page, "reported 2026-11-23 14:00 CET", "after 3 s read", "after 12 min decided", "after 2 min first hit 2026-11-23 14:15 CET", "ended not yet", "pay-parcel.example, www.pay-parcel.example",
-		"a copy of the parcel page", "anna", "epoch 1, serial", "partner", "dns_hits 1,204", "A-2026-000001", "shield.block.confirm")
+		"a copy of the parcel page", "anna", "epoch 1, serial", "partner", "DNS hits 1,204", "A-2026-000001", "shield.block.confirm")
 	golden(t, "block", page)
 	wantText(t, c.get(c.anna, "/case/"+c.caseOf("pay-parcel.example")), "decided: blocked", "Open B-2026-000001", "anna, 2026-11-23 14:12 CET: a copy of the parcel page")
 	if w := c.do(c.anna, "/block/B-2026-000001/withdraw", url.Values{"cause": {"order"}, "reason": {"x"}}); w.Code != http.StatusUnprocessableEntity {

@@ -43,7 +43,7 @@ type figuresPage struct {
 // yearView is a year of figures in words.
 type yearView struct {
 	Year    int
-	Through string // the last month that is counted, in words
+	Through string // the last month that is counted, in words; empty for a whole year
 	Rows    []figureRow
 }
 
@@ -64,7 +64,9 @@ func (d *Door) transparency(w http.ResponseWriter, r *http.Request) error {
 func (d *Door) year(lang bolwerk.Lang, y figures.PublicYear) yearView {
 	texts := d.frame.Texts()
 	v := yearView{Year: y.Year, Through: y.Through}
-	if m, err := time.Parse("2006-01", y.Through); err == nil {
+	if m, err := time.Parse("2006-01", y.Through); err == nil && m.Month() == time.December {
+		v.Through = ""
+	} else if err == nil {
 		v.Through = texts.T(lang, "date.month."+strconv.Itoa(int(m.Month()))) + " " + strconv.Itoa(m.Year())
 	}
 	row := func(key, value string) {
