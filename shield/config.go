@@ -158,16 +158,3 @@ func (c Config) Validate() error {
 	}
 	return errors.Join(errs...)
 }
-
-// CanaryOf is the canary name of a zone: each has its own.
-func CanaryOf(zone, canary bolwerk.Domain) (bolwerk.Domain, error) {
-	prefix := map[bolwerk.Domain]string{PassZone: "p-", HotZone: "h-"}[zone]
-	if canary.IsZero() || prefix == "" {
-		return canary, nil
-	}
-	own, err := bolwerk.ParseDomain(prefix + canary.String())
-	if err != nil {
-		return own, bolwerk.Invalid("shield.canary: %v", err)
-	}
-	return own, nil
-}

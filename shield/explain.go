@@ -12,6 +12,7 @@ import (
 	"bolwerk/internal/rpz"
 	"bolwerk/internal/store"
 	"bolwerk/shield/judge"
+	"bolwerk/shield/zones"
 )
 
 // Explanation says what happens to a name, why, by which entry, and what each
@@ -132,7 +133,7 @@ func (s *Shield) askOne(ctx context.Context, name bolwerk.Domain, e Explanation,
 	if s.feed != nil {
 		r.Delivery = s.feed.delivery(r.Name)
 		for _, zone := range []bolwerk.Domain{HotZone, BlockZone} { // the hot one is the newer
-			canary, err := CanaryOf(zone, s.cfg.Canary)
+			canary, err := zones.CanaryOf(zone, s.cfg.Canary)
 			if err != nil || canary.IsZero() {
 				continue
 			}

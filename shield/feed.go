@@ -1,69 +1,51 @@
 package shield
 
 import (
-	"cmp"
 	"context"
-	"iter"
 	"log/slog"
 	"net/netip"
 	"slices"
 	"sync/atomic"
 	"time"
 
-	"bolwerk"
 	"bolwerk/internal/clock"
 	"bolwerk/internal/copy"
 	"bolwerk/internal/publish"
 	"bolwerk/internal/rpz"
 	"bolwerk/internal/store"
 	"bolwerk/shield/edge"
+	"bolwerk/shield/zones"
 )
 
 // The policy zones, in the order in which resolvers list them.
 var (
-	PassZone  = bolwerk.MustDomain("p.rpz") // what passes
-	HotZone   = bolwerk.MustDomain("h.rpz") // the blocks of the last day
-	BlockZone = bolwerk.MustDomain("b.rpz") // all blocks, in large zones some minutes later
+	PassZone  = zones.Pass
+	HotZone   = zones.Hot
+	BlockZone = zones.Block
 )
 
 // beatEvery is how often a serial is published that changes nothing: it goes the
 // way of a block, and shows where that way is broken.
 const beatEvery = time.Minute
 
-// Feed turns the copy "blocks" into the policy zones. A change costs what it
-// touches, never the size of the zone.
+// Feed turns the copy "blocks" into the policy zones, and serves them.
 type Feed struct {
 	publish *publish.Desk
 	db      *store.DB
 	primary *rpz.Primary
+	zones   *zones.Zones
 	clock   clock.Clock
 	log     *slog.Logger
-	landing []rpz.Data // of the warning page
 
-	rules map[string]edge.Rule
-	at    map[owner][]string // ids of rules, by owner
-	stand copy.Head
-	now   atomic.Int64              // epoch of stand, for others to read
-	onSet func(epoch, serial int64) // after each publication; may be nil
-
-	hot    hotZone
-	beaten time.Time     // when we last published a beat
-	real   atomic.Int64  // serial of the last publication that was no beat
-	urgent atomic.Uint32 // serial of b.rpz that has what h.rpz had no room for
-}
-
-type owner struct {
-	name  bolwerk.Domain
-	below bool
+	stand  copy.Head
+	now    atomic.Int64              // epoch of stand, for others to read
+	onSet  func(epoch, serial int64) // after each publication; may be nil
+	beaten time.Time                 // when we last published a beat
 }
 
 // NewFeed makes the feed of the desk; landing are the addresses of the warning page.
 func NewFeed(p *publish.Desk, db *store.DB, primary *rpz.Primary, landing []netip.Addr, c clock.Clock, log *slog.Logger) *Feed {
-	f := &Feed{publish: p, db: db, primary: primary, clock: c, log: log}
-	for _, a := range landing {
-		f.landing = append(f.landing, rpz.Address(a))
-	}
-	return f
+	return &Feed{publish: p, db: db, primary: primary, zones: zones.New(primary, landing, c), clock: c, log: log}
 }
 
 // epoch is that of what the zones hold.
@@ -105,7 +87,7 @@ func (f *Feed) standing() map[string]standing {
 		if d.Zone != BlockZone {
 			continue
 		}
-		if h := hot[d.Secondary]; h.Holds != 0 && (f.urgent.Load() == 0 || d.Holds != 0 && !rpz.Newer(f.urgent.Load(), d.Holds)) {
+		if h := hot[d.Secondary]; h.Holds != 0 && (f.zones.Urgent() == 0 || d.Holds != 0 && !rpz.Newer(f.zones.Urgent(), d.Holds)) {
 			d = h
 		}
 		if d.Holds != 0 {
@@ -180,48 +162,23 @@ func (f *Feed) load(ctx context.Context) error {
 		f.log.Error("policy zones loaded without a new serial", "alarm", true, "err", err)
 	}
 	f.beaten = f.clock.Now()
-	f.rules, f.at = map[string]edge.Rule{}, map[owner][]string{}
+	f.zones.Clear()
 	err = f.publish.Snapshot(ctx, CopyBlocks, func(h copy.Head) error { f.stand = h; f.now.Store(h.Epoch); return nil }, func(e copy.Entry) error {
 		r, err := edge.ParseRule(e)
 		if err != nil {
 			return err
 		}
-		f.hold(e.ID, r)
+		f.zones.Hold(e.ID, r)
 		return nil
 	})
 	if err != nil {
 		return err
 	}
-	f.real.Store(f.stand.Serial)
 	journals, published, err := f.history(ctx)
 	if err != nil {
 		return err
 	}
-	is := func(o owner) []rpz.Record { return f.records(BlockZone, o) }
-	f.hot = newHotZone()
-	f.hot.warm(f.clock.Now(), uint32(f.stand.Serial), f.rules, published, is)
-	every := func(zone bolwerk.Domain) iter.Seq2[rpz.Record, error] {
-		return func(yield func(rpz.Record, error) bool) {
-			for o := range f.at {
-				for _, r := range f.records(zone, o) {
-					if !yield(r, nil) {
-						return
-					}
-				}
-			}
-		}
-	}
-	hot := func(yield func(rpz.Record, error) bool) {
-		for _, e := range f.hot.at {
-			for _, r := range e.records {
-				if !yield(r, nil) {
-					return
-				}
-			}
-		}
-	}
-	at := rpz.State{Serial: uint32(f.stand.Serial), Epoch: f.stand.Epoch}
-	return cmp.Or(f.primary.Load(PassZone, at, every(PassZone), journals[0]), f.primary.Load(HotZone, at, hot, nil), f.primary.Load(BlockZone, at, every(BlockZone), journals[1]))
+	return f.zones.Load(rpz.State{Serial: uint32(f.stand.Serial), Epoch: f.stand.Epoch}, journals, published)
 }
 
 // history walks the kept publications backwards from what is in force, to know
@@ -281,8 +238,7 @@ func (f *Feed) history(ctx context.Context) (journals [2][]rpz.Change, published
 		return journals, published, err
 	}
 	for i := len(steps) - 1; i >= first; i-- {
-		for z, said := range f.apply(back[i]) { // undone: what it deleted it had added
-			c := changeOf(said)
+		for z, c := range f.zones.Change(back[i]) { // undone: what it deleted it had added
 			journals[z] = append(journals[z], rpz.Change{Serial: uint32(batches[i].Serial), Epoch: batches[i].Epoch, Del: c.Add, Add: c.Del})
 		}
 	}
@@ -297,7 +253,7 @@ func (f *Feed) history(ctx context.Context) (journals [2][]rpz.Change, published
 		slices.Reverse(journals[z])
 	}
 	for _, b := range batches[first:] {
-		f.apply(changesOf(b))
+		f.zones.Change(zones.ChangesOf(b.Entries))
 	}
 	return journals, published, nil
 }
@@ -305,17 +261,6 @@ func (f *Feed) history(ctx context.Context) (journals [2][]rpz.Change, published
 // historySteps bounds the publications whose changes secondaries may catch up
 // on without a whole transfer.
 const historySteps = 20_000
-
-func changesOf(b copy.Batch) map[string]*edge.Rule {
-	out := map[string]*edge.Rule{}
-	for _, e := range b.Entries {
-		out[e.ID] = nil
-		if r, err := edge.ParseRule(e); err == nil && !e.Removed {
-			out[e.ID] = &r
-		}
-	}
-	return out
-}
 
 // follow commits the publications that came since.
 func (f *Feed) follow(ctx context.Context) error {
@@ -328,7 +273,7 @@ func (f *Feed) follow(ctx context.Context) error {
 			return f.load(ctx) // a new epoch
 		}
 		if len(steps) == 0 {
-			if err := f.merge(false); err != nil {
+			if err := f.zones.Merge(false); err != nil {
 				f.log.Error("policy zone not changed: loading it anew", "alarm", true, "zone", BlockZone, "err", err)
 				return f.load(ctx)
 			}
@@ -340,7 +285,7 @@ func (f *Feed) follow(ctx context.Context) error {
 				return err
 			}
 			f.stand.Serial, f.stand.Digest = b.Serial, st.Digest
-			if err := f.step(b); err != nil {
+			if err := f.zones.Step(b); err != nil {
 				f.log.Error("policy zone not changed: loading it anew", "alarm", true, "serial", b.Serial, "err", err)
 				return f.load(ctx)
 			}
@@ -349,172 +294,4 @@ func (f *Feed) follow(ctx context.Context) error {
 			}
 		}
 	}
-}
-
-// step brings the zones to one publication. A beat moves the serials of the two
-// small zones.
-func (f *Feed) step(b copy.Batch) error {
-	now, serial, beat := f.clock.Now(), uint32(b.Serial), len(b.Entries) == 0
-	if !beat {
-		f.real.Store(b.Serial)
-	}
-	held, all := f.primary.Held(BlockZone)
-	left := f.hot.leave(now, held, all)
-	said := f.apply(changesOf(b))
-	pass := changeOf(said[0])
-	hot, urgent := f.hot.take(now, said[1], func(o owner) bool { return len(f.records(PassZone, o)) > 0 })
-	for _, d := range said[0] { // what lets a name pass until the cold zone is without it
-		urgent = urgent || len(d.is) == 0 && len(f.hot.cold[d.at]) > 0 && len(f.records(BlockZone, d.at)) == 0
-	}
-	hot.Del = append(left, hot.Del...)
-	for _, z := range []struct {
-		zone   bolwerk.Domain
-		change rpz.Change
-	}{{PassZone, pass}, {HotZone, hot}} {
-		c := z.change
-		if len(c.Del)+len(c.Add) == 0 && !beat {
-			continue // another zone's change
-		}
-		c.Serial, c.Epoch = serial, b.Epoch
-		if err := f.primary.Commit(z.zone, c); err != nil {
-			return err
-		}
-	}
-	if urgent {
-		f.urgent.Store(serial)
-	}
-	return f.merge(urgent)
-}
-
-// merge brings the cold zone up to date where it is time, or now.
-func (f *Feed) merge(now bool) error {
-	t := f.clock.Now()
-	if !now && !f.hot.due(t, len(f.at)) {
-		return nil
-	}
-	c := f.hot.merge(t, uint32(f.stand.Serial), func(o owner) []rpz.Record { return f.records(BlockZone, o) })
-	c.Serial, c.Epoch = uint32(f.stand.Serial), f.stand.Epoch
-	return f.primary.Commit(BlockZone, c)
-}
-
-// apply brings the rules up to date and gives what blocks and exemptions said
-// and say where that changed: in p.rpz, and in b.rpz once it is merged.
-func (f *Feed) apply(changes map[string]*edge.Rule) (out [2][]said) {
-	touched := map[owner]bool{}
-	for id, r := range changes {
-		if old, ok := f.rules[id]; ok {
-			for _, o := range owners(old) {
-				touched[o] = true
-			}
-		}
-		if r != nil {
-			for _, o := range owners(*r) {
-				touched[o] = true
-			}
-		}
-	}
-	zones := [2]bolwerk.Domain{PassZone, BlockZone}
-	before := map[owner][2][]rpz.Record{}
-	for o := range touched {
-		before[o] = [2][]rpz.Record{f.records(zones[0], o), f.records(zones[1], o)}
-	}
-	for id, r := range changes {
-		f.drop(id)
-		if r != nil {
-			f.hold(id, *r)
-		}
-	}
-	for o := range touched {
-		for z := range zones {
-			d := said{o, before[o][z], f.records(zones[z], o)}
-			if !slices.Equal(d.was, d.is) {
-				out[z] = append(out[z], d)
-			}
-		}
-	}
-	return out
-}
-
-func changeOf(all []said) (c rpz.Change) {
-	for _, d := range all {
-		del, add := difference(d.was, d.is)
-		c.Del, c.Add = append(c.Del, del...), append(c.Add, add...)
-	}
-	return c
-}
-
-func (f *Feed) hold(id string, r edge.Rule) {
-	f.rules[id] = r
-	for _, o := range owners(r) {
-		f.at[o] = append(f.at[o], id)
-	}
-}
-
-func (f *Feed) drop(id string) {
-	r, ok := f.rules[id]
-	if !ok {
-		return
-	}
-	delete(f.rules, id)
-	for _, o := range owners(r) {
-		ids := slices.DeleteFunc(f.at[o], func(x string) bool { return x == id })
-		if len(ids) == 0 {
-			delete(f.at, o)
-		} else {
-			f.at[o] = ids
-		}
-	}
-}
-
-// owners are the zone's owners that a rule has.
-func owners(r edge.Rule) []owner {
-	out := []owner{{r.Name, false}}
-	switch {
-	case r.Scope == bolwerk.ScopeSubtree, r.Scope == bolwerk.ScopeRegistrable:
-		out = append(out, owner{r.Name, true})
-	case r.WWW:
-		if w, err := bolwerk.ParseDomain("www." + r.Name.String()); err == nil {
-			out = append(out, owner{w, false})
-		}
-	}
-	return out
-}
-
-// records are what a zone says at an owner: of several rules there, orders
-// before our own, then the oldest.
-func (f *Feed) records(zone bolwerk.Domain, o owner) []rpz.Record {
-	var best *edge.Rule
-	for _, id := range f.at[o] {
-		r := f.rules[id]
-		if r.Pass != (zone == PassZone) {
-			continue
-		}
-		if best == nil || cmp.Or(cmp.Compare(rank(r), rank(*best)), r.Since.Compare(best.Since), cmp.Compare(r.Block, best.Block)) < 0 {
-			best = &r
-		}
-	}
-	if best == nil {
-		return nil
-	}
-	one := func(d rpz.Data) []rpz.Record { return []rpz.Record{{Name: o.name, Below: o.below, Data: d}} }
-	switch {
-	case best.Pass:
-		return one(rpz.Pass)
-	case best.Action == edge.NXDomain:
-		return one(rpz.NXDomain)
-	case best.Action == edge.NoData || len(f.landing) == 0:
-		return one(rpz.NoData)
-	}
-	var out []rpz.Record
-	for _, d := range f.landing {
-		out = append(out, rpz.Record{Name: o.name, Below: o.below, Data: d})
-	}
-	return out
-}
-
-func rank(r edge.Rule) int {
-	if r.Ground == edge.ByOrder {
-		return 0
-	}
-	return 1
 }

@@ -104,7 +104,7 @@ func (s *Shield) reached(ctx context.Context) error {
 	for name, h := range s.heard.of {
 		if h.fresh || now.Sub(h.wrote) > stillEvery {
 			// A beat is in the life of no block.
-			if h.fresh && s.feed != nil && h.reached >= s.feed.real.Load() {
+			if h.fresh && s.feed != nil && h.reached >= int64(s.feed.zones.Real()) {
 				h.fresh = false
 			}
 			news = append(news, row{name, *h})

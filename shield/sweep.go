@@ -11,6 +11,7 @@ import (
 	"bolwerk/internal/rpz"
 	"bolwerk/internal/store"
 	"bolwerk/internal/vault"
+	"bolwerk/shield/zones"
 )
 
 // Sweep ends what is over, every second: blocks at their end, appeals that
@@ -138,10 +139,6 @@ func (s *Shield) endAppealed(ctx context.Context) error {
 	return nil
 }
 
-// undoAtMost is how long a passthru entry stays where a secondary never comes
-// back: longer than the EXPIRE of b.rpz (3 days), after which it has dropped it.
-const undoAtMost = 7 * 24 * time.Hour
-
 // endUndone drops the passthru entries of withdrawn blocks that every secondary
 // has outgrown.
 func (s *Shield) endUndone(ctx context.Context) error {
@@ -167,7 +164,7 @@ func (s *Shield) endUndone(ctx context.Context) error {
 	now := s.clock.Now()
 	var done []string
 	for _, u := range waiting {
-		if outgrown(held, uint32(u.serial), now.Sub(store.Time(u.at))) {
+		if zones.Outgrown(held, uint32(u.serial), now.Sub(store.Time(u.at))) {
 			done = append(done, u.id)
 		}
 	}

@@ -30,6 +30,7 @@ import (
 	"bolwerk/shield/aid"
 	"bolwerk/shield/edge"
 	"bolwerk/shield/probe"
+	"bolwerk/shield/zones"
 )
 
 // Config is the whole configuration: one file for every role of a host. Each
@@ -365,7 +366,7 @@ func secretFile(path string) error {
 func (r RPZConfig) config(c Config) (rpz.Config, error) {
 	out := rpz.DefaultConfig()
 	for i := range out.Zones {
-		own, err := shield.CanaryOf(out.Zones[i].Name, c.Shield.Canary)
+		own, err := zones.CanaryOf(out.Zones[i].Name, c.Shield.Canary)
 		if err != nil {
 			return out, err
 		}

@@ -1,4 +1,4 @@
-package shield
+package zones
 
 import (
 	"context"
@@ -59,13 +59,13 @@ func (z *zonesAt) fetch(t interface{ Fatal(...any) }, primary string, zone bolwe
 
 // blocks says what a resolver does that asks the zones in their order.
 func (z *zonesAt) blocks(name string) bool {
-	for _, zone := range []bolwerk.Domain{PassZone, HotZone, BlockZone} {
+	for _, zone := range []bolwerk.Domain{Pass, Hot, Block} {
 		if z.has[zone][name] {
-			return zone != PassZone
+			return zone != Pass
 		}
 		for _, rest, more := strings.Cut(name, "."); more; _, rest, more = strings.Cut(rest, ".") {
 			if z.has[zone]["*."+rest] {
-				return zone != PassZone
+				return zone != Pass
 			}
 		}
 	}
@@ -104,13 +104,13 @@ func TestHotZoneHasNoGap(t *testing.T) {
 		go func() { done <- primary.Run(ctx, nil, l) }()
 		defer func() { stop(); <-done }()
 
-		f := &Feed{primary: primary, clock: c, log: log, landing: []rpz.Data{rpz.Address(netip.MustParseAddr("192.0.2.1"))},
-			rules: map[string]edge.Rule{}, at: map[owner][]string{}, hot: newHotZone()}
-		f.stand.Epoch, f.stand.Serial = 1, 1
-		for _, z := range []bolwerk.Domain{PassZone, HotZone, BlockZone} {
-			if err := primary.Load(z, rpz.State{Serial: 1, Epoch: 1}, func(func(rpz.Record, error) bool) {}, nil); err != nil {
-				rt.Fatal(err)
-			}
+		z := New(primary, []netip.Addr{netip.MustParseAddr("192.0.2.1")}, c)
+		in := map[string]edge.Rule{} // in force
+		serial := int64(1)
+		if err := z.Load(rpz.State{Serial: 1, Epoch: 1}, [2][]rpz.Change{}, nil); err != nil {
+			rt.Fatal(err)
+		}
+		for _, z := range []bolwerk.Domain{Pass, Hot, Block} {
 			for _, r := range resolvers {
 				r.fetch(rt, l.Addr().String(), z)
 			}
@@ -123,8 +123,13 @@ func TestHotZoneHasNoGap(t *testing.T) {
 		undone := map[string]undo{}
 		given := uint32(0) // a withdrawal before this one gave way to a block: the cold zone alone tells it
 		publish := func(entries ...copy.Entry) {
-			f.stand.Serial++
-			if err := f.step(copy.Batch{Epoch: 1, Serial: f.stand.Serial, Entries: entries}); err != nil {
+			serial++
+			for id, r := range ChangesOf(entries) {
+				if delete(in, id); r != nil {
+					in[id] = *r
+				}
+			}
+			if err := z.Step(copy.Batch{Epoch: 1, Serial: serial, Entries: entries}); err != nil {
 				rt.Fatal(err)
 			}
 		}
@@ -148,7 +153,7 @@ func TestHotZoneHasNoGap(t *testing.T) {
 				publish(entries...)
 			case 4, 5: // the end of one
 				ids := []string{}
-				for id, r := range f.rules {
+				for id, r := range in {
 					if !r.FeedOnly {
 						ids = append(ids, id)
 					}
@@ -158,44 +163,44 @@ func TestHotZoneHasNoGap(t *testing.T) {
 				}
 				slices.Sort(ids)
 				id := rapid.SampledFrom(ids).Draw(rt, "ended")
-				b := f.rules[id]
+				b := in[id]
 				entries, others := []copy.Entry{gone(id)}, b.Pass
-				for other, r := range f.rules {
+				for other, r := range in {
 					others = others || other != id && !r.Pass && r.Covers(b.Name)
 				}
 				if !others {
 					u := b
 					u.Pass, u.FeedOnly = true, true
 					entries = append(entries, u.Entry("undo:"+id, 1))
-					undone["undo:"+id] = undo{uint32(f.stand.Serial + 1), c.Now(), u}
+					undone["undo:"+id] = undo{uint32(serial + 1), c.Now(), u}
 				}
 				publish(entries...)
 			case 6: // time goes by
 				c.Add(rapid.SampledFrom([]time.Duration{time.Second, 2 * time.Minute, 25 * time.Hour}).Draw(rt, "time"))
 				publish()
-				if err := f.merge(rapid.Bool().Draw(rt, "merge")); err != nil && len(f.hot.cold) > 0 {
+				if err := z.Merge(rapid.Bool().Draw(rt, "merge")); err != nil && len(z.hot.cold) > 0 {
 					rt.Fatal(err)
 				}
 				for id, u := range undone {
-					if outgrown(primary.Secondaries(), u.serial, c.Now().Sub(u.at)) {
+					if Outgrown(primary.Secondaries(), u.serial, c.Now().Sub(u.at)) {
 						delete(undone, id)
 						publish(gone(id))
 					}
 				}
 			default:
-				rapid.SampledFrom(resolvers).Draw(rt, "resolver").fetch(rt, l.Addr().String(), BlockZone)
+				rapid.SampledFrom(resolvers).Draw(rt, "resolver").fetch(rt, l.Addr().String(), Block)
 			}
 			// Each fetches the small zones; the cold one only now and then.
 			for _, r := range resolvers {
-				r.fetch(rt, l.Addr().String(), PassZone)
-				r.fetch(rt, l.Addr().String(), HotZone)
-				if rpz.Newer(max(f.urgent.Load(), given), r.serial[BlockZone]) {
-					r.fetch(rt, l.Addr().String(), BlockZone) // told at once
+				r.fetch(rt, l.Addr().String(), Pass)
+				r.fetch(rt, l.Addr().String(), Hot)
+				if rpz.Newer(max(z.Urgent(), given), r.serial[Block]) {
+					r.fetch(rt, l.Addr().String(), Block) // told at once
 				}
 				for _, name := range names {
 					for _, q := range []bolwerk.Domain{name, bolwerk.MustDomain("www." + name.String())} {
 						want, pass, undo := false, false, false
-						for _, rule := range f.rules {
+						for _, rule := range in {
 							undo = undo || rule.FeedOnly && rule.Covers(q)
 							if rule.Covers(q) && !rule.FeedOnly {
 								want, pass = want || !rule.Pass, pass || rule.Pass
@@ -205,7 +210,7 @@ func TestHotZoneHasNoGap(t *testing.T) {
 							continue // a narrower block waits until the withdrawal of the wider one has come everywhere
 						}
 						if r.blocks(q.String()) != want {
-							rt.Fatalf("%s at serial %d, with the cold zone of %d: blocked %v, want %v\nrules %v\nhas %v", q, f.stand.Serial, r.serial[BlockZone], !want, want, f.rules, r.has)
+							rt.Fatalf("%s at serial %d, with the cold zone of %d: blocked %v, want %v\nrules %v\nhas %v", q, serial, r.serial[Block], !want, want, in, r.has)
 						}
 					}
 				}

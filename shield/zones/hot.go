@@ -1,4 +1,4 @@
-package shield
+package zones
 
 import (
 	"cmp"
@@ -6,7 +6,6 @@ import (
 	"time"
 
 	"bolwerk/internal/rpz"
-	"bolwerk/shield/edge"
 )
 
 // The blocks lie in two zones. A resolver such as BIND builds its index of a
@@ -104,7 +103,7 @@ func (h *hotZone) leave(now time.Time, held uint32, all bool) (del []rpz.Record)
 			break // nothing is old, and there is room
 		}
 		has := p.entry.cold != 0 && (all || held != 0 && !rpz.Newer(p.entry.cold, held))
-		if !has && (p.entry.cold == 0 || age < undoAtMost) {
+		if !has && (p.entry.cold == 0 || age < UndoAtMost) {
 			break
 		}
 		del = append(del, p.entry.records...)
@@ -139,15 +138,15 @@ func (h *hotZone) merge(now time.Time, serial uint32, is func(owner) []rpz.Recor
 
 // warm fills the hot zone of a desk that has just started with the blocks of
 // the last day, the newest where they are too many. The cold zone has them too.
-func (h *hotZone) warm(now time.Time, serial uint32, rules map[string]edge.Rule, published map[string]time.Time, is func(owner) []rpz.Record) {
+func (h *hotZone) warm(now time.Time, serial uint32, rules map[string]rule, published map[string]time.Time, is func(owner) []rpz.Record) {
 	h.merged = now
 	since := map[owner]time.Time{}
 	for id, r := range rules {
-		at := r.Since
+		at := time.UnixMicro(r.since)
 		if p := published[id]; p.After(at) {
 			at = p
 		}
-		if at = earlier(at, now); r.Pass || now.Sub(at) >= hotFor {
+		if at = earlier(at, now); r.pass || now.Sub(at) >= hotFor {
 			continue
 		}
 		for _, o := range owners(r) {
@@ -198,14 +197,19 @@ func difference(was, is []rpz.Record) (del, add []rpz.Record) {
 	return del, add
 }
 
+// UndoAtMost is how long a passthru entry stays where a secondary never comes
+// back, and how long such a one holds up what leaves the hot zone: longer than the
+// EXPIRE of b.rpz (3 days), after which it has dropped that zone.
+const UndoAtMost = 7 * 24 * time.Hour
+
 // hotShown is how long after a withdrawal a secondary that takes the hot zone
 // has surely shown itself: the serial goes up every minute.
 const hotShown = time.Hour
 
-// outgrown says that no secondary can still have a block that a publication
+// Outgrown says that no secondary can still have a block that a publication
 // took out, so long ago.
-func outgrown(ds []rpz.Delivery, serial uint32, age time.Duration) bool {
-	if age > undoAtMost {
+func Outgrown(ds []rpz.Delivery, serial uint32, age time.Duration) bool {
+	if age > UndoAtMost {
 		return true
 	}
 	if age <= time.Minute { // the TTL of its own answers
@@ -213,7 +217,7 @@ func outgrown(ds []rpz.Delivery, serial uint32, age time.Duration) bool {
 	}
 	for _, d := range ds {
 		switch {
-		case d.Zone == PassZone, d.Zone == HotZone && d.Holds == 0 && age > hotShown:
+		case d.Zone == Pass, d.Zone == Hot && d.Holds == 0 && age > hotShown:
 		case d.Holds == 0 || rpz.Newer(serial, d.Holds):
 			return false
 		}
