@@ -32,6 +32,7 @@ put 644 packaging/bolwerk.toml etc/bolwerk/bolwerk.toml
 put 644 packaging/systemd/bolwerk@.service "usr/lib/systemd/system/bolwerk@.service"
 put 644 packaging/systemd/desk.conf "usr/lib/systemd/system/bolwerk@desk.service.d/desk.conf"
 put 644 packaging/systemd/probe.conf "usr/lib/systemd/system/bolwerk@probe.service.d/probe.conf"
+put 644 packaging/systemd/agent.conf "usr/lib/systemd/system/bolwerk@agent.service.d/agent.conf"
 put 644 packaging/systemd/all.conf "usr/lib/systemd/system/bolwerk@all.service.d/all.conf"
 put 644 packaging/systemd/sysusers.conf usr/lib/sysusers.d/bolwerk.conf
 
@@ -75,7 +76,7 @@ Description: protects the customers of an internet or telecom operator
  blocks it, everybody is told, and what was prevented is counted.
  .
  One program in roles: desk (console, API, policy zones), intake (mail, public
- site), edge (DNS, warning page). No role is started by the installation.
+ site), edge (DNS, warning page), agent (beside other resolvers). No role is started by the installation.
 END
 find "$root" -exec touch --no-dereference -d "@$SOURCE_DATE_EPOCH" {} +
 dpkg-deb --root-owner-group -Zxz --build "$root" "$out/bolwerk_${VERSION}_$arch.deb" >/dev/null

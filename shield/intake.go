@@ -12,6 +12,7 @@ import (
 	"bolwerk/internal/handin"
 	"bolwerk/internal/join"
 	"bolwerk/internal/store"
+	"bolwerk/shield/agent"
 	"bolwerk/shield/door"
 	"bolwerk/shield/edge"
 	"bolwerk/shield/fact"
@@ -37,6 +38,8 @@ func (s *Shield) Receive(ctx context.Context, host, kind, id string, body []byte
 		return s.receivePass(ctx, host, id, body)
 	case edge.KindAsked:
 		return s.receiveAsked(ctx, host, body)
+	case agent.KindForce:
+		return s.receiveForce(host, body)
 	}
 	return bolwerk.Invalid("the shield takes no %q", kind)
 }
@@ -46,9 +49,10 @@ func Kinds() map[string]handin.Kind {
 	return map[string]handin.Kind{
 		door.KindReport: {Roles: []join.Role{join.Intake}, Sealed: true},
 		edge.KindAppeal: {Roles: []join.Role{join.Intake, join.Edge}, Max: 64 << 10, Sealed: true},
-		edge.KindHits:   {Roles: []join.Role{join.Edge}, Max: 4 << 20},
+		edge.KindHits:   {Roles: []join.Role{join.Edge, join.Agent}, Max: 4 << 20},
 		edge.KindAsked:  {Roles: []join.Role{join.Edge}, Max: 1 << 20},
 		probe.KindVisit: {Roles: []join.Role{join.Probe}, Max: probe.MaxVisit, Sealed: true},
+		agent.KindForce: {Roles: []join.Role{join.Agent}, Max: 4 << 10},
 		edge.KindPass:   {Roles: []join.Role{join.Edge}, Max: 4 << 10},
 	}
 }

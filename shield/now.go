@@ -31,6 +31,8 @@ type Now struct {
 	Hits      Hits          `json:"hits_5m"`
 	Hosts     []HostNow     `json:"hosts"`
 	Resolvers []ResolverNow `json:"resolvers"`
+	// Stands are the edges, agents and resolvers with what each has in force.
+	Stands []Stand `json:"stands"`
 	// Alarms are what wants a person, in words.
 	Alarms []string `json:"alarms"`
 }
@@ -70,7 +72,7 @@ func (s *Shield) Now(ctx context.Context) (n Now, err error) {
 		return n, err
 	}
 	n = Now{At: l.at.UTC(), Operator: s.cfg.Operator, Waiting: l.Cases[desk.Waiting], Second: l.Cases[desk.Second], Unread: l.Today.Unread, Appeals: l.Appeals,
-		OldestCase: l.Oldest, OldestReport: l.Picture.Unread, InForce: l.InForce, Hosts: append([]HostNow{}, l.hosts...), Resolvers: []ResolverNow{}, Alarms: []string{}}
+		OldestCase: l.Oldest, OldestReport: l.Picture.Unread, InForce: l.InForce, Hosts: append([]HostNow{}, l.hosts...), Resolvers: []ResolverNow{}, Stands: append([]Stand{}, l.Stands...), Alarms: []string{}}
 	err = s.db.Read(ctx, func(tx *store.Tx) error {
 		now := tx.Now()
 		from := now.Truncate(5 * time.Minute).Add(-5 * time.Minute)

@@ -9,6 +9,7 @@ import (
 	"bolwerk/internal/hosts"
 	"bolwerk/internal/join"
 	"bolwerk/internal/store"
+	"bolwerk/shield/agent"
 )
 
 // What is in force where is known by who asks for what comes next: an edge says
@@ -47,6 +48,27 @@ func (s *Shield) Saw(_ context.Context, p copy.Poll) {
 	s.hear(p.Host, "edge", p.Mark.Epoch, p.Mark.Serial, s.clock.Now(), time.Time{})
 }
 
+// receiveForce takes what an agent has proved at its resolver. Only the newest
+// counts: what waited in its spool says nothing of now.
+func (s *Shield) receiveForce(host string, body []byte) error {
+	f, err := agent.DecodeForce(body)
+	if err != nil {
+		return err
+	}
+	now := s.clock.Now()
+	if at := earliest(f.At, now); now.Sub(at) <= silentAfter || f.Problem == "" {
+		s.hear(host, "agent", f.Epoch, f.Serial, at, time.Time{})
+	}
+	return nil
+}
+
+func earliest(a, b time.Time) time.Time {
+	if b.Before(a) {
+		return b
+	}
+	return a
+}
+
 func (s *Shield) hear(name, kind string, epoch, serial int64, at, behind time.Time) {
 	s.heard.Lock()
 	defer s.heard.Unlock()
@@ -65,7 +87,9 @@ func (s *Shield) hear(name, kind string, epoch, serial int64, at, behind time.Ti
 	if epoch > h.epoch || epoch == h.epoch && serial > h.serial {
 		h.epoch, h.serial, h.fresh = epoch, serial, true
 	}
-	h.at, h.behind = at, behind
+	if !at.Before(h.at) {
+		h.at, h.behind = at, behind
+	}
 }
 
 // listen writes down what was heard until ctx ends.
@@ -139,7 +163,7 @@ func (s *Shield) reached(ctx context.Context) error {
 // Stand is where a machine that blocks stands with what was published.
 type Stand struct {
 	Name   string    `json:"name"`
-	Kind   string    `json:"kind"`  // edge or resolver
+	Kind   string    `json:"kind"`  // edge, agent or resolver
 	State  string    `json:"state"` // current, behind, silent
 	Serial int64     `json:"serial"`
 	Epoch  int64     `json:"epoch"`
@@ -153,6 +177,10 @@ func (s *Shield) Stands(ctx context.Context) (out []Stand, err error) {
 	err = s.db.Read(ctx, func(tx *store.Tx) error { out, err = stands(tx); return err })
 	return out, err
 }
+
+// ours says that a machine tells us itself where it stands: an edge, or an agent
+// beside a resolver.
+func ours(kind string) bool { return kind == string(join.Edge) || kind == string(join.Agent) }
 
 func stands(tx *store.Tx) ([]Stand, error) {
 	var epoch, serial, made int64
@@ -172,22 +200,22 @@ func stands(tx *store.Tx) ([]Stand, error) {
 	if err != nil {
 		return nil, err
 	}
-	for _, h := range known { // an edge that has joined and never asked
-		if h.Role == string(join.Edge) && h.State == "in" && !slices.ContainsFunc(all, func(x Stand) bool { return x.Name == h.Name }) {
-			all = append(all, Stand{Name: h.Name, Kind: "edge", At: h.JoinedAt})
+	for _, h := range known { // one that has joined and was never heard
+		if ours(h.Role) && h.State == "in" && !slices.ContainsFunc(all, func(x Stand) bool { return x.Name == h.Name }) {
+			all = append(all, Stand{Name: h.Name, Kind: h.Role, At: h.JoinedAt})
 		}
 	}
 	out := all[:0]
 	for _, x := range all {
 		i := slices.IndexFunc(known, func(h hosts.Host) bool { return h.Name == x.Name })
-		if x.Kind == "edge" && (i < 0 || known[i].State != "in") {
+		if ours(x.Kind) && (i < 0 || known[i].State != "in") {
 			continue // put out
 		}
-		if x.Kind == "edge" && (x.Epoch < epoch || x.Serial < serial) {
+		if ours(x.Kind) && (x.Epoch < epoch || x.Serial < serial) {
 			x.Behind = store.Time(made)
 		}
 		switch {
-		case x.Kind == "edge" && tx.Now().Sub(x.At) > silentAfter:
+		case ours(x.Kind) && tx.Now().Sub(x.At) > silentAfter:
 			x.State = "silent"
 		case !x.Behind.IsZero():
 			x.State, x.Late = "behind", tx.Now().Sub(x.Behind) > lateAfter

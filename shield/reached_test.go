@@ -1,14 +1,18 @@
 package shield
 
 import (
+	"encoding/json"
+	"errors"
 	"net/url"
 	"strings"
 	"testing"
 	"time"
 
+	"bolwerk"
 	"bolwerk/internal/copy"
 	"bolwerk/internal/join"
 	"bolwerk/internal/store"
+	"bolwerk/shield/agent"
 )
 
 // An edge is known by its questions: where it stands, since when a block is in
@@ -71,6 +75,51 @@ func TestWhereABlockIsInForce(t *testing.T) {
 	wantText(t, c.get(c.anna, "/"), "current edge-1 edge")
 	c.clock.Add(10 * time.Minute)
 	wantText(t, c.get(c.anna, "/"), "edge-1 has not asked for 10 min.", "silent edge-1")
+}
+
+// An agent stands where it has proved its resolver to stand, not where its copy does.
+func TestWhereAnAgentHasProvedIt(t *testing.T) {
+	c := newConsole(t)
+	c.fill()
+	var epoch, serial int64
+	if err := c.db.Write(t.Context(), store.Decision, func(tx *store.Tx) error {
+		_, err := tx.Exec(`insert into host(name,role,join_id,key_hash,joined_at,revoked_at,seen_at,seen_head) values('bind-1','agent','j','k',$1,0,0,'')`, tx.NowMicros())
+		return errors.Join(err, tx.Row(`select epoch,serial from copy_head where copy=$1`, CopyBlocks).Scan(&epoch, &serial))
+	}); err != nil {
+		t.Fatal(err)
+	}
+	tells := func(f agent.Force) string {
+		t.Helper()
+		f.Resolver, f.Epoch = agent.Bind, epoch
+		body, err := json.Marshal(f)
+		if err == nil {
+			err = c.Receive(t.Context(), "bind-1", agent.KindForce, bolwerk.NewID(c.clock.Now()), body)
+		}
+		if err == nil {
+			err = c.reached(t.Context())
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		all, err := c.Stands(t.Context())
+		if err != nil || len(all) != 1 || all[0].Kind != "agent" {
+			t.Fatalf("got %+v, %v", all, err)
+		}
+		return all[0].State
+	}
+	c.clock.Add(time.Second)
+	c.Saw(t.Context(), copy.Poll{Host: "bind-1", Role: join.Agent, Copy: CopyBlocks, Mark: copy.Mark{Epoch: epoch, Serial: serial}})
+	if got := tells(agent.Force{Serial: serial - 1, At: c.clock.Now(), Problem: "no answer"}); got != "behind" {
+		t.Errorf("its copy is new, its resolver is not: got %s", got)
+	}
+	if got := tells(agent.Force{Serial: serial, At: c.clock.Now()}); got != "current" {
+		t.Errorf("proved: got %s", got)
+	}
+	wantText(t, c.get(c.anna, "/"), "current bind-1 agent beside a resolver")
+	c.clock.Add(2 * time.Minute)
+	if got := tells(agent.Force{Serial: serial, At: c.clock.Now().Add(-2 * time.Minute)}); got != "silent" {
+		t.Errorf("it told nothing for two minutes, then what was old: got %s", got)
+	}
 }
 
 func TestNowKnowsTheDay(t *testing.T) {

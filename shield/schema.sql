@@ -207,8 +207,8 @@ create index shield_block_gone on shield_block(ended_at) where state<>'in_force'
 create index shield_block_list on shield_block(pass, state, id, name, order_id);
 create index shield_block_ended on shield_block(ended_by, ended_at) where state<>'in_force';
 create table shield_stand (
-  name   text primary key, -- keep tech: which edge or resolver
-  kind   text not null,    -- keep tech: edge or resolver
+  name   text primary key, -- keep tech: which edge, agent or resolver
+  kind   text not null,    -- keep tech: edge, agent or resolver
   epoch  bigint not null,  -- keep tech: of the last publication that it has
   serial bigint not null,  -- keep tech: the last publication that it has
   at     bigint not null,  -- keep tech: when it was last heard of

@@ -9,7 +9,6 @@ import (
 
 	"bolwerk"
 	"bolwerk/desk"
-	"bolwerk/internal/join"
 	"bolwerk/internal/ledger"
 	"bolwerk/internal/store"
 	"bolwerk/internal/web"
@@ -187,8 +186,8 @@ func (s *Shield) look(ctx context.Context) (l looked, err error) {
 			return l, err
 		}
 	}
-	for _, h := range l.hosts { // edges stand in the picture; of the others it is enough to hear
-		if h.Role != string(join.Edge) && l.at.Sub(h.Heard) > silentAfter {
+	for _, h := range l.hosts { // edges and agents stand in the picture; of the others it is enough to hear
+		if !ours(h.Role) && l.at.Sub(h.Heard) > silentAfter {
 			l.Stands = append(l.Stands, Stand{Name: h.Name, Kind: h.Role, At: h.Heard, State: "silent"})
 		}
 	}

@@ -27,6 +27,7 @@ import (
 	"bolwerk/internal/web"
 	"bolwerk/internal/webhook"
 	"bolwerk/shield"
+	"bolwerk/shield/agent"
 	"bolwerk/shield/aid"
 	"bolwerk/shield/edge"
 	"bolwerk/shield/probe"
@@ -71,6 +72,8 @@ type Config struct {
 	Shield    shield.Config     `toml:"shield"`
 	// Probe is how a probe visits suspect pages.
 	Probe probe.Config `toml:"probe"`
+	// Agent is what runs beside a resolver that is not ours.
+	Agent agent.Config `toml:"agent"`
 	// Webhook says where facts may be told to.
 	Webhook webhook.Config `toml:"webhook"`
 }
@@ -178,6 +181,7 @@ func Default() Config {
 		RPZ:      RPZConfig{Listen: "127.0.0.1:5301"},
 		Shield:   shield.DefaultConfig(),
 		Probe:    probe.DefaultConfig(),
+		Agent:    agent.DefaultConfig(),
 	}
 	c.Public.URL = "http://localhost:8081"
 	c.Console.Hosts = []string{"127.0.0.1", "[::1]", "::1", "localhost"}
@@ -211,15 +215,20 @@ func (c *Config) settle() {
 	}
 	c.Warning.Partners = c.Partners.With(c.Country)
 	c.Shield.Partners = c.Warning.Partners
-	c.Shield.Landing = nil
-	for _, a := range c.Warning.WarningAddresses {
-		if addr, err := netip.ParseAddr(a); err == nil {
-			c.Shield.Landing = append(c.Shield.Landing, addr)
-		}
-	}
+	c.Shield.Landing = c.landing()
 	if c.Warning.Site == "" {
 		c.Warning.Site = c.Public.URL
 	}
+}
+
+// landing are the addresses of the warning page.
+func (c Config) landing() (out []netip.Addr) {
+	for _, a := range c.Warning.WarningAddresses {
+		if addr, err := netip.ParseAddr(a); err == nil {
+			out = append(out, addr)
+		}
+	}
+	return out
 }
 
 // Read reads a configuration file over the defaults. An unknown key is an error
@@ -305,6 +314,7 @@ func (c Config) Validate() error {
 	add("warning", c.Warning.Config.Validate())
 	add("shield", c.Shield.Validate())
 	add("probe", c.Probe.Validate())
+	add("agent", c.Agent.Validate())
 	if _, err := c.RPZ.config(c); err != nil {
 		add("rpz", err)
 	}

@@ -242,7 +242,7 @@ func (d *Desk) buildHosts(reg prometheus.Registerer) error {
 	d.hosts = hosts.New(d.db)
 	d.authority = &join.Authority{CA: ca, Register: d.hosts, Operator: d.cfg.Operator, Address: d.cfg.Hosts.Address, CopyKey: signer.Public(),
 		SealKey: sealing.Public(), Clock: d.env.Clock, Log: d.env.Log}
-	roles := map[string][]join.Role{shield.CopyBlocks: {join.Edge}, shield.CopyPublic: {join.Intake}, shield.CopyProbe: {join.Probe}}
+	roles := map[string][]join.Role{shield.CopyBlocks: {join.Edge, join.Agent}, shield.CopyPublic: {join.Intake}, shield.CopyProbe: {join.Probe}}
 	receiver := handin.NewReceiver(shield.Kinds(), []seal.PrivateKey{sealing}, func(ctx context.Context, it handin.Item) error {
 		return d.shield.Receive(ctx, it.Host, it.Kind, it.ID, it.Body)
 	}, d.hosts.Replay, d.env.Log)

@@ -287,7 +287,7 @@ func (d *Desk) tryReconcile(ctx context.Context) error {
 	}
 	edges, missing := 0, 0
 	for _, h := range all {
-		if h.Role != string(join.Edge) || h.State != "in" {
+		if h.Role != string(join.Edge) && h.Role != string(join.Agent) || h.State != "in" {
 			continue
 		}
 		edges++

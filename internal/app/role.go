@@ -69,6 +69,13 @@ func Run(ctx context.Context, role, path string, env Env, out io.Writer) error {
 		}
 		main = part{role, p.Run}
 		ready(nil)
+	case "agent":
+		a, err := BuildAgent(cfg, env, hostDir(cfg, join.Agent))
+		if err != nil {
+			return err
+		}
+		main = part{role, a.Run}
+		ready(nil)
 	case "edge":
 		e, err := BuildEdge(ctx, cfg, env, hostDir(cfg, join.Edge))
 		if err != nil {

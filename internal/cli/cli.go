@@ -38,6 +38,7 @@ type grammar struct {
 	Intake intakeCmd `cmd:"" group:"Roles" help:"Run an intake: SMTP, public site, report API."`
 	Probe  probeCmd  `cmd:"" group:"Roles" help:"Run a probe: visits suspect pages. It listens nowhere."`
 	Edge   edgeCmd   `cmd:"" group:"Roles" help:"Run an edge: DNS and warning page. With --names it needs no desk."`
+	Agent  agentCmd  `cmd:"" group:"Roles" help:"Run an agent beside a BIND, Unbound, PowerDNS Recursor or dnsdist: blocks there, and counts."`
 	Demo   demoCmd   `cmd:"" group:"Roles" help:"Run everything on loopback with an invented operator."`
 
 	Check  checkCmd  `cmd:"" group:"Set up" help:"Check a configuration; tells every problem at once."`
@@ -45,7 +46,7 @@ type grammar struct {
 
 	User  account.UserCmd  `cmd:"" group:"Set up" help:"Invite, list, reset and disable people of the desk."`
 	Token account.TokenCmd `cmd:"" group:"Set up" help:"Create, list and revoke API tokens."`
-	Host  hostCmd          `cmd:"" group:"Set up" help:"Add, list and revoke edges and intakes."`
+	Host  hostCmd          `cmd:"" group:"Set up" help:"Add, list and revoke edges, intakes, probes and agents."`
 	Join  joinCmd          `cmd:"" group:"Set up" help:"Join this machine with the line that \"host add\" printed."`
 
 	Case    shield.CaseCmd    `cmd:"" group:"Desk" help:"List, show, confirm, reject and replay cases."`

@@ -38,10 +38,12 @@ const (
 	Intake Role = "intake"
 	Probe  Role = "probe"
 	Edge   Role = "edge"
+	// Agent runs beside a resolver that is not ours.
+	Agent Role = "agent"
 )
 
 // Roles are all roles of hosts.
-func Roles() []Role { return []Role{Intake, Probe, Edge} }
+func Roles() []Role { return []Role{Intake, Probe, Edge, Agent} }
 
 // ParseRole reads a role.
 func ParseRole(s string) (Role, error) {
@@ -50,7 +52,7 @@ func ParseRole(s string) (Role, error) {
 			return r, nil
 		}
 	}
-	return "", bolwerk.Invalid("role %.40q: want intake, probe or edge", s)
+	return "", bolwerk.Invalid("role %.40q: want intake, probe, edge or agent", s)
 }
 
 // ParseName checks a host's name: 1 to 63 of a-z, 0-9 and hyphen, not at the ends.

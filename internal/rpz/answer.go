@@ -274,7 +274,7 @@ func (z *zone) lookup(s *stream, rel string, qtype uint16, at State) error {
 		if qtype == dns.TypeNS {
 			errs = s.rr(none, false, z.ns())
 		}
-	case !c.IsZero() && (rel == c.String() || rel == marker(c, at).String()):
+	case !c.IsZero() && (rel == c.String() || rel == Marker(c, at).String()):
 		exists = true
 		if qtype == dns.TypeTXT {
 			t := canaryText(at)

@@ -20,8 +20,12 @@ import (
 // into the index by which it blocks (seconds in a zone of a million). A canary
 // that sorts last is entered last.
 
-// marker is the name that is new in state s; zero where it has no room.
-func marker(canary bolwerk.Domain, s State) bolwerk.Domain {
+// Marker is the name that is new in state s; zero where it has no room or there is
+// no canary.
+func Marker(canary bolwerk.Domain, s State) bolwerk.Domain {
+	if canary.IsZero() {
+		return bolwerk.Domain{}
+	}
 	d, err := bolwerk.ParseDomain(fmt.Sprintf("e%d-s%d.%s", s.Epoch, s.Serial, canary))
 	if err != nil {
 		return bolwerk.Domain{}
@@ -54,7 +58,7 @@ func (z *zone) canary(out *stream, s State) error {
 	if err := out.rr(c, false, txt); err != nil {
 		return err
 	}
-	return out.rr(marker(c, s), false, txt)
+	return out.rr(Marker(c, s), false, txt)
 }
 
 // Canary asks a resolver by which state of the zone it answers at this moment:
@@ -69,7 +73,7 @@ func Canary(ctx context.Context, resolver netip.AddrPort, canary bolwerk.Domain)
 	if s == (State{}) {
 		return State{}, bolwerk.NotFound("resolver %s does not know the canary name %s (%s): it answers without the zone", resolver, canary, a.Rcode)
 	}
-	m := marker(canary, s)
+	m := Marker(canary, s)
 	again, _, err := askCanary(ctx, resolver, m)
 	if err != nil {
 		return State{}, err

@@ -138,7 +138,7 @@ func (c Config) Validate() error {
 			bad("rpz zone %s: expire is at most ten years, ttl at most a day", z.Name)
 		}
 		if !z.Canary.IsZero() {
-			if !Fits(z.Name, marker(z.Canary, State{math.MaxUint32, math.MinInt64})) {
+			if !Fits(z.Name, Marker(z.Canary, State{math.MaxUint32, math.MinInt64})) {
 				bad("rpz zone %s: canary name %s is too long or no query name", z.Name, z.Canary)
 			}
 			if seen[z.Canary] {

@@ -122,25 +122,50 @@ func (z *Zones) Load(at rpz.State, journals [2][]rpz.Change, published map[strin
 	z.hot.warm(z.clock.Now(), at.Serial, z.rules, published, func(o owner) []rpz.Record { return z.records(Block, o) })
 	every := func(zone bolwerk.Domain) iter.Seq2[rpz.Record, error] {
 		return func(yield func(rpz.Record, error) bool) {
-			for o := range z.at {
-				for _, r := range z.records(zone, o) {
-					if !yield(r, nil) {
-						return
-					}
-				}
-			}
-		}
-	}
-	hot := func(yield func(rpz.Record, error) bool) {
-		for _, e := range z.hot.at {
-			for _, r := range e.records {
+			for r := range z.Each(zone) {
 				if !yield(r, nil) {
 					return
 				}
 			}
 		}
 	}
-	return cmp.Or(z.primary.Load(Pass, at, every(Pass), journals[0]), z.primary.Load(Hot, at, hot, nil), z.primary.Load(Block, at, every(Block), journals[1]))
+	return cmp.Or(z.primary.Load(Pass, at, every(Pass), journals[0]), z.primary.Load(Hot, at, every(Hot), nil), z.primary.Load(Block, at, every(Block), journals[1]))
+}
+
+// Each gives what a zone says, the cold one as it is when merged.
+func (z *Zones) Each(zone bolwerk.Domain) iter.Seq[rpz.Record] {
+	return func(yield func(rpz.Record) bool) {
+		if zone == Hot {
+			for _, e := range z.hot.at {
+				for _, r := range e.records {
+					if !yield(r) {
+						return
+					}
+				}
+			}
+			return
+		}
+		for o := range z.at {
+			for _, r := range z.records(zone, o) {
+				if !yield(r) {
+					return
+				}
+			}
+		}
+	}
+}
+
+// Names are the names that entries change, before Step does it.
+func (z *Zones) Names(entries []copy.Entry) (out []bolwerk.Domain) {
+	for id, r := range ChangesOf(entries) {
+		if old, ok := z.rules[id]; ok {
+			out = append(out, old.name)
+		}
+		if r != nil {
+			out = append(out, r.Name)
+		}
+	}
+	return out
 }
 
 // Step brings the zones to one publication. A beat, which changes nothing, moves

@@ -34,6 +34,10 @@ type Setup struct {
 	KeyFile               string         // base64 secret
 	CAFile                string         // Primary speaks TLS, as localhost, with a certificate of this; BIND alone
 	Listen                netip.AddrPort // zero: a free port of 127.0.0.1
+	// More is added to the configuration: whole clauses, for PowerDNS lines of Lua.
+	More string
+	// Dir is where the resolver works; empty is a folder of the test's.
+	Dir string
 }
 
 // Resolver is a running peer.

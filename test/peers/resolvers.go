@@ -12,7 +12,7 @@ import (
 func Bind(t testing.TB, s Setup) *Resolver {
 	t.Helper()
 	binary := Need(t, "named")
-	dir, addr := t.TempDir(), s.listen(t)
+	dir, addr := s.dir(t), s.listen(t)
 	var b strings.Builder
 	key, transfer := "", "none;"
 	if s.KeyName != "" {
@@ -41,15 +41,20 @@ func Bind(t testing.TB, s Setup) *Resolver {
 		fmt.Fprintf(&b, `zone %q { type secondary; file "%s.db"; primaries { %s port %d%s; }; allow-notify { %s; }; min-refresh-time 1; min-retry-time 1; };
 `, z, z, s.Primary.Addr(), s.Primary.Port(), key, s.Primary.Addr())
 	}
+	b.WriteString(s.More)
 	write(t, dir, "named.conf", b.String())
-	return start(t, "bind", binary, dir, addr, "-g", "-n", "1", "-c", "named.conf")
+	log := "-g"
+	if strings.Contains(s.More, "logging {") {
+		log = "-f" // -g would send all of it to standard error
+	}
+	return start(t, "bind", binary, dir, addr, log, "-n", "1", "-c", "named.conf")
 }
 
 // Unbound starts Unbound as a secondary by address: it has no TSIG.
 func Unbound(t testing.TB, s Setup) *Resolver {
 	t.Helper()
 	binary := Need(t, "unbound")
-	dir, addr := t.TempDir(), s.listen(t)
+	dir, addr := s.dir(t), s.listen(t)
 	var b strings.Builder
 	fmt.Fprintf(&b, `server:
 	interface: %s@%d
@@ -79,6 +84,7 @@ forward-zone:
 		fmt.Fprintf(&b, "rpz:\n\tname: %q\n\tprimary: %s@%d\n\tallow-notify: %s\n\tzonefile: \"%s.zone\"\n\trpz-log: no\n",
 			z, s.Primary.Addr(), s.Primary.Port(), s.Primary.Addr(), z)
 	}
+	b.WriteString(s.More)
 	write(t, dir, "unbound.conf", b.String())
 	return start(t, "unbound", binary, dir, addr, "-d", "-p", "-c", "unbound.conf")
 }
@@ -88,7 +94,7 @@ forward-zone:
 func PowerDNS(t testing.TB, s Setup) *Resolver {
 	t.Helper()
 	binary := Need(t, "pdns_recursor")
-	dir, addr := t.TempDir(), s.listen(t)
+	dir, addr := s.dir(t), s.listen(t)
 	var lua strings.Builder
 	for _, z := range s.Zones {
 		key := ""
@@ -97,6 +103,7 @@ func PowerDNS(t testing.TB, s Setup) *Resolver {
 		}
 		fmt.Fprintf(&lua, "rpzPrimary(%q, %q, {refresh=1%s})\n", s.Primary, z, key)
 	}
+	lua.WriteString(s.More)
 	write(t, dir, "policy.lua", lua.String())
 	write(t, dir, "recursor.conf", fmt.Sprintf(`local-address=%s
 local-port=%d
@@ -117,4 +124,26 @@ forward-zones-recurse=.=%s
 lua-config-file=%s/policy.lua
 `, addr.Addr(), addr.Port(), dir, s.Upstream, dir))
 	return start(t, "pdns", binary, dir, addr, "--config-dir="+dir)
+}
+
+// DNSDist starts dnsdist, which has no policy zones: More is what blocks.
+func DNSDist(t testing.TB, s Setup) *Resolver {
+	t.Helper()
+	binary := Need(t, "dnsdist")
+	dir, addr := s.dir(t), s.listen(t)
+	write(t, dir, "dnsdist.conf", fmt.Sprintf(`setLocal(%q)
+setACL("127.0.0.0/8")
+setSecurityPollSuffix("")
+newServer({address=%q, checkName="ready.example."})
+getPool(""):setCache(newPacketCache(10000, {minTTL=1}))
+%s
+`, addr, s.Upstream, s.More))
+	return start(t, "dnsdist", binary, dir, addr, "--supervised", "--disable-syslog", "-C", "dnsdist.conf")
+}
+
+func (s Setup) dir(t testing.TB) string {
+	if s.Dir != "" {
+		return s.Dir
+	}
+	return t.TempDir()
 }
