@@ -57,6 +57,7 @@ type Zones struct {
 	rules map[string]rule
 	at    map[owner][]string // ids of rules, by owner
 	stand rpz.State
+	names // which names stand below others
 
 	hot    hotZone
 	real   atomic.Uint32 // serial of the last publication that was no beat
@@ -70,7 +71,7 @@ type rule struct {
 	action           edge.Action
 	since            int64
 	below, www, pass bool
-	order            bool
+	order, undo      bool
 }
 
 type owner struct {
@@ -90,13 +91,13 @@ func New(primary Primary, landing []netip.Addr, c clock.Clock) *Zones {
 
 // Clear forgets all rules. What is served stays as it is until Load.
 func (z *Zones) Clear() {
-	z.rules, z.at, z.hot = map[string]rule{}, map[owner][]string{}, newHotZone()
+	z.rules, z.at, z.hot, z.names = map[string]rule{}, map[owner][]string{}, newHotZone(), newNames()
 }
 
 // Hold takes up the rule of an entry that is in force, before Load.
 func (z *Zones) Hold(id string, r edge.Rule) {
 	z.hold(id, rule{name: r.Name, block: r.Block, action: r.Action, since: r.Since.UnixMicro(), pass: r.Pass, www: r.WWW,
-		below: r.Scope == bolwerk.ScopeSubtree || r.Scope == bolwerk.ScopeRegistrable, order: r.Ground == edge.ByOrder})
+		below: r.Scope == bolwerk.ScopeSubtree || r.Scope == bolwerk.ScopeRegistrable, order: r.Ground == edge.ByOrder, undo: r.FeedOnly})
 }
 
 // Stand is where the zones stand.
@@ -145,9 +146,28 @@ func (z *Zones) Each(zone bolwerk.Domain) iter.Seq[rpz.Record] {
 			}
 			return
 		}
-		for o := range z.at {
+		say := func(o owner) bool {
 			for _, r := range z.records(zone, o) {
 				if !yield(r) {
+					return false
+				}
+			}
+			return true
+		}
+		for o := range z.at {
+			if !say(o) {
+				return
+			}
+			if _, there := z.at[owner{o.name, true}]; !o.below && !there && !say(owner{o.name, true}) {
+				return
+			}
+		}
+		for i, under := range z.under {
+			for name := range under {
+				if z.listed(name) || i == 1 && z.under[0][name] > 0 {
+					continue // told already
+				}
+				if !say(owner{name, false}) || !say(owner{name, true}) {
 					return
 				}
 			}
@@ -243,13 +263,13 @@ func (z *Zones) apply(changes map[string]*edge.Rule) (out [2][]said) {
 	before := map[owner][2][]rpz.Record{}
 	zones := [2]bolwerk.Domain{Pass, Block}
 	touch := func(r rule) {
-		for _, o := range owners(r) {
+		for o := range z.near(r) {
 			if _, seen := before[o]; !seen {
 				before[o] = [2][]rpz.Record{z.records(zones[0], o), z.records(zones[1], o)}
 			}
 		}
 	}
-	fresh := &Zones{rules: make(map[string]rule, len(changes)), at: map[owner][]string{}}
+	fresh := New(nil, nil, nil)
 	for id, r := range changes {
 		if old, ok := z.rules[id]; ok {
 			touch(old)
@@ -287,6 +307,10 @@ func changeOf(all []said) (c rpz.Change) {
 func (z *Zones) hold(id string, r rule) {
 	z.rules[id] = r
 	for _, o := range owners(r) {
+		if !o.below && !z.listed(o.name) {
+			z.names.add(o.name)
+		}
+		z.count(r.pass, o.name, 1)
 		z.at[o] = append(z.at[o], id)
 	}
 }
@@ -303,6 +327,10 @@ func (z *Zones) drop(id string) {
 			delete(z.at, o)
 		} else {
 			z.at[o] = ids
+		}
+		z.count(r.pass, o.name, -1)
+		if !o.below && !z.listed(o.name) {
+			z.names.remove(o.name)
 		}
 	}
 }
@@ -340,6 +368,9 @@ func (z *Zones) best(zone bolwerk.Domain, o owner) *rule {
 // records are what a zone says at an owner.
 func (z *Zones) records(zone bolwerk.Domain, o owner) []rpz.Record {
 	best := z.best(zone, o)
+	if best == nil {
+		best = z.filled(zone, o)
+	}
 	if best == nil {
 		return nil
 	}
