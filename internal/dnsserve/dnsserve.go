@@ -53,6 +53,8 @@ type Config struct {
 	// DNS over TLS (RFC 7858), with the name that its certificate has. The
 	// fastest is asked; of equals the first.
 	Upstream []string `toml:"upstream"`
+	// Stub are zones for which others are asked.
+	Stub []Stub `toml:"stub"`
 	// UpstreamCA is a file with the certificates (PEM) that sign those of the
 	// tls:// resolvers; empty is the system's.
 	UpstreamCA string `toml:"upstream_ca"`
@@ -100,6 +102,7 @@ type Config struct {
 	SDEOption uint16 `toml:"sde_option"`
 	Encrypted
 	About
+	DNS64
 	times times // no settings; tests shorten them
 }
 
@@ -132,16 +135,14 @@ func (c Config) Validate() error {
 	if len(c.Upstream) == 0 {
 		return bolwerk.Invalid("dns: no upstream: name at least one resolver, such as 192.0.2.53:53")
 	}
-	seen := map[string]bool{}
-	for _, u := range c.Upstream {
-		addr, _, _, err := parseUpstream(u)
-		if err != nil {
-			return err
-		}
-		if seen[addr] {
-			return bolwerk.Invalid("dns: upstream %q is there twice", u)
-		}
-		seen[addr] = true
+	if err := validateUpstream(c.Upstream); err != nil {
+		return err
+	}
+	if err := validateStubs(c.Stub); err != nil {
+		return err
+	}
+	if err := c.DNS64.validate(); err != nil {
+		return err
 	}
 	for _, prefixes := range [][]string{c.Allow, c.ClientRateExempt, c.ProxyFrom} {
 		if _, err := newACL(prefixes); err != nil {
@@ -310,7 +311,7 @@ func (s *Server) Run(ctx context.Context, d *Doors, socks ...*Sockets) error {
 		k.Close()
 	}
 	s.up.closeRetired(0)
-	for _, r := range s.up.list() {
+	for _, r := range s.up.all() {
 		r.close()
 	}
 	if err := context.Cause(ctx); err != context.Canceled && err != context.DeadlineExceeded {

@@ -55,6 +55,7 @@ type Question struct {
 	version    uint8
 	nsid       []byte // the option that says who we are; nil: none
 	asksID     bool   // the asker wants it (RFC 5001)
+	synth      bool   // addresses may be made up
 	padded     bool   // the asker padded its question (RFC 7830)
 	optAt      int    // where the OPT record of the answer begins; 0: it has none
 	buf        [256]byte
@@ -77,7 +78,7 @@ const (
 func (q *Question) parse(msg []byte, sde uint16) verdict {
 	q.msg, q.end = msg, 0
 	q.EDNS, q.DO, q.Structured, q.size, q.version = false, false, false, 512, 0
-	q.padded, q.asksID, q.optAt = false, false, 0
+	q.padded, q.asksID, q.synth, q.optAt = false, false, false, 0
 	if len(msg) < headerLen || msg[2]&0x80 != 0 { // an answer is never answered: no loops
 		return silence
 	}

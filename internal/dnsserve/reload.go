@@ -11,6 +11,7 @@ import (
 type live struct {
 	acl   acl
 	proxy acl
+	dns64 acl
 	limit *limiter
 	// what limit was made from
 	rate   int
@@ -18,7 +19,7 @@ type live struct {
 }
 
 // liveKeys are the settings that Reload puts in force.
-var liveKeys = map[string]bool{"allow": true, "client_rate": true, "client_rate_exempt": true, "zone_in_flight": true, "upstream": true, "upstream_ca": true, "proxy_from": true}
+var liveKeys = map[string]bool{"allow": true, "client_rate": true, "client_rate_exempt": true, "zone_in_flight": true, "upstream": true, "upstream_ca": true, "proxy_from": true, "stub": true, "dns64_for": true}
 
 // Reload puts cfg in force as far as that goes without a restart, and gives the keys
 // of what has changed and needs one. No question is lost: those under way at a
@@ -51,6 +52,7 @@ func (c Config) live(before *live) *live {
 	l := &live{rate: c.ClientRate, exempt: c.ClientRateExempt}
 	l.acl, _ = newACL(c.Allow) // Validate has read it
 	l.proxy, _ = newACL(c.ProxyFrom)
+	l.dns64, _ = newACL(c.DNS64For)
 	if before != nil && l.rate == before.rate && slices.Equal(l.exempt, before.exempt) {
 		l.limit = before.limit
 		return l
@@ -90,31 +92,43 @@ func (u *upstream) use(cfg Config, ca []byte) error {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	old := map[string]*resolver{}
-	for _, r := range u.list() {
+	for _, r := range u.all() {
 		old[r.named] = r
 	}
 	sameCA := string(ca) == string(u.ca)
-	var now []*resolver
-	for _, name := range cfg.Upstream {
+	made := map[string]*resolver{}
+	take := func(name string) *resolver {
+		if r := made[name]; r != nil {
+			return r
+		}
 		r := old[name]
 		if r == nil || r.tls != nil && !sameCA {
 			r = newResolver(name, u.dial, roots)
 		} else {
 			delete(old, name)
 		}
-		now = append(now, r)
+		made[name] = r
+		return r
 	}
+	var now []*resolver
+	for _, name := range cfg.Upstream {
+		now = append(now, take(name))
+	}
+	stubs := newStubs(cfg.Stub, take)
 	for _, r := range old {
 		u.retired = append(u.retired, retired{r, time.Now()})
 	}
 	u.ca, u.each = ca, cfg.ZoneInFlight
 	u.servers.Store(&now)
+	if u.stubs.Store(nil); len(stubs) > 0 {
+		u.stubs.Store(&stubs)
+	}
 	return nil
 }
 
 // list is the resolvers as configured.
-func (u *upstream) list() []*resolver {
-	if l := u.servers.Load(); l != nil {
+func (g *group) list() []*resolver {
+	if l := g.servers.Load(); l != nil {
 		return *l
 	}
 	return nil

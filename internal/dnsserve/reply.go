@@ -192,8 +192,8 @@ func (q *Question) reply(out []byte, limit int, kept []byte, age uint32, stale b
 	return q.opt(out, n, limit, 0, options)
 }
 
-// cacheKey adds what an answer depends on: name, type, and the asker's DO, CD and
-// AD bits.
+// cacheKey adds what an answer depends on: name, type, the asker's DO, CD and
+// AD bits, and whether addresses are made up for him.
 func (q *Question) cacheKey(b []byte) []byte {
 	f := byte(0)
 	if q.DO {
@@ -204,6 +204,9 @@ func (q *Question) cacheKey(b []byte) []byte {
 	}
 	if q.ad {
 		f |= 4
+	}
+	if q.synth {
+		f |= 8
 	}
 	b = append(b, q.Name...)
 	return append(b, byte(q.Type>>8), byte(q.Type), f)

@@ -129,8 +129,8 @@ func (s *Server) check(ctx context.Context) {
 			return
 		case <-tick.C:
 		}
-		s.up.closeRetired(2 * s.up.all)
-		for _, r := range s.up.list() {
+		s.up.closeRetired(2 * s.up.whole)
+		for _, r := range s.up.all() {
 			if r.down.Load() {
 				s.waits.Go(func() { s.exchange(ctx, lookup{name: []byte{0}, typ: TypeNS, rd: true}, r) })
 			}

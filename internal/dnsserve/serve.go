@@ -89,6 +89,7 @@ func (w *worker) handle(out, msg []byte, allowed bool, limit int, now uint32) (n
 		w.done[byPolicy]++
 		return n, false
 	}
+	q.synth = w.synthesizes()
 	if q.rd {
 		f := w.s.cache.get(w.kept[:0], q.cacheKey(w.key[:0]), now)
 		if f.kept != nil {
@@ -321,5 +322,6 @@ func (w *worker) apart(msg []byte) *worker {
 	a := &worker{s: w.s, stale: bytes.Clone(w.stale), encrypted: w.encrypted}
 	a.q.Worker, a.q.From, a.q.nsid = -1, w.q.From, w.q.nsid
 	a.q.parse(bytes.Clone(msg), w.s.cfg.SDEOption)
+	a.q.synth = w.q.synth
 	return a
 }

@@ -90,7 +90,7 @@ var (
 func (c resolvers) Describe(out chan<- *prometheus.Desc) { out <- upDesc; out <- answerDesc }
 
 func (c resolvers) Collect(out chan<- prometheus.Metric) {
-	for _, r := range c.u.list() {
+	for _, r := range c.u.all() {
 		up := 1.0
 		if r.down.Load() {
 			up = 0

@@ -15,10 +15,11 @@ import (
 // upstream asks the resolvers. Equal questions under way share one try, which is
 // also what keeps birthday attacks out (RFC 5452 section 5).
 type upstream struct {
-	dial     Dial
-	try, all time.Duration
-	places   chan struct{}
-	servers  atomic.Pointer[[]*resolver]
+	group                             // for all names that no stub has
+	stubs      atomic.Pointer[[]stub] // the longest zones first; nil: none
+	dial       Dial
+	try, whole time.Duration
+	places     chan struct{}
 
 	mu      sync.Mutex
 	flights map[string]*flight
@@ -26,8 +27,6 @@ type upstream struct {
 	ca      []byte         // what servers were made with
 	each    int            // places for one zone
 	zones   map[string]int // places taken
-
-	asks, hedges atomic.Uint64
 }
 
 // flight is a question under way at the resolvers.
@@ -42,7 +41,7 @@ const maxReply = 65535
 var errNoAnswer = errors.New("no resolver answered")
 
 func newUpstream(cfg Config, dial Dial) *upstream {
-	return &upstream{dial: dial, try: time.Duration(cfg.TryTimeout), all: time.Duration(cfg.Timeout),
+	return &upstream{dial: dial, try: time.Duration(cfg.TryTimeout), whole: time.Duration(cfg.Timeout),
 		places: make(chan struct{}, cfg.InFlight), flights: map[string]*flight{}, zones: map[string]int{}}
 }
 
@@ -116,10 +115,11 @@ type lookup struct {
 	typ        uint16
 	rd, ad, cd bool
 	do         bool
+	synth      bool // without IPv6 addresses they are made up
 }
 
 func (q *Question) lookup() lookup {
-	return lookup{append([]byte(nil), q.Name...), q.Type, q.rd, q.ad, q.cd, q.DO}
+	return lookup{append([]byte(nil), q.Name...), q.Type, q.rd, q.ad, q.cd, q.DO, q.synth}
 }
 
 // patience is how long an asker waits while an answer whose time is over is at
@@ -181,7 +181,11 @@ func (s *Server) fly(ctx context.Context, q *Question, key []byte) *flight {
 		}()
 		var ttl uint32
 		var negative bool
-		f.kept, ttl, negative, f.err = s.ask(ctx, l)
+		ask := s.ask
+		if l.synth {
+			ask = s.synthesize
+		}
+		f.kept, ttl, negative, f.err = ask(ctx, l)
 		if f.err != nil || !l.rd {
 			return
 		}
@@ -222,10 +226,11 @@ type tried struct {
 // that lets us wait longer than it uses to is raced by the next. An answer
 // SERVFAIL or REFUSED stands only when no other is better.
 func (s *Server) ask(ctx context.Context, l lookup) (kept []byte, ttl uint32, negative bool, err error) {
-	ctx, cancel := context.WithTimeout(ctx, s.up.all)
+	ctx, cancel := context.WithTimeout(ctx, s.up.whole)
 	defer cancel()
-	order := s.up.order()
-	s.up.asks.Add(1)
+	group := s.up.of(l.name)
+	order := group.order()
+	group.asks.Add(1)
 	answers := make(chan tried, 2*len(order))
 	next, under := 0, 0
 	send := func() {
@@ -260,7 +265,7 @@ func (s *Server) ask(ctx context.Context, l lookup) (kept []byte, ttl uint32, ne
 				send()
 			}
 		case <-hedge.C:
-			if next < len(order) && s.up.mayHedge() {
+			if next < len(order) && group.mayHedge() {
 				s.stats.hedges.Add(1)
 				send()
 			}
@@ -274,18 +279,18 @@ func (s *Server) ask(ctx context.Context, l lookup) (kept []byte, ttl uint32, ne
 
 // mayHedge keeps the second questions below a tenth of all, so that slow resolvers
 // do not get twice the load.
-func (u *upstream) mayHedge() bool {
-	if u.hedges.Load()*10 > u.asks.Load()+20 {
+func (g *group) mayHedge() bool {
+	if g.hedges.Load()*10 > g.asks.Load()+20 {
 		return false
 	}
-	u.hedges.Add(1)
+	g.hedges.Add(1)
 	return true
 }
 
 // order is the resolvers, the fastest first, those that rest at the end. Of two
 // that are about as fast the one named first comes first.
-func (u *upstream) order() []*resolver {
-	servers := u.list()
+func (g *group) order() []*resolver {
+	servers := g.list()
 	if len(servers) == 1 {
 		return servers
 	}
@@ -305,7 +310,7 @@ func (u *upstream) order() []*resolver {
 		copy(out[i+1:], out[i:])
 		out[i] = r
 	}
-	if u.asks.Load()%64 == 63 && !out[1].down.Load() { // so that we know when the second has become faster
+	if g.asks.Load()%64 == 63 && !out[1].down.Load() { // so that we know when the second has become faster
 		out[0], out[1] = out[1], out[0]
 	}
 	return out
