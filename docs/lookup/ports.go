@@ -32,9 +32,11 @@ opens the port to the network: see who is meant to reach it.
 		{"edge", "DNS", "DNS over UDP and TCP", c.DNS.Listen, "dns.listen", "customers (`dns.allow`)"},
 		{"edge", "DNS over TLS", "TLS", "none", "dns.listen_tls", "customers (`dns.allow`)"},
 		{"edge", "DNS over HTTPS", "HTTP/2 and 1.1 over TLS", "none", "dns.listen_https", "customers (`dns.allow`)"},
+		{"edge", "DNS over HTTPS, where `http3` is set", "HTTP/3, UDP", "none", "dns.listen_https", "customers (`dns.allow`)"},
+		{"edge", "DNS over QUIC", "QUIC, UDP", "none", "dns.listen_quic", "customers (`dns.allow`)"},
 		{"edge", "warning page", "HTTP", c.Warning.Listen, "warning.listen", "customers, at `warning.warning_addresses` port 80"},
 		{"edge", "TLS door", "TLS, ends with an alert", c.Warning.TLS, "warning.listen_tls", "customers, at `warning.warning_addresses` port 443"},
-		{"each", "metrics, health", "HTTP", c.Metrics.Listen, "metrics.listen", "monitoring"},
+		{"each", "metrics, health, readiness of an edge", "HTTP", c.Metrics.Listen, "metrics.listen", "monitoring"},
 	} {
 		fmt.Fprintf(&b, "| %s | %s | %s | %s | `%s` | %s |\n", r.role, r.what, r.transport, r.standard, r.key, r.who)
 	}

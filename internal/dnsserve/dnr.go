@@ -26,7 +26,10 @@ func WriteDNR(out io.Writer, c Config) error {
 	}
 	var v4, v6 [][]byte
 	var doors [][2]string
-	for i, d := range []struct{ alpn, listen, path string }{{"dot", c.ListenTLS, ""}, {"h2", c.ListenHTTPS, dohQuery}} {
+	for _, d := range []struct {
+		alpn         []string
+		listen, path string
+	}{{[]string{"dot"}, c.ListenTLS, ""}, {[]string{"doq"}, c.ListenQUIC, ""}, {c.httpVersions(), c.ListenHTTPS, dohQuery}} {
 		if d.listen == "" {
 			continue
 		}
@@ -38,9 +41,9 @@ func WriteDNR(out io.Writer, c Config) error {
 		if err != nil {
 			return bolwerk.Invalid("dns: %q: want a port number", d.listen)
 		}
-		params := svcParams([]string{d.alpn}, uint16(port), nil, d.path)
-		doors = append(doors, [2]string{d.alpn, text})
-		v4, v6 = append(v4, dnr4(c, i+1, params)), append(v6, dnr6(c, i+1, params))
+		params := svcParams(d.alpn, uint16(port), nil, d.path)
+		doors = append(doors, [2]string{strings.Join(d.alpn, " and "), text})
+		v4, v6 = append(v4, dnr4(c, len(v4)+1, params)), append(v6, dnr6(c, len(v6)+1, params))
 	}
 	has4 := slices.ContainsFunc(c.DDRAddresses, func(a netip.Addr) bool { return a.Unmap().Is4() })
 	has6 := slices.ContainsFunc(c.DDRAddresses, func(a netip.Addr) bool { return !a.Unmap().Is4() })

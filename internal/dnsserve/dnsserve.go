@@ -189,6 +189,7 @@ type Server struct {
 	doors  *doors
 	nsid   []byte
 	ddr    [][]byte      // SVCB records of resolver.arpa
+	altSvc string        // where HTTP/3 is (RFC 7838); empty: nowhere
 	pair   *keypair.Pair // nil: nothing is served over TLS
 	log    *slog.Logger
 	start  atomic.Int64 // nanoseconds after loaded
@@ -281,7 +282,7 @@ func (s *Server) Run(ctx context.Context, d *Doors, socks ...*Sockets) error {
 	leavePlace(s.cfg.WorkerCount())
 	ctx, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
-	s.ddr = s.cfg.designations(d)
+	s.ddr, s.altSvc = s.cfg.designations(d), d.altSvc()
 	s.checkDDR(ctx, socks)
 	var wg sync.WaitGroup
 	serve := func(f func() error) {
@@ -299,6 +300,8 @@ func (s *Server) Run(ctx context.Context, d *Doors, socks ...*Sockets) error {
 	}
 	serve(func() error { return s.serveTLS(ctx, d) })
 	serve(func() error { return s.serveHTTPS(ctx, d) })
+	serve(func() error { return s.serveQUIC(ctx, d) })
+	serve(func() error { return s.serveHTTP3(ctx, d) })
 	wg.Go(func() { s.check(ctx) })
 	<-ctx.Done()
 	for _, k := range socks {

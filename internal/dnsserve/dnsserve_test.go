@@ -124,9 +124,9 @@ func block(q *Question) (Answer, bool) {
 }
 
 type served struct {
-	addr, dot, doh string
-	s              *Server
-	reg            *prometheus.Registry
+	addr, dot, doh, doq string
+	s                   *Server
+	reg                 *prometheus.Registry
 }
 
 func serve(t *testing.T, p Policy, change func(*Config), upstream ...string) served {
@@ -154,6 +154,9 @@ func serve(t *testing.T, p Policy, change func(*Config), upstream ...string) ser
 	sv := served{addr: k.Addr().String(), s: s, reg: reg}
 	if d.tls != nil {
 		sv.dot, sv.doh = d.tls.Addr().String(), d.https.Addr().String()
+	}
+	if d.quic != nil {
+		sv.doq = d.quic.LocalAddr().String()
 	}
 	done := make(chan error, 1)
 	go func() { done <- s.Run(ctx, d, k) }()

@@ -15,13 +15,13 @@ type doors struct {
 	max, each int
 
 	mu   sync.Mutex
-	open map[net.Conn]netip.Prefix
+	open map[any]netip.Prefix // by connection, or by what stands for one
 	by   map[netip.Prefix]int
 	shut bool
 }
 
 func newDoors(max int) *doors {
-	return &doors{max: max, each: min(max, 8+max/8), open: map[net.Conn]netip.Prefix{}, by: map[netip.Prefix]int{}}
+	return &doors{max: max, each: min(max, 8+max/8), open: map[any]netip.Prefix{}, by: map[netip.Prefix]int{}}
 }
 
 func clientOf(a netip.Addr) netip.Prefix {
@@ -40,7 +40,12 @@ func (d *doors) enter(c net.Conn, proxy bool) bool {
 	if err != nil {
 		return false
 	}
-	client := clientOf(from.Addr())
+	return d.take(c, from.Addr(), proxy)
+}
+
+// take is enter for what comes from an address.
+func (d *doors) take(c any, from netip.Addr, proxy bool) bool {
+	client := clientOf(from)
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if d.shut || len(d.open) >= d.max || d.by[client] >= d.each && !proxy {
@@ -51,7 +56,7 @@ func (d *doors) enter(c net.Conn, proxy bool) bool {
 	return true
 }
 
-func (d *doors) leave(c net.Conn) {
+func (d *doors) leave(c any) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	client, there := d.open[c]
@@ -77,7 +82,9 @@ func (d *doors) close() {
 	defer d.mu.Unlock()
 	d.shut = true
 	for c := range d.open {
-		c.Close()
+		if c, ok := c.(net.Conn); ok {
+			c.Close()
+		}
 	}
 }
 

@@ -15,12 +15,13 @@ import (
 	"net/netip"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"bolwerk"
 )
 
-// Encrypted says where questions are taken over TLS. Both need a certificate.
+// Encrypted says where questions are taken over TLS. All need a certificate.
 type Encrypted struct {
 	// ListenTLS is host:port for DNS over TLS (RFC 7858), usually port 853; empty is
 	// none.
@@ -28,6 +29,11 @@ type Encrypted struct {
 	// ListenHTTPS is host:port for DNS over HTTPS (RFC 8484) at /dns-query, usually
 	// port 443; empty is none.
 	ListenHTTPS string `toml:"listen_https"`
+	// ListenQUIC is host:port for DNS over QUIC (RFC 9250), UDP, usually port 853; empty
+	// is none.
+	ListenQUIC string `toml:"listen_quic"`
+	// HTTP3 has HTTPS served over HTTP/3 too, on the same address over UDP.
+	HTTP3 bool `toml:"http3"`
 	// CertFile and KeyFile are PEM. They are read again when they change.
 	CertFile string `toml:"cert_file"`
 	KeyFile  string `toml:"key_file"`
@@ -35,7 +41,7 @@ type Encrypted struct {
 
 // Validate tells the first thing that is wrong.
 func (e Encrypted) Validate() error {
-	for _, v := range [][2]string{{"listen_tls", e.ListenTLS}, {"listen_https", e.ListenHTTPS}} {
+	for _, v := range [][2]string{{"listen_tls", e.ListenTLS}, {"listen_https", e.ListenHTTPS}, {"listen_quic", e.ListenQUIC}} {
 		if v[1] == "" {
 			continue
 		}
@@ -46,12 +52,16 @@ func (e Encrypted) Validate() error {
 			return bolwerk.Invalid("dns: %s needs cert_file and key_file", v[0])
 		}
 	}
+	if e.HTTP3 && e.ListenHTTPS == "" {
+		return bolwerk.Invalid("dns: http3 needs listen_https")
+	}
 	return nil
 }
 
 // Doors are the open sockets of Encrypted.
 type Doors struct {
-	tls, https net.Listener
+	tls, https  net.Listener
+	quic, http3 net.PacketConn
 }
 
 // ListenEncrypted opens what e names; nothing is nothing.
@@ -73,6 +83,16 @@ func ListenEncrypted(ctx context.Context, e Encrypted) (d *Doors, err error) {
 			return d, fmt.Errorf("dns.listen_https: %w", err)
 		}
 	}
+	if e.ListenQUIC != "" {
+		if d.quic, err = lc.ListenPacket(ctx, "udp", e.ListenQUIC); err != nil {
+			return d, fmt.Errorf("dns.listen_quic: %w", err)
+		}
+	}
+	if e.HTTP3 { // the port of listen_https, which may have been any
+		if d.http3, err = lc.ListenPacket(ctx, "udp", d.https.Addr().String()); err != nil {
+			return d, fmt.Errorf("dns.http3: %w", err)
+		}
+	}
 	return d, nil
 }
 
@@ -86,11 +106,16 @@ func (d *Doors) Close() error {
 			l.Close()
 		}
 	}
+	for _, c := range []net.PacketConn{d.quic, d.http3} {
+		if c != nil {
+			c.Close()
+		}
+	}
 	return nil
 }
 
 // any says that something is served over TLS.
-func (e Encrypted) any() bool { return e.ListenTLS != "" || e.ListenHTTPS != "" }
+func (e Encrypted) any() bool { return e.ListenTLS != "" || e.ListenHTTPS != "" || e.ListenQUIC != "" }
 
 // behindTLS has the connections of l counted and encrypted.
 func (s *Server) behindTLS(l net.Listener, protocols ...string) net.Listener {
@@ -206,11 +231,30 @@ func (s *Server) overHTTP(ctx context.Context, w http.ResponseWriter, r *http.Re
 		http.Error(w, "too many questions", http.StatusTooManyRequests)
 		return
 	}
+	out := s.single(ctx, msg, ip, &s.stats.https)
+	if len(out) == 0 {
+		http.Error(w, "that is an answer, not a question", http.StatusBadRequest)
+		return
+	}
+	if s.altSvc != "" {
+		w.Header().Set("Alt-Svc", s.altSvc)
+	}
+	w.Header().Set("Content-Type", dnsMessage)
+	w.Header().Set("Content-Length", strconv.Itoa(len(out)))
+	w.Header().Set("Cache-Control", "max-age="+strconv.Itoa(int(leastTTL(out))))
+	if r.Method != http.MethodHead {
+		w.Write(out) // the client may be gone: nobody to tell
+	}
+}
+
+// single answers one question that came alone over an encrypted way, padded where it was;
+// empty is an answer that somebody sent us.
+func (s *Server) single(ctx context.Context, msg []byte, ip [16]byte, to *[results]atomic.Uint64) []byte {
 	ask := s.worker(-1)
 	ask.encrypted = true
 	ask.q.From = netip.AddrFrom16(ip)
 	room := wide.Get().(*[maxReply]byte)
-	n, forward := ask.handle(room[:], msg, l.acl.has(ip), maxReply, s.now())
+	n, forward := ask.handle(room[:], msg, s.live.Load().acl.has(ip), maxReply, s.now())
 	if forward && !ask.enter() {
 		n, forward = ask.full(room[:], maxReply), false
 	}
@@ -221,18 +265,11 @@ func (s *Server) overHTTP(ctx context.Context, w http.ResponseWriter, r *http.Re
 	} else if ask.leaves {
 		s.refresh(ctx, &ask.q, ask.q.cacheKey(ask.key[:0]))
 	}
-	ask.count(&s.stats.https)
-	if len(out) == 0 {
-		http.Error(w, "that is an answer, not a question", http.StatusBadRequest)
-		return
+	ask.count(to)
+	if len(out) > 0 {
+		out = ask.q.pad(out, 0)
 	}
-	out = ask.q.pad(out, 0)
-	w.Header().Set("Content-Type", dnsMessage)
-	w.Header().Set("Content-Length", strconv.Itoa(len(out)))
-	w.Header().Set("Cache-Control", "max-age="+strconv.Itoa(int(leastTTL(out))))
-	if r.Method != http.MethodHead {
-		w.Write(out) // the client may be gone: nobody to tell
-	}
+	return out
 }
 
 var wide = sync.Pool{New: func() any { return new([maxReply]byte) }}

@@ -157,8 +157,11 @@ func (c Config) designations(d *Doors) (out [][]byte) {
 	if d.tls != nil {
 		add([]string{"dot"}, d.tls.Addr(), "")
 	}
+	if d.quic != nil {
+		add([]string{"doq"}, d.quic.LocalAddr(), "")
+	}
 	if d.https != nil {
-		add([]string{"h2"}, d.https.Addr(), dohQuery)
+		add(c.httpVersions(), d.https.Addr(), dohQuery)
 	}
 	return out
 }
@@ -188,4 +191,12 @@ func (s *Server) checkDDR(ctx context.Context, socks []*Sockets) {
 	if len(missing) > 0 {
 		s.log.WarnContext(ctx, "clients will not follow the designation: the certificate is not good for all names and addresses", "missing", missing)
 	}
+}
+
+// httpVersions are how HTTPS is spoken, the better first.
+func (e Encrypted) httpVersions() []string {
+	if e.HTTP3 {
+		return []string{"h3", "h2"}
+	}
+	return []string{"h2"}
 }

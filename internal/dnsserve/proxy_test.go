@@ -2,6 +2,7 @@ package dnsserve
 
 import (
 	"bytes"
+	"context"
 	"crypto/tls"
 	"encoding/binary"
 	"io"
@@ -80,7 +81,6 @@ func TestProxy(t *testing.T) {
 	asker := func() string { mu.Lock(); defer mu.Unlock(); return from }
 	sv := serve(t, policy, func(c *Config) {
 		doors(c)
-		quick(c)
 		c.ProxyFrom, c.Allow = []string{"127.0.0.0/8"}, []string{"192.0.2.0/24", "2001:db8::/32"}
 	}, newWorld(t, plain).addr)
 	query, _ := new(dns.Msg).SetQuestion("www.blocked.example.", dns.TypeA).Pack()
@@ -149,7 +149,9 @@ func TestProxy(t *testing.T) {
 			}
 		}
 	}
-	client := &http.Client{Transport: &http.Transport{ForceAttemptHTTP2: true, TLSClientConfig: trust, Dial: func(_, addr string) (net.Conn, error) { return dial(addr, proxied("192.0.2.10:1", "")), nil }}}
+	client := &http.Client{Transport: &http.Transport{ForceAttemptHTTP2: true, TLSClientConfig: trust, DialContext: func(_ context.Context, _, addr string) (net.Conn, error) {
+		return dial(addr, proxied("192.0.2.10:1", "")), nil
+	}}}
 	defer client.CloseIdleConnections()
 	r, err := client.Post("https://"+sv.doh+dohPath, dnsMessage, bytes.NewReader(query))
 	if err != nil {
@@ -161,16 +163,28 @@ func TestProxy(t *testing.T) {
 		t.Errorf("doh: got %s for %s", r.Status, asker())
 	}
 
-	before := sv.s.stats.noProxy.Load()
+	client.CloseIdleConnections()
+}
+
+// A connection of a proxy that does not begin as it must is closed.
+func TestProxy_connectionsWithout(t *testing.T) {
+	doors, _ := encrypted(t)
+	sv := serve(t, block, func(c *Config) { doors(c); quick(c); c.ProxyFrom = []string{"127.0.0.0/8"} }, newWorld(t, plain).addr)
+	query, _ := new(dns.Msg).SetQuestion("www.blocked.example.", dns.TypeA).Pack()
 	for what, first := range map[string]string{"a question": "\x00" + string(byte(len(query))) + string(query), "version 1": "PROXY TCP4 192.0.2.7 192.0.2.8 4711 53\r\n", "silence": "", "half": proxySignature, "length": proxySignature + "\x21\x11\xff\xff"} {
 		for where, addr := range map[string]string{"tcp": sv.addr, "dot": sv.dot, "doh": sv.doh} {
-			ended(t, where+", "+what, dial(addr, []byte(first)))
+			c, err := net.Dial("tcp", addr)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer c.Close()
+			io.WriteString(c, first)
+			ended(t, where+", "+what, c)
 		}
 	}
-	if n := sv.s.stats.noProxy.Load() - before; n != 15 {
+	if n := sv.s.stats.noProxy.Load(); n != 15 {
 		t.Errorf("counted %d, want 15", n)
 	}
-	client.CloseIdleConnections()
 }
 
 // Who is not listed and sends a header gets what a malformed question gets.

@@ -25,16 +25,16 @@ const (
 var resultNames = [results]string{"policy", "cache", "resolver", "failed", "refused", "malformed", "ignored", "limited", "slipped"}
 
 type stats struct {
-	udp, tcp, tls, https      [results]atomic.Uint64
-	tries                     atomic.Uint64 // questions sent to resolvers
-	errors                    atomic.Uint64 // without a good answer
-	full                      atomic.Uint64 // not sent: too many under way
-	zoneFull                  atomic.Uint64 // those of them with room elsewhere
-	delayed                   atomic.Uint64
-	hedges, stale, prefetches atomic.Uint64
-	turnedAway                atomic.Uint64 // connections
-	noProxy                   atomic.Uint64
-	inFlight                  atomic.Int64
+	udp, tcp, tls, https, quic [results]atomic.Uint64
+	tries                      atomic.Uint64 // questions sent to resolvers
+	errors                     atomic.Uint64 // without a good answer
+	full                       atomic.Uint64 // not sent: too many under way
+	zoneFull                   atomic.Uint64 // those of them with room elsewhere
+	delayed                    atomic.Uint64
+	hedges, stale, prefetches  atomic.Uint64
+	turnedAway                 atomic.Uint64 // connections
+	noProxy                    atomic.Uint64
+	inFlight                   atomic.Int64
 }
 
 func (s *Server) register(reg prometheus.Registerer) error {
@@ -49,7 +49,8 @@ func (s *Server) register(reg prometheus.Registerer) error {
 			count("bolwerk_dns_queries_total", help, prometheus.Labels{"transport": "udp", "result": r}, &s.stats.udp[i]),
 			count("bolwerk_dns_queries_total", help, prometheus.Labels{"transport": "tcp", "result": r}, &s.stats.tcp[i]),
 			count("bolwerk_dns_queries_total", help, prometheus.Labels{"transport": "tls", "result": r}, &s.stats.tls[i]),
-			count("bolwerk_dns_queries_total", help, prometheus.Labels{"transport": "https", "result": r}, &s.stats.https[i]))
+			count("bolwerk_dns_queries_total", help, prometheus.Labels{"transport": "https", "result": r}, &s.stats.https[i]),
+			count("bolwerk_dns_queries_total", help, prometheus.Labels{"transport": "quic", "result": r}, &s.stats.quic[i]))
 	}
 	cs = append(cs,
 		count("bolwerk_dns_upstream_tries_total", "Questions sent to resolvers.", nil, &s.stats.tries),
@@ -62,7 +63,7 @@ func (s *Server) register(reg prometheus.Registerer) error {
 		count("bolwerk_dns_prefetches_total", "Answers refreshed before their time was over.", nil, &s.stats.prefetches),
 		count("bolwerk_dns_connections_refused_total", "Connections closed at once: too many were open, or too many of one client.", nil, &s.stats.turnedAway),
 		count("bolwerk_dns_proxy_refused_total", "Questions and connections of a listed proxy without a PROXY header that can be read.", nil, &s.stats.noProxy),
-		prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "bolwerk_dns_connections", Help: "Open connections over TCP, TLS and HTTPS."},
+		prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "bolwerk_dns_connections", Help: "Open connections over TCP, TLS, HTTPS and QUIC."},
 			func() float64 { return float64(s.doors.count()) }),
 		prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "bolwerk_dns_upstream_in_flight", Help: "Questions that wait for a resolver."},
 			func() float64 { return float64(s.stats.inFlight.Load()) }))
