@@ -16,7 +16,7 @@ func TestWhatABlockWouldTake(t *testing.T) {
 	name := "login.anchorbank-many.example"
 	c.report(lure("Your card is stopped", "https://"+name+"/in"))
 	page := "/case/" + c.caseOf(name)
-	wantText(t, c.get(c.anna, page), "Catches – popular names: 0.", "No list of known-good names is loaded. No edge handed in what was asked for in the 14 days before the first report.")
+	wantText(t, c.get(c.anna, page), "Catches – popular names: 0.", "No list of known-good names is loaded. Questions before the first report: not known.")
 
 	c.file("popular.txt", "busy.example\nanchorbank-many.example\nwww.anchorbank-many.example\nshop.anchorbank-many.example\nanother-anchorbank-many.example\n")
 	c.file("good.txt", "shop.anchorbank-many.example\npay.shop.anchorbank-many.example\ngood.example\n")
