@@ -54,6 +54,9 @@ func NewFiles(dir string, w With, ttl uint32) (*Files, error) {
 	return f, os.Chmod(path, 0o644)
 }
 
+// Of says whose names the files hold; an agent says it itself.
+func (f *Files) Of(z *zones.Zones) { f.each = z.Each }
+
 func (f *Files) path(zone bolwerk.Domain, what string) string {
 	return filepath.Join(f.dir, zone.String()[:1]+"-"+what+".cdb")
 }

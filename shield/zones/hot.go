@@ -138,7 +138,7 @@ func (h *hotZone) merge(now time.Time, serial uint32, is func(owner) []rpz.Recor
 
 // warm fills the hot zone of a desk that has just started with the blocks of
 // the last day, the newest where they are too many. The cold zone has them too.
-func (h *hotZone) warm(now time.Time, serial uint32, rules map[string]rule, published map[string]time.Time, is func(owner) []rpz.Record) {
+func (h *hotZone) warm(now time.Time, serial uint32, rules map[string]*rule, published map[string]time.Time, is func(owner) []rpz.Record) {
 	h.merged = now
 	since := map[owner]time.Time{}
 	for id, r := range rules {

@@ -84,7 +84,7 @@ func (z *Zones) listed(name bolwerk.Domain) bool { return len(z.at[owner{name, f
 
 // near are the owners at which a rule may change what is said: its own, those
 // between them and wider rules, and where it is a wide one those of the names below.
-func (z *Zones) near(r rule) iter.Seq[owner] {
+func (z *Zones) near(r *rule) iter.Seq[owner] {
 	return func(yield func(owner) bool) {
 		both := func(name bolwerk.Domain) bool { return yield(owner{name, false}) && yield(owner{name, true}) }
 		for _, o := range owners(r) {
@@ -158,5 +158,5 @@ func (z *Zones) filled(zone bolwerk.Domain, o owner) *rule {
 
 // undone says that nothing but ended blocks makes an owner pass.
 func (z *Zones) undone(o owner) bool {
-	return !slices.ContainsFunc(z.at[o], func(id string) bool { r := z.rules[id]; return r.pass && !r.undo })
+	return !slices.ContainsFunc(z.at[o], func(r *rule) bool { return r.pass && !r.undo })
 }

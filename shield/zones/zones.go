@@ -54,8 +54,8 @@ type Zones struct {
 	clock   clock.Clock
 	landing []rpz.Data // of the warning page
 
-	rules map[string]rule
-	at    map[owner][]string // ids of rules, by owner
+	rules map[string]*rule
+	at    map[owner][]*rule // by owner
 	stand rpz.State
 	names // which names stand below others
 
@@ -91,12 +91,12 @@ func New(primary Primary, landing []netip.Addr, c clock.Clock) *Zones {
 
 // Clear forgets all rules. What is served stays as it is until Load.
 func (z *Zones) Clear() {
-	z.rules, z.at, z.hot, z.names = map[string]rule{}, map[owner][]string{}, newHotZone(), newNames()
+	z.rules, z.at, z.hot, z.names = map[string]*rule{}, map[owner][]*rule{}, newHotZone(), newNames()
 }
 
 // Hold takes up the rule of an entry that is in force, before Load.
 func (z *Zones) Hold(id string, r edge.Rule) {
-	z.hold(id, rule{name: r.Name, block: r.Block, action: r.Action, since: r.Since.UnixMicro(), pass: r.Pass, www: r.WWW,
+	z.hold(id, &rule{name: r.Name, block: r.Block, action: r.Action, since: r.Since.UnixMicro(), pass: r.Pass, www: r.WWW,
 		below: r.Scope == bolwerk.ScopeSubtree || r.Scope == bolwerk.ScopeRegistrable, order: r.Ground == edge.ByOrder, undo: r.FeedOnly})
 }
 
@@ -262,7 +262,7 @@ func (z *Zones) Change(changes map[string]*edge.Rule) (out [2]rpz.Change) {
 func (z *Zones) apply(changes map[string]*edge.Rule) (out [2][]said) {
 	before := map[owner][2][]rpz.Record{}
 	zones := [2]bolwerk.Domain{Pass, Block}
-	touch := func(r rule) {
+	touch := func(r *rule) {
 		for o := range z.near(r) {
 			if _, seen := before[o]; !seen {
 				before[o] = [2][]rpz.Record{z.records(zones[0], o), z.records(zones[1], o)}
@@ -304,14 +304,14 @@ func changeOf(all []said) (c rpz.Change) {
 	return c
 }
 
-func (z *Zones) hold(id string, r rule) {
+func (z *Zones) hold(id string, r *rule) {
 	z.rules[id] = r
 	for _, o := range owners(r) {
 		if !o.below && !z.listed(o.name) {
 			z.names.add(o.name)
 		}
 		z.count(r.pass, o.name, 1)
-		z.at[o] = append(z.at[o], id)
+		z.at[o] = append(z.at[o], r)
 	}
 }
 
@@ -322,11 +322,10 @@ func (z *Zones) drop(id string) {
 	}
 	delete(z.rules, id)
 	for _, o := range owners(r) {
-		ids := slices.DeleteFunc(z.at[o], func(x string) bool { return x == id })
-		if len(ids) == 0 {
+		if rest := slices.DeleteFunc(z.at[o], func(x *rule) bool { return x == r }); len(rest) == 0 {
 			delete(z.at, o)
 		} else {
-			z.at[o] = ids
+			z.at[o] = rest
 		}
 		z.count(r.pass, o.name, -1)
 		if !o.below && !z.listed(o.name) {
@@ -336,7 +335,7 @@ func (z *Zones) drop(id string) {
 }
 
 // owners are the zone's owners that a rule has.
-func owners(r rule) []owner {
+func owners(r *rule) []owner {
 	out := []owner{{r.name, false}}
 	switch {
 	case r.below:
@@ -353,13 +352,12 @@ func owners(r rule) []owner {
 // before our own, then the oldest.
 func (z *Zones) best(zone bolwerk.Domain, o owner) *rule {
 	var best *rule
-	for _, id := range z.at[o] {
-		r := z.rules[id]
+	for _, r := range z.at[o] {
 		if r.pass != (zone == Pass) {
 			continue
 		}
-		if best == nil || cmp.Or(cmp.Compare(rank(r), rank(*best)), cmp.Compare(r.since, best.since), cmp.Compare(r.block, best.block)) < 0 {
-			best = &r
+		if best == nil || cmp.Or(cmp.Compare(rank(r), rank(best)), cmp.Compare(r.since, best.since), cmp.Compare(r.block, best.block)) < 0 {
+			best = r
 		}
 	}
 	return best
@@ -390,7 +388,7 @@ func (z *Zones) records(zone bolwerk.Domain, o owner) []rpz.Record {
 	return out
 }
 
-func rank(r rule) int {
+func rank(r *rule) int {
 	if r.order {
 		return 0
 	}
