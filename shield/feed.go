@@ -72,7 +72,17 @@ type standing struct {
 	lag    time.Duration // of the zone that is furthest behind
 }
 
-// standing is where each secondary stands that has shown something. What is new
+// watched are the names of the secondaries that are expected to keep up.
+func (f *Feed) watched() (out []string) {
+	for _, d := range f.primary.Secondaries() {
+		if d.Watched && !slices.Contains(out, d.Secondary) {
+			out = append(out, d.Secondary)
+		}
+	}
+	return out
+}
+
+// standing is where each watched secondary stands that has shown something. What is new
 // is in force where it has the hot zone; where it takes none, or the hot zone had
 // no room, where it has the cold one.
 func (f *Feed) standing() map[string]standing {
@@ -84,7 +94,7 @@ func (f *Feed) standing() map[string]standing {
 		}
 	}
 	for _, d := range all {
-		if d.Zone != BlockZone {
+		if d.Zone != BlockZone || !d.Watched {
 			continue
 		}
 		if h := hot[d.Secondary]; h.Holds != 0 && (f.zones.Urgent() == 0 || d.Holds != 0 && !rpz.Newer(f.zones.Urgent(), d.Holds)) {

@@ -97,6 +97,9 @@ func (s *Shield) Now(ctx context.Context) (n Now, err error) {
 	}
 	if s.feed != nil {
 		for _, d := range s.feed.Deliveries() {
+			if !d.Watched {
+				continue
+			}
 			n.Resolvers = append(n.Resolvers, ResolverNow{d.Secondary, d.Zone.String(), d.Holds, d.Lag, d.Problem})
 		}
 	}

@@ -3,6 +3,7 @@ package shield
 import (
 	"context"
 	"slices"
+	"strings"
 	"time"
 
 	"bolwerk/internal/copy"
@@ -164,17 +165,31 @@ func (s *Shield) reached(ctx context.Context) error {
 type Stand struct {
 	Name   string    `json:"name"`
 	Kind   string    `json:"kind"`  // edge, agent or resolver
-	State  string    `json:"state"` // current, behind, silent
+	State  string    `json:"state"` // current, behind, silent; never: a resolver that has fetched nothing yet
 	Serial int64     `json:"serial"`
 	Epoch  int64     `json:"epoch"`
 	At     time.Time `json:"at"`              // last heard of
 	Behind time.Time `json:"behind,omitzero"` // since when there is something newer
 	Late   bool      `json:"late,omitempty"`  // for longer than a minute
+	// InForce is how many blocks it has in force with that serial; absent where
+	// that is not known.
+	InForce *int64 `json:"blocks_in_force,omitempty"`
+	// more is by how much that differs from what is in force now.
+	more  int64
+	known bool
+}
+
+// Blocks is InForce, 0 where that is not known.
+func (x Stand) Blocks() int64 {
+	if x.InForce == nil {
+		return 0
+	}
+	return *x.InForce
 }
 
 // Stands lists the edges and resolvers with the last serial that each has.
 func (s *Shield) Stands(ctx context.Context) (out []Stand, err error) {
-	err = s.db.Read(ctx, func(tx *store.Tx) error { out, err = stands(tx); return err })
+	err = s.db.Read(ctx, func(tx *store.Tx) error { out, err = s.stands(tx); return err })
 	return out, err
 }
 
@@ -182,7 +197,7 @@ func (s *Shield) Stands(ctx context.Context) (out []Stand, err error) {
 // beside a resolver.
 func ours(kind string) bool { return kind == string(join.Edge) || kind == string(join.Agent) }
 
-func stands(tx *store.Tx) ([]Stand, error) {
+func (s *Shield) stands(tx *store.Tx) ([]Stand, error) {
 	var epoch, serial, made int64
 	if err := tx.Row(`select epoch,serial,made_at from copy_head where copy=$1`, CopyBlocks).Scan(&epoch, &serial, &made); err != nil && !store.None(err) {
 		return nil, err
@@ -205,6 +220,7 @@ func stands(tx *store.Tx) ([]Stand, error) {
 			all = append(all, Stand{Name: h.Name, Kind: h.Role, At: h.JoinedAt})
 		}
 	}
+	all = s.resolvers(all)
 	out := all[:0]
 	for _, x := range all {
 		i := slices.IndexFunc(known, func(h hosts.Host) bool { return h.Name == x.Name })
@@ -214,7 +230,13 @@ func stands(tx *store.Tx) ([]Stand, error) {
 		if ours(x.Kind) && (x.Epoch < epoch || x.Serial < serial) {
 			x.Behind = store.Time(made)
 		}
+		if x.known = x.Epoch == epoch && x.Serial > 0; x.known && x.Serial < serial {
+			if x.more, err = sinceSerial(tx, x.Serial); err != nil {
+				return nil, err
+			}
+		}
 		switch {
+		case x.State == "never":
 		case ours(x.Kind) && tx.Now().Sub(x.At) > silentAfter:
 			x.State = "silent"
 		case !x.Behind.IsZero():
@@ -225,6 +247,37 @@ func stands(tx *store.Tx) ([]Stand, error) {
 		out = append(out, x)
 	}
 	return out, nil
+}
+
+// resolvers leaves those resolvers in that this desk is configured to watch, and
+// adds those that have fetched nothing yet. Who may only look at the zones from
+// some range of addresses is nobody in particular and cannot be behind.
+func (s *Shield) resolvers(all []Stand) []Stand {
+	if s.feed == nil {
+		return all
+	}
+	watched := s.feed.watched()
+	all = slices.DeleteFunc(all, func(x Stand) bool {
+		return x.Kind == "resolver" && !slices.Contains(watched, strings.TrimPrefix(x.Name, "resolver "))
+	})
+	for _, name := range watched {
+		if !slices.ContainsFunc(all, func(x Stand) bool {
+			return x.Kind == "resolver" && strings.TrimPrefix(x.Name, "resolver ") == name
+		}) {
+			all = append(all, Stand{Name: name, Kind: "resolver", State: "never"})
+		}
+	}
+	return all
+}
+
+// sinceSerial is by how much more blocks were in force at a serial than are now.
+func sinceSerial(tx *store.Tx, serial int64) (more int64, err error) {
+	var placed, ended int64
+	if err := tx.Row(`select count(*) from shield_block where state='in_force' and serial>$1 and pass=false`, serial).Scan(&placed); err != nil {
+		return 0, err
+	}
+	err = tx.Row(`select count(*) from shield_block where state<>'in_force' and ended_serial>$1 and serial>0 and serial<=$1 and pass=false`, serial).Scan(&ended)
+	return ended - placed, err
 }
 
 // Reached is when a machine had a publication.

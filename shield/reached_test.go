@@ -3,6 +3,8 @@ package shield
 import (
 	"encoding/json"
 	"errors"
+	"log/slog"
+	"net/netip"
 	"net/url"
 	"strings"
 	"testing"
@@ -11,6 +13,7 @@ import (
 	"bolwerk"
 	"bolwerk/internal/copy"
 	"bolwerk/internal/join"
+	"bolwerk/internal/rpz"
 	"bolwerk/internal/store"
 	"bolwerk/shield/agent"
 )
@@ -131,5 +134,54 @@ func TestNowKnowsTheDay(t *testing.T) {
 	}
 	if n.Restore != "" || n.Full {
 		t.Errorf("got %+v, want nothing wrong", n)
+	}
+}
+
+// Who is a resolver of ours is configured: one that never fetched stands there,
+// one that may only look from a range of addresses does not, and each says how
+// many blocks it has in force with the serial that it was given.
+func TestWhichResolversAreWatched(t *testing.T) {
+	c := newConsole(t)
+	c.fill()
+	cfg := rpz.DefaultConfig()
+	from := func(s string) []netip.Prefix { return []netip.Prefix{netip.MustParsePrefix(s)} }
+	cfg.Secondaries = []rpz.Secondary{{Name: "resolver-1", From: from("192.0.2.1/32")}, {Name: "resolver-2", From: from("192.0.2.2/32")}, {Name: "resolver-3", From: from("192.0.2.3/32")}, {Name: "anybody", From: from("127.0.0.0/8")}}
+	primary, err := rpz.New(cfg, c.clock, slog.New(slog.DiscardHandler), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.feed = NewFeed(c.publish, c.db, primary, nil, c.clock, slog.New(slog.DiscardHandler))
+	var epoch, serial int64
+	c.read(func(tx *store.Tx) error {
+		return tx.Row(`select epoch,serial from copy_head where copy=$1`, CopyBlocks).Scan(&epoch, &serial)
+	})
+	c.write(func(tx *store.Tx) error {
+		_, err := tx.Exec(`insert into shield_stand(name,kind,epoch,serial,at,behind) values('resolver-1','resolver',$1,$2,$3,0),('resolver-2','resolver',$1,1,$3,$3),('anybody','resolver',$1,1,$3,$3),('gone','resolver',$1,1,$3,$3)`, epoch, serial, tx.NowMicros())
+		return err
+	})
+	look := func() map[string]Stand {
+		t.Helper()
+		l, err := c.Shield.look(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		out := map[string]Stand{}
+		for _, x := range l.Stands {
+			out[x.Name] = x
+		}
+		return out
+	}
+	got := look()
+	if len(got) != 3 || got["resolver-1"].State != "current" || got["resolver-2"].State != "behind" || got["resolver-3"].State != "never" || got["resolver-3"].InForce != nil {
+		t.Errorf("got %+v, want three resolvers: current, behind, never", got)
+	}
+	if got["resolver-1"].Blocks() != 1 || got["resolver-2"].InForce == nil || got["resolver-2"].Blocks() != 0 {
+		t.Errorf("blocks in force: got %d and %d, want 1 and, from before it, 0", got["resolver-1"].Blocks(), got["resolver-2"].Blocks())
+	}
+	wantText(t, c.get(c.anna, "/"), "current resolver-1 resolver, 1 block in force", "fetched nothing yet resolver-3 resolver")
+	// What was withdrawn is in force where that is not known yet.
+	c.post(c.anna, "/block/B-2026-000001/withdraw", url.Values{"cause": {"error"}, "reason": {"x"}})
+	if got := look(); got["resolver-1"].Blocks() != 1 || got["resolver-2"].Blocks() != 0 {
+		t.Errorf("after a withdrawal: got %d and %d, want 1 and 0", got["resolver-1"].Blocks(), got["resolver-2"].Blocks())
 	}
 }

@@ -205,6 +205,8 @@ create index shield_block_brand on shield_block(brand, made_at);
 create index shield_block_made on shield_block(made_at, reported_at);
 create index shield_block_gone on shield_block(ended_at) where state<>'in_force';
 create index shield_block_list on shield_block(pass, state, id, name, order_id);
+create index shield_block_since on shield_block(serial) where state='in_force';
+create index shield_block_left on shield_block(ended_serial) where state<>'in_force';
 create index shield_block_ended on shield_block(ended_by, ended_at) where state<>'in_force';
 create table shield_stand (
   name   text primary key, -- keep tech: which edge, agent or resolver

@@ -90,7 +90,7 @@ func (s *Shield) Picture(ctx context.Context) (n Picture, err error) {
 		if n.ByRules, err = s.byRules(tx); err != nil {
 			return err
 		}
-		n.Stands, err = stands(tx)
+		n.Stands, err = s.stands(tx)
 		return err
 	})
 	return n, err
@@ -176,6 +176,12 @@ func (s *Shield) look(ctx context.Context) (l looked, err error) {
 	}
 	if l.Picture, err = s.Picture(ctx); err != nil {
 		return l, err
+	}
+	for i := range l.Stands {
+		if x := &l.Stands[i]; x.known {
+			n := max(l.InForce+x.more, 0)
+			x.InForce = &n
+		}
 	}
 	held, err := s.HeldBack(ctx)
 	if err != nil {

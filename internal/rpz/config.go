@@ -6,6 +6,7 @@ import (
 	"math"
 	"net/netip"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -53,6 +54,13 @@ type Secondary struct {
 	From []netip.Prefix
 	// Key is the name of the TSIG key that it signs with.
 	Key string
+}
+
+// Watched says that the secondary is a machine that is expected to keep up: it is
+// told of news, has a key, or asks from single addresses. A range of addresses
+// alone is leave to look at the zones, for whoever is there.
+func (s Secondary) Watched() bool {
+	return s.Notify.IsValid() || s.Key != "" || !slices.ContainsFunc(s.From, func(p netip.Prefix) bool { return !p.IsSingleIP() })
 }
 
 // Key is a TSIG key (RFC 8945).

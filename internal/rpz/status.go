@@ -13,6 +13,8 @@ import (
 type Delivery struct {
 	Secondary string         `json:"secondary"`
 	Zone      bolwerk.Domain `json:"zone"`
+	// Watched says that it is expected to keep up; see Secondary.Watched.
+	Watched bool `json:"watched"`
 	// Notified is the serial last told, Acked the last acknowledged.
 	Notified   uint32    `json:"notified,omitempty"`
 	NotifiedAt time.Time `json:"notified_at,omitzero"`
@@ -41,19 +43,19 @@ func (p *Primary) Secondaries() []Delivery {
 	var out []Delivery
 	for _, q := range p.peers {
 		for _, c := range q.couriers {
-			out = append(out, c.delivery(q.Name, now))
+			out = append(out, c.delivery(q.Secondary, now))
 		}
 	}
 	return out
 }
 
-func (c *courier) delivery(name string, now time.Time) Delivery {
+func (c *courier) delivery(q Secondary, now time.Time) Delivery {
 	c.zone.mu.RLock()
 	serial, at := c.zone.serial, c.zone.at
 	c.zone.mu.RUnlock()
 	c.mu.Lock()
 	d := Delivery{
-		Secondary: name, Zone: c.zone.cfg.Name,
+		Secondary: q.Name, Zone: c.zone.cfg.Name, Watched: q.Watched(),
 		Notified: c.serial, NotifiedAt: c.sentAt, Acked: c.acked, AckedAt: c.ackedAt,
 		Holds: c.holds, HoldsAt: c.holdsAt, Kind: c.kind, TransferAt: c.transfer, Problem: c.problem,
 	}
@@ -122,6 +124,9 @@ func (g gauges) Collect(ch chan<- prometheus.Metric) {
 		}
 	}
 	for _, d := range g.p.Secondaries() {
+		if !d.Watched {
+			continue
+		}
 		gauge(lagDesc, d.Lag.Seconds(), d.Secondary, d.Zone.String())
 		ahead := 0.0
 		if d.Ahead {
