@@ -30,6 +30,7 @@ type caseData struct {
 	Others   []string   // who has it open too
 	Decided  *decidedBy // who ended it
 	Faster   bool       // while the reader was about to
+	Again    bool       // it was the reader, who went back and sent it again
 	Confirms reasons
 	Rejects  reasons
 	Where    string // resolvers that are asked, and will block
@@ -162,6 +163,7 @@ func (p *Pages) showCase(w http.ResponseWriter, r *http.Request, status int, c c
 			return err
 		}
 		data.Faster = status == http.StatusConflict && data.Decided != nil
+		data.Again = data.Faster && data.Decided.Who == c.Me.Login
 		if data.Trail, err = p.trail(ctx, data.Ref); err != nil {
 			return err
 		}

@@ -4,6 +4,7 @@ import (
 	"net/http"
 	"net/url"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
@@ -131,6 +132,35 @@ func TestTheAddressOfACaseIsItsNumber(t *testing.T) {
 	if w.Code != http.StatusSeeOther || w.Header().Get("Location") != "/case/"+ref+"?report=x" {
 		t.Errorf("case %s: got %d %s, want to be led to /case/%s", v.ID, w.Code, w.Header().Get("Location"), ref)
 	}
+}
+
+// Who goes back and sends a decision again changes nothing, and is told that it
+// was decided, by whom and when.
+func TestADecisionIsSentAgain(t *testing.T) {
+	c := newConsole(t)
+	c.fill()
+	refs := c.refs(c.get(c.anna, "/queue"))
+	again := func(path string, form url.Values, says ...string) {
+		t.Helper()
+		if w := c.do(c.anna, path, form); w.Code != http.StatusSeeOther {
+			t.Fatalf("%s: got %d %s", path, w.Code, text(w.Body.String()))
+		}
+		before := c.one(`select (select count(*) from shield_block)||' '||(select count(*) from audit)`)
+		w := c.do(c.anna, path, form)
+		if w.Code != http.StatusConflict {
+			t.Errorf("%s again: got %d, want 409", path, w.Code)
+		}
+		wantText(t, w.Body.String(), says...)
+		if after := c.one(`select (select count(*) from shield_block)||' '||(select count(*) from audit)`); after != before {
+			t.Errorf("%s again: blocks and audit were %s, are %s", path, before, after)
+		}
+	}
+	again("/case/"+refs[0]+"/reject", url.Values{"reason": {"only advertising"}}, "You have decided this already: anna", "only advertising", "Sending it again changed nothing.")
+	blockable := slices.IndexFunc(refs[1:], func(ref string) bool {
+		return strings.Contains(c.get(c.anna, "/case/"+ref), `action="/case/`+ref+`/confirm"`)
+	})
+	again("/case/"+refs[1+blockable]+"/confirm", url.Values{"scope": {""}, "reason": {"asks for the card"}}, "You have decided this already: anna", "asks for the card", "Sending it again changed nothing.")
+	again("/appeal/A-2026-000001", url.Values{"decision": {"upheld"}, "reason": {"it was cleaned"}}, "is decided already")
 }
 
 func TestWhoIsSlowerSeesWhoDecided(t *testing.T) {

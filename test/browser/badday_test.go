@@ -110,6 +110,21 @@ func TestBadDaysAtTheConsole(t *testing.T) {
 		eval[any](t, amira, `document.querySelector("#reject").form.requestSubmit(), null`)
 		wants(t, amira, "slower", "Decided meanwhile by joris", "changed nothing")
 	})
+	t.Run("back and send again", func(t *testing.T) {
+		open(anna, cases[4])
+		do(t, anna, "reason", chromedp.SendKeys(chromedp.CSS("#reject-reason"), "only advertising"), chromedp.Click(chromedp.CSS("#reject button")))
+		until(t, anna, `new URLSearchParams(location.search).get("done") === "rejected"`)
+		eval[any](t, anna, `history.back(), null`)
+		until(t, anna, `location.pathname === "`+cases[4]+`" && document.readyState === "complete"`)
+		// The page as it was, or as it is by now: either way nothing is lost and
+		// nothing happens twice.
+		if eval[bool](t, anna, `document.querySelector("#reject-reason") !== null`) {
+			eval[any](t, anna, `document.querySelector("#reject-reason").value = "only advertising", document.querySelector("#reject").form.requestSubmit(), null`)
+			wants(t, anna, "sent again", "You have decided this already", "only advertising", "changed nothing")
+		} else {
+			wants(t, anna, "went back", "only advertising")
+		}
+	})
 	t.Run("a session ends in a decision", func(t *testing.T) {
 		open(amira, cases[2])
 		do(t, amira, "reason", chromedp.SendKeys(chromedp.CSS("#reject-reason"), `their own "lesson" <b>`))
