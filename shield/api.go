@@ -81,6 +81,7 @@ func (a *API) Routes(mux *http.ServeMux) {
 	a.webhooks(api)
 	a.brands(api)
 	a.notices(api)
+	a.campaigns(api)
 	a.document(api)
 	delete(api.OpenAPI().Components.Schemas.Map(), "ErrorModel") // huma's own; ours is Problem
 	spec, err := json.Marshal(api.OpenAPI())

@@ -265,6 +265,8 @@ type CampaignView struct {
 	Traits  []judge.Key    `json:"traits"`  // what it is held together by, one of each kind
 	// Siblings are names that nobody reported, for a person to look at.
 	Siblings []Sibling `json:"siblings"`
+	// Merged are campaigns that were merged into it and can be taken out again.
+	Merged []Merged `json:"merged"`
 }
 
 // CampaignHour is what came to a campaign within an hour.
@@ -332,6 +334,9 @@ func (s *Shield) Campaign(ctx context.Context, id string) (v CampaignView, err e
 			return err
 		}
 		if v.Siblings, err = siblingsOf(tx, v.ID); err != nil {
+			return err
+		}
+		if v.Merged, err = mergedInto(tx, v.ID); err != nil {
 			return err
 		}
 		v.Lures, err = s.lures(tx, v.ID)

@@ -196,5 +196,6 @@ func forgetCampaigns(tx *store.Tx, year int64) (int, error) {
 	if err != nil {
 		return 0, err
 	}
-	return len(ids), each(tx, ids, `delete from shield_campaign_hour where campaign=$1`, `delete from shield_key where holder=$1`, `delete from shield_sibling where campaign=$1`, `delete from shield_campaign where id=$1`)
+	return len(ids), each(tx, ids, `delete from shield_campaign_moved where merge in (select id from shield_campaign_merge where from_id=$1 or into_id=$1)`,
+		`delete from shield_campaign_merge where from_id=$1 or into_id=$1`, `delete from shield_campaign_hour where campaign=$1`, `delete from shield_key where holder=$1`, `delete from shield_sibling where campaign=$1`, `delete from shield_campaign where id=$1`)
 }

@@ -84,7 +84,7 @@ func sharedKinds(tx *store.Tx, a, b string) (out []judge.KeyKind, err error) {
 // MergeCampaigns gives all cases of one campaign, with what is counted of them, to
 // another. The number of the one that ends leads to the other for ever, and what
 // comes later by its keys goes there. Sums over all campaigns stay what they were.
-// Done twice it is done once. It cannot be undone: the trail says who and why.
+// Done twice it is done once. UndoMerge takes it back.
 func (s *Shield) MergeCampaigns(ctx context.Context, who judge.Person, from, into, reason string) (out CampaignRow, err error) {
 	if reason = strings.TrimSpace(reason); reason == "" {
 		return out, bolwerk.WithHint(bolwerk.Invalid("to merge campaigns needs a reason"), "say in a few words what they have in common")
@@ -108,6 +108,9 @@ func (s *Shield) MergeCampaigns(ctx context.Context, who judge.Person, from, int
 			return bolwerk.Conflict("%s was merged into %s", m.From.Ref, m.From.MergedInto)
 		}
 		a, b := m.From.ID, m.Into.ID
+		if err := noteMerge(tx, m, bolwerk.Person(who.ID), reason); err != nil {
+			return err
+		}
 		for _, q := range []string{
 			`update shield_case set campaign=$1 where campaign=$2`,
 			`update shield_hit_total set campaign=$1 where campaign=$2`,

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"bolwerk"
+	"bolwerk/internal/fault"
 	"bolwerk/internal/job"
 	"bolwerk/internal/mail"
 	"bolwerk/internal/store"
@@ -74,6 +75,9 @@ func (s *Shield) sendOutside(send Sender) job.Handler {
 		receipt, sent := s.hand(ctx, send, n)
 		if ctx.Err() != nil {
 			return ctx.Err()
+		}
+		if err := fault.Point("notice.handed"); err != nil { // the recipient has it, and we have not written that down
+			return err
 		}
 		done := true
 		err = s.db.Write(ctx, store.Intake, func(tx *store.Tx) error {

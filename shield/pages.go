@@ -141,6 +141,7 @@ func (p *Pages) Routes(mux *http.ServeMux, door *account.Door) {
 	look("/campaign/{id}", p.campaign)
 	look("/campaign/{id}/merge", p.mergePage)
 	decide("/campaign/{id}/merge", p.merge)
+	decide("/campaign/{id}/undo-merge", p.undoMerge)
 	look("/blocks", p.blocks)
 	look("/block/{id}", p.block)
 	decide("/block/{id}/withdraw", p.withdraw)
@@ -225,7 +226,7 @@ func commonOf(r *http.Request, who account.Person) common {
 		c.Form, c.Wrong.Form, c.Again = h.Form, path.Base(h.Path), path.Base(h.Path)
 	}
 	switch d := r.URL.Query().Get("done"); d {
-	case "blocked", "second", "rejected", "withdrawn", "exempted", "approved", "declined", "released", "merged", "upheld", "appeal_rejected", "asked", "seen", "picture", "no-picture", "kept", "warned", "warning_ended", "notice_let", "notice_dropped", "notice_receipt":
+	case "blocked", "second", "rejected", "withdrawn", "exempted", "approved", "declined", "released", "merged", "unmerged", "upheld", "appeal_rejected", "asked", "seen", "picture", "no-picture", "kept", "warned", "warning_ended", "notice_let", "notice_dropped", "notice_receipt", "notice_again":
 		c.Done = "shield.done." + d
 	}
 	return c

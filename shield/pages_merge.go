@@ -31,6 +31,19 @@ func (p *Pages) showMerge(w http.ResponseWriter, r *http.Request, status int, fr
 		Rows: []mergeRow{{"shield.merge.from", m.From}, {"shield.merge.into", m.Into}, {"shield.merge.result", m.Result}}})
 }
 
+// undoMerge takes a campaign out of the one that it was merged into, and shows it.
+func (p *Pages) undoMerge(w http.ResponseWriter, r *http.Request, who account.Person) error {
+	if err := readForm(r); err != nil {
+		return err
+	}
+	out, err := p.s.UndoMerge(r.Context(), Decider(who), r.PathValue("id"), r.PostForm.Get("reason"))
+	if err != nil {
+		return err
+	}
+	http.Redirect(w, r, "/campaign/"+url.PathEscape(out.Ref)+"?done=unmerged", http.StatusSeeOther)
+	return nil
+}
+
 func (p *Pages) merge(w http.ResponseWriter, r *http.Request, who account.Person) error {
 	if err := readForm(r); err != nil {
 		return err

@@ -141,6 +141,25 @@ create table shield_campaign_hour (
   tls      bigint not null, -- keep case: TLS attempts
   primary key (campaign, hour)
 );
+create table shield_campaign_merge (
+  id        text primary key, -- keep case: name
+  from_id   text not null,    -- keep case: campaign that ended
+  into_id   text not null,    -- keep case: campaign that has its cases
+  kept      text not null,    -- keep case: what was counted of it until then, as JSON
+  actor     text not null,    -- keep case: who merged them
+  reason    text not null,    -- keep case: why
+  at        bigint not null,  -- keep case: when
+  undone_at bigint not null   -- keep case: when it was taken back; 0 is not
+);
+create index shield_campaign_merge_into on shield_campaign_merge(into_id, at);
+create index shield_campaign_merge_from on shield_campaign_merge(from_id, at);
+create table shield_campaign_moved (
+  merge text not null, -- keep case: which merge
+  what  text not null check (what in ('case','hit','merged','key','sibling','hour')), -- keep case: what went over
+  ref   text not null, -- keep case: which one
+  kept  text not null, -- keep case: as it was, as JSON; empty where the reference says all
+  primary key (merge, what, ref)
+);
 create table shield_key (
   key     text not null,    -- keep case: a trait, such as a shape of names
   holder  text not null,    -- keep case: the campaign that has it, or a case that is in none

@@ -49,14 +49,15 @@ type grammar struct {
 	Host  hostCmd          `cmd:"" group:"Set up" help:"Add, list and revoke edges, intakes, probes and agents."`
 	Join  joinCmd          `cmd:"" group:"Set up" help:"Join this machine with the line that \"host add\" printed."`
 
-	Case    shield.CaseCmd    `cmd:"" group:"Desk" help:"List, show, confirm, reject and replay cases."`
-	Block   shield.BlockCmd   `cmd:"" group:"Desk" help:"List, add, withdraw and explain blocks."`
-	Exempt  shield.ExemptCmd  `cmd:"" group:"Desk" help:"List, add and remove exemptions."`
-	Order   shield.OrderCmd   `cmd:"" group:"Desk" help:"List, show and release orders of authorities."`
-	Appeal  shield.AppealCmd  `cmd:"" group:"Desk" help:"List, show and decide appeals."`
-	Notice  shield.NoticeCmd  `cmd:"" group:"Desk" help:"List, show, let go and drop what others outside are told."`
-	Figures shield.FiguresCmd `cmd:"" group:"Desk" help:"Tell what was counted, and make the yearly report."`
-	Report  shield.ReportCmd  `cmd:"" group:"Desk" help:"Report a mail, link or text message, and see what became of it."`
+	Case     shield.CaseCmd     `cmd:"" group:"Desk" help:"List, show, confirm, reject and replay cases."`
+	Block    shield.BlockCmd    `cmd:"" group:"Desk" help:"List, add, withdraw and explain blocks."`
+	Exempt   shield.ExemptCmd   `cmd:"" group:"Desk" help:"List, add and remove exemptions."`
+	Order    shield.OrderCmd    `cmd:"" group:"Desk" help:"List, show and release orders of authorities."`
+	Appeal   shield.AppealCmd   `cmd:"" group:"Desk" help:"List, show and decide appeals."`
+	Campaign shield.CampaignCmd `cmd:"" group:"Desk" help:"List, show and merge campaigns, and undo a merge."`
+	Notice   shield.NoticeCmd   `cmd:"" group:"Desk" help:"List, show, let go and drop what others outside are told."`
+	Figures  shield.FiguresCmd  `cmd:"" group:"Desk" help:"Tell what was counted, and make the yearly report."`
+	Report   shield.ReportCmd   `cmd:"" group:"Desk" help:"Report a mail, link or text message, and see what became of it."`
 
 	Top shield.TopCmd `cmd:"" group:"Desk" help:"Watch the desk: queue, reports, blocks, hits, hosts, resolvers, alarms."`
 

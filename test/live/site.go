@@ -320,6 +320,9 @@ func (s *Site) Found() {
 	}
 }
 
+// Decide has what follows decided with a token.
+func (s *Site) Decide(token string) { s.token = token }
+
 // Join lets a role's host in under a name.
 func (s *Site) Join(role, name string) {
 	s.T.Helper()

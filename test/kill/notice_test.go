@@ -1,0 +1,184 @@
+package kill
+
+import (
+	"encoding/json"
+	"encoding/pem"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"bolwerk/test/live"
+)
+
+// authority is an API that takes notices, and notes each request.
+type authority struct {
+	mu   sync.Mutex
+	keys map[string]int             // Idempotency-Key -> requests
+	of   map[string]map[string]bool // name -> keys under which it was told
+}
+
+func (a *authority) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	var in struct{ ID, Name string }
+	b, _ := io.ReadAll(r.Body)
+	if err := json.Unmarshal(b, &in); err != nil || in.Name == "" || r.Header.Get("Idempotency-Key") == "" {
+		w.WriteHeader(http.StatusBadRequest)
+		return
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	key := r.Header.Get("Idempotency-Key")
+	a.keys[key]++
+	if a.of[in.Name] == nil {
+		a.of[in.Name] = map[string]bool{}
+	}
+	a.of[in.Name][key] = true
+	fmt.Fprintf(w, `{"ticket":%q}`, "T-"+in.ID)
+}
+
+func (a *authority) told() (names, keys, requests int) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	for _, n := range a.keys {
+		requests += n
+	}
+	return len(a.of), len(a.keys), requests
+}
+
+// Whoever is to be told is told under one Idempotency-Key, however often the desk is
+// killed: at random, and when the recipient has the notice and the desk has not yet
+// written that down. Only such a kill makes a second request, with the same key.
+func TestNoticesAreNeitherLostNorToldTwiceWhenTheDeskIsKilled(t *testing.T) {
+	if testing.Short() {
+		t.Skip("kills of the real program take minutes: not with -short")
+	}
+	t.Parallel()
+	a := &authority{keys: map[string]int{}, of: map[string]map[string]bool{}}
+	srv := httptest.NewTLSServer(a)
+	t.Cleanup(srv.Close)
+	ca := filepath.Join(t.TempDir(), "ca.pem")
+	if err := os.WriteFile(ca, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: srv.Certificate().Raw}), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	s := live.Apart(t, "fault", fmt.Sprintf("[shield]\nfetch_allow = ['127.0.0.0/8']\n[[shield.notices.to]]\nname = 'cert'\nkind = 'authority'\nurl = '%s/reports'\n", srv.URL), nil)
+	env := "SSL_CERT_FILE=" + ca
+	start := func(fault string) {
+		t.Helper()
+		_, ready, err := s.Launch("desk", env, "BOLWERK_FAULT="+fault)
+		if err != nil {
+			t.Fatal(err)
+		}
+		select {
+		case <-ready:
+		case <-time.After(time.Minute):
+			t.Fatalf("%s: the desk is not ready\n%s", fault, s.Log("desk"))
+		}
+	}
+	start("")
+	s.Session("dora", "duty_officer")
+	s.Decide(s.Token("dora", "read,decide"))
+	block := func(n int) {
+		t.Helper()
+		name := fmt.Sprintf("told-%d.example", n)
+		err := live.Until(time.Minute, func() (bool, error) {
+			_, err := s.Block(name, "")
+			return err == nil || strings.Contains(err.Error(), "already blocked"), err
+		})
+		if err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+	}
+	type notice struct {
+		ID, Name, State, Receipt string
+		Tries                    int
+	}
+	notices := func() (out map[string]notice, err error) {
+		var page struct{ Items []notice }
+		if _, err = s.Call("GET", s.Console+"/api/v1/notices?limit=500", "", nil, &page); err != nil {
+			return nil, err
+		}
+		out = map[string]notice{}
+		for _, n := range page.Items {
+			if _, twice := out[n.Name]; twice {
+				return nil, fmt.Errorf("%s has two notices", n.Name)
+			}
+			out[n.Name] = n
+		}
+		return out, nil
+	}
+	block(0)
+	var first notice
+	if err := live.Until(time.Minute, func() (bool, error) {
+		all, err := notices()
+		first = all["told-0.example"]
+		return first.State == "held", err
+	}); err != nil {
+		t.Fatal(err)
+	}
+	if _, _, requests := a.told(); requests != 0 {
+		t.Fatalf("%d requests before a person has read the first", requests)
+	}
+	if _, err := s.Call("POST", s.Console+"/api/v1/notices/"+first.ID+"/let", "", nil, nil); err != nil {
+		t.Fatal(err)
+	}
+	n, faults := 1, 0
+	for _, fault := range []string{"notice.handed:1=kill", "notice.handed:2=kill", "store.commit:20=kill", "store.committed:25=kill"} {
+		s.Kill("desk")
+		start(fault)
+		p := s.Program("desk")
+		for i := 0; i < 20 && p.Alive(); i++ {
+			name := fmt.Sprintf("told-%d.example", n)
+			if _, err := s.Block(name, ""); err != nil {
+				break // it is tried again below
+			}
+			n++
+			time.Sleep(200 * time.Millisecond)
+		}
+		select {
+		case <-p.Done():
+			faults++
+		case <-time.After(20 * time.Second):
+			t.Logf("%s was not reached", fault)
+		}
+	}
+	s.Kill("desk")
+	start("")
+	for i := range n + 1 { // what was answered, and the one that was not
+		block(i)
+	}
+	// A try that a kill ended is taken on again when its claim has run out.
+	if err := live.Until(4*time.Minute, func() (bool, error) {
+		all, err := notices()
+		if err != nil {
+			return false, err
+		}
+		for i := range n + 1 {
+			if one := all[fmt.Sprintf("told-%d.example", i)]; one.State != "receipt" {
+				return false, fmt.Errorf("told-%d.example: %+v", i, one)
+			}
+		}
+		if len(all) != n+1 {
+			return false, fmt.Errorf("%d notices of %d names", len(all), n+1)
+		}
+		return true, nil
+	}); err != nil {
+		t.Fatal(err)
+	}
+	names, keys, requests := a.told()
+	t.Logf("%d names, %d keys, %d requests, %d kills at a fault point", names, keys, requests, faults)
+	if names != n+1 || keys != n+1 {
+		t.Errorf("%d names told under %d keys, want %d and %d", names, keys, n+1, n+1)
+	}
+	if requests > n+1+faults {
+		t.Errorf("%d requests for %d notices and %d kills: a kill makes one more at most", requests, n+1, faults)
+	}
+	if faults == 0 {
+		t.Error("no fault point was reached")
+	}
+}
