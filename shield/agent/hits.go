@@ -2,6 +2,7 @@ package agent
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"crypto/rand"
 	"encoding/binary"
@@ -124,7 +125,7 @@ func question(b []byte) string {
 	var name strings.Builder
 	for b = b[12:]; len(b) > 0 && b[0] != 0; {
 		n := int(b[0])
-		if n > 63 || len(b) < 1+n || name.Len()+n > 254 {
+		if n > 63 || len(b) < 1+n || name.Len()+n > 254 || bytes.IndexByte(b[1:1+n], '.') >= 0 { // a dot in a label is part of no name of ours
 			return ""
 		}
 		if name.Len() > 0 {
