@@ -25,8 +25,21 @@ type Effect struct {
 	// those days.
 	Asked *judge.Asked `json:"asked,omitempty" doc:"what was asked for of it in the 14 days before the first report, without clients; absent where nobody counted"`
 	// Names are the best known of what it would take beside the name itself.
-	Names []bolwerk.Domain `json:"names,omitempty" doc:"up to five of the other names that it would take, the best known first"`
+	Names []Caught `json:"names,omitempty" doc:"up to five of the other names that it would take, the best known first, each with how it is known"`
 }
+
+// Caught is a name that a block would take, and how it is known.
+type Caught struct {
+	Name bolwerk.Domain `json:"name"`
+	List string         `json:"list" doc:"known_good, popular or asked"`
+}
+
+// How a name that a block would take is known; text "shield.effect.by."+it.
+const (
+	caughtGood    = "known_good"
+	caughtPopular = "popular"
+	caughtAsked   = "asked"
+)
 
 // Count is a count for a page.
 func (Effect) Count(n *int) int { return *n }
@@ -60,7 +73,7 @@ func (s *Shield) effectOf(tx *store.Tx, p plan, guards judge.Context) (*Effect, 
 		good := map[bolwerk.Domain]bool{}
 		for _, set := range r.good {
 			for d := range set.Caught(p.Name, p.Scope, www) {
-				good[d], rank[d] = true, 0
+				good[d], rank[d] = true, -1 // before those that are popular
 			}
 		}
 		n := len(good)
@@ -89,10 +102,19 @@ func (s *Shield) effectOf(tx *store.Tx, p plan, guards judge.Context) (*Effect, 
 			}
 		}
 	}
-	e.Names = slices.SortedFunc(maps.Keys(rank), func(a, b bolwerk.Domain) int {
+	names := slices.SortedFunc(maps.Keys(rank), func(a, b bolwerk.Domain) int {
 		return cmp.Or(cmp.Compare(rank[a], rank[b]), cmp.Compare(a.String(), b.String()))
 	})
-	e.Names = e.Names[:min(len(e.Names), someNames)]
+	for _, d := range names[:min(len(names), someNames)] {
+		list := caughtPopular
+		switch {
+		case rank[d] < 0:
+			list = caughtGood
+		case rank[d] >= math.MaxInt32:
+			list = caughtAsked
+		}
+		e.Names = append(e.Names, Caught{d, list})
+	}
 	return e, nil
 }
 

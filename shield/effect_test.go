@@ -30,7 +30,7 @@ func TestWhatABlockWouldTake(t *testing.T) {
 	said := c.get(c.anna, page)
 	wantText(t, said,
 		"Catches – popular names: 0; known-good names: 0; questions in the 14 days before the first report: 34.",
-		"popular names: 3; known-good names: 2; questions in the 14 days before the first report: 1,234; other names asked for: 2. Also caught: pay.shop.anchorbank-many.example, shop.anchorbank-many.example, www.anchorbank-many.example, mail.anchorbank-many.example, login.anchorbank-many.example.")
+		"popular names: 3; known-good names: 2; questions in the 14 days before the first report: 1,234; other names asked for: 2. Also caught: pay.shop.anchorbank-many.example (known good), shop.anchorbank-many.example (known good), www.anchorbank-many.example (popular), mail.anchorbank-many.example (asked for), login.anchorbank-many.example (asked for).")
 
 	// A program that only asks is told the same.
 	who := Decider(c.person("otto", account.DutyOfficer))
