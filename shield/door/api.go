@@ -135,16 +135,7 @@ func (d *Door) once(r *http.Request, kind string, body []byte, do func() (bolwer
 	h := sha256.New()
 	io.WriteString(h, kind)
 	h.Write(body)
-	digest := [sha256.Size]byte(h.Sum(nil))
-	code, again, err := d.requests.begin(d.clock.Now(), key, digest)
-	if err != nil || again {
-		return code, err
-	}
-	failed := true
-	defer func() { d.requests.end(d.clock.Now(), key, digest, code, failed) }()
-	code, err = do()
-	failed = err != nil
-	return code, err
+	return d.requests.once(d.clock.Now, key, [sha256.Size]byte(h.Sum(nil)), do)
 }
 
 // parseReport reads what a program sent. Token, time and source are not in it.

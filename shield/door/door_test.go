@@ -861,13 +861,14 @@ func TestGoldenPages(t *testing.T) {
 		listedEntry(t, 1, Listed{Ref: "B-9", Name: "court.example", Scope: "subtree", Class: "other", Ground: "order", By: "Court of Polder", Since: start}),
 		receiptEntry(t, code, 1, Receipt{Kind: "report", State: "blocked", At: start, Changed: start.Add(11 * time.Minute), Number: 3, Same: sameKey, Name: "evil.example", Block: "B-2026-000147"}),
 		entry(t, CountEntry+sameKey, 1, Count{Reports: 47}), entry(t, TallyEntry+"B-2026-000147", 1, Tally{Visits: 1204}))
-	digest := regexp.MustCompile(`\.[0-9a-f]{12}\.`)
+	digest, once := regexp.MustCompile(`\.[0-9a-f]{12}\.`), regexp.MustCompile(`name="once" value="[A-Z2-7]+"`)
 	s.cfg.Partners = aid.Partners{{Kind: aid.CardStop, Name: "Kaart Dicht", Phone: "078 000 001", Abroad: "+32 78 000 001"}}
 	s.publishMore(t, warningEntry(t), figuresEntry(t))
 	for name, path := range map[string]string{"aid": "/first-aid", "warnings": "/warnings", "learn": "/learn", "guide": "/learn/phishing", "transparency": "/transparency", "feed": "/warnings.atom", "home": "/", "code": "/r", "receipt": "/r/" + code.Reveal(), "name": "/name",
 		"name-blocked": "/name?q=www.evil.example", "name-order": "/name?q=a.court.example", "name-open": "/name?q=good.example", "name-wrong": "/name?q=x"} {
 		for _, lang := range []string{"nl", "en"} {
 			got := digest.ReplaceAllString(s.get(path, "Accept-Language", lang).Body.String(), ".DIGEST.")
+			got = once.ReplaceAllString(got, `name="once" value="MARK"`)
 			file := filepath.Join("testdata", "pages", name+"."+lang+".html")
 			if *update {
 				os.MkdirAll(filepath.Dir(file), 0o755)
@@ -905,5 +906,64 @@ func TestConfig(t *testing.T) {
 		if err := c.Validate(); err == nil || !strings.Contains(err.Error(), name) {
 			t.Errorf("%s: got %v", name, err)
 		}
+	}
+}
+
+// A form whose button is pressed twice is one report with one receipt, also while the
+// first is being kept; what was changed, and what a new page sends, is another.
+func TestAFormSentTwice(t *testing.T) {
+	s := newSite(t, nil, nil)
+	s.publish(t, listedEntry(t, 1, phish))
+	mark := regexp.MustCompile(`name="once" value="([A-Z2-7]{26})"`)
+	marks := map[string]bool{}
+	for _, page := range []string{"/", "/", "/name?q=evil.example"} {
+		found := mark.FindAllStringSubmatch(s.get(page).Body.String(), -1)
+		if len(found) == 0 {
+			t.Fatalf("%s: no mark", page)
+		}
+		for _, m := range found {
+			if marks[m[1]] {
+				t.Errorf("%s: the mark %s again", page, m[1])
+			}
+			marks[m[1]] = true
+		}
+	}
+	for _, f := range [][]string{
+		{"/report", "text", "http://evil.example"},
+		{"/appeal", "name", "evil.example", "role", "owner", "text", "mine"},
+	} {
+		sent := func(more ...string) string {
+			w := s.form(f[0], append(more, f[1:]...)...)
+			if w.Code != 303 {
+				t.Fatalf("%s: got %d %s", f[0], w.Code, w.Body)
+			}
+			return w.Header().Get("Location")
+		}
+		before := len(s.desk.body)
+		one := sent("once", "AAAA")
+		if again := sent("once", "AAAA"); again != one || len(s.desk.body) != before+1 {
+			t.Errorf("%s twice: receipts %s and %s, %d handed in; want the same, 1", f[0], one, again, len(s.desk.body)-before)
+		}
+		if other := sent("once", "BBBB"); other == one || len(s.desk.body) != before+2 {
+			t.Errorf("%s of a new page: not another one", f[0])
+		}
+		f[len(f)-1] += " more"
+		if other := sent("once", "AAAA"); other == one || len(s.desk.body) != before+3 {
+			t.Errorf("%s, changed: not another one", f[0])
+		}
+	}
+
+	wait, running := make(chan struct{}), make(chan struct{})
+	slow := newSite(t, func(string, []byte) (string, error) { close(running); <-wait; return bolwerk.NewID(start), nil }, nil)
+	done := make(chan string, 2)
+	press := func() {
+		done <- slow.form("/report", "once", "AAAA", "text", "http://evil.example").Header().Get("Location")
+	}
+	go press()
+	<-running
+	go press()
+	close(wait)
+	if a, b := <-done, <-done; a == "" || a != b {
+		t.Errorf("pressed twice at once: receipts %q and %q", a, b)
 	}
 }

@@ -1,15 +1,19 @@
 package door
 
 import (
+	"crypto/sha256"
 	"errors"
+	"fmt"
 	"io"
 	"mime/multipart"
 	"net/http"
 	"strings"
+	"time"
 	"unicode"
 	"unicode/utf8"
 
 	"bolwerk"
+	"bolwerk/internal/web"
 )
 
 // maxParts bounds the fields of a form.
@@ -75,6 +79,30 @@ func (f *form) add(part *multipart.Part, most int64) error {
 		f.file = b
 	}
 	return nil
+}
+
+// sentOnce gives a form that is sent twice one effect and one receipt, as by a second
+// press of its button: each page of a form has a mark of its own. What was changed
+// before the second time is another form.
+func (d *Door) sentOnce(r *http.Request, f form, do func() (bolwerk.Token, error)) (bolwerk.Token, error) {
+	if f.text["once"] == "" {
+		return do()
+	}
+	h := sha256.New()
+	fmt.Fprintf(h, "%s %s\n%q\n", r.URL.Path, web.Network(d.frame.Source(r)), f.text) // in the order of the fields' names
+	h.Write(f.file)
+	key := [sha256.Size]byte(h.Sum(nil))
+	for {
+		code, err := d.requests.once(d.clock.Now, key, key, do)
+		if err != errRunning {
+			return code, err
+		}
+		select { // the browser shows the answer to its second request
+		case <-r.Context().Done():
+			return code, r.Context().Err()
+		case <-time.After(20 * time.Millisecond):
+		}
+	}
 }
 
 // tidy makes text of what a browser sent: line ends as everywhere, no broken or

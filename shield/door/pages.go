@@ -1,6 +1,7 @@
 package door
 
 import (
+	"crypto/rand"
 	"errors"
 	"net/http"
 	"slices"
@@ -46,6 +47,9 @@ func (p page) To(path string) string {
 
 // Lang is the language chosen by hand, or "".
 func (p page) Lang() string { return p.lang }
+
+// Once is the mark of a form, another one each time.
+func (p page) Once() string { return rand.Text() }
 
 // HelpMail is the address for forwarded mails, or "".
 func (p page) HelpMail() string { return p.ReportAddress.String() }
@@ -107,7 +111,7 @@ func (d *Door) report(w http.ResponseWriter, r *http.Request) error {
 		return d.pages.Render(w, r, http.StatusUnprocessableEntity, "home", p)
 	}
 	rep.Lang = web.Lang(r)
-	code, err := d.receive(d.frame.Source(r), rep)
+	code, err := d.sentOnce(r, f, func() (bolwerk.Token, error) { return d.receive(d.frame.Source(r), rep) })
 	if err != nil {
 		p.Busy = true
 		return d.busy(w, r, err, "home", p)
@@ -274,7 +278,9 @@ func (d *Door) appealForm(w http.ResponseWriter, r *http.Request) error {
 	if p.Faults = p.Appeal.faults(); p.Faults != nil {
 		return d.pages.Render(w, r, http.StatusUnprocessableEntity, "name", p)
 	}
-	code, err := d.appeal(edge.Appeal{Name: p.name, Block: p.Listed.Ref, Role: p.Appeal.Role, Text: p.Appeal.Text, Contact: p.Appeal.Contact})
+	code, err := d.sentOnce(r, f, func() (bolwerk.Token, error) {
+		return d.appeal(edge.Appeal{Name: p.name, Block: p.Listed.Ref, Role: p.Appeal.Role, Text: p.Appeal.Text, Contact: p.Appeal.Contact})
+	})
 	if err != nil {
 		p.Busy = true
 		return d.busy(w, r, err, "name", p)

@@ -106,7 +106,7 @@ func (q *requests) begin(now time.Time, key, digest [sha256.Size]byte) (code bol
 	case old.digest != digest:
 		return code, false, errOtherBody
 	case !old.done:
-		return code, false, bolwerk.WithHint(bolwerk.Conflict("a request with this Idempotency-Key is still running"), "send it again in a second")
+		return code, false, errRunning
 	}
 	return old.code, true, nil
 }
@@ -121,6 +121,21 @@ func (q *requests) end(now time.Time, key, digest [sha256.Size]byte, code bolwer
 	}
 	q.w.set(now, key, request{digest, true, code})
 }
+
+// once does what a key asks for, or gives the code that it got before.
+func (q *requests) once(now func() time.Time, key, digest [sha256.Size]byte, do func() (bolwerk.Token, error)) (bolwerk.Token, error) {
+	code, again, err := q.begin(now(), key, digest)
+	if err != nil || again {
+		return code, err
+	}
+	failed := true
+	defer func() { q.end(now(), key, digest, code, failed) }()
+	code, err = do()
+	failed = err != nil
+	return code, err
+}
+
+var errRunning = bolwerk.WithHint(bolwerk.Conflict("a request with this Idempotency-Key is still running"), "send it again in a second")
 
 var errOtherBody = bolwerk.Invalid("this Idempotency-Key was used for another request")
 
