@@ -158,14 +158,20 @@ func TestNotifyAtOnce(t *testing.T) {
 	p := newPrimary(t, cfg, clock.New())
 	mustLoad(t, p, bZone, 1)
 	run(t, p)
-	next := func() told {
+	seen := map[string]uint32{}
+	next := func() told { // what is new: an acknowledgement that comes late has it sent again
 		t.Helper()
-		select {
-		case e := <-ch:
-			return e
-		case <-time.After(8 * time.Second):
-			t.Fatal("no NOTIFY")
-			panic("")
+		for {
+			select {
+			case e := <-ch:
+				if was, ok := seen[e.zone]; ok && e.serial <= was {
+					continue
+				}
+				seen[e.zone] = e.serial
+				return e
+			case <-time.After(8 * time.Second):
+				t.Fatal("no NOTIFY")
+			}
 		}
 	}
 	if e := next(); e.zone != "b.rpz." || e.serial != 1 {

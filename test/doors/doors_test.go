@@ -28,19 +28,20 @@ type door struct {
 
 func doors() []door {
 	id := bolwerk.NewID(time.Now())
-	hosts := []string{"intake", "probe", "edge"}
+	hosts := []string{"intake", "probe", "edge", "agent"}
 	return []door{
 		{"POST", "/v1/renew", hosts},
 		{"GET", "/v1/handin", hosts},
 		{"POST", "/v1/handin/mail/" + id, []string{"intake"}},
 		{"POST", "/v1/handin/page/" + id, []string{"probe"}},
-		{"POST", "/v1/handin/hits/" + id, []string{"edge"}},
+		{"POST", "/v1/handin/hits/" + id, []string{"edge", "agent"}},
+		{"POST", "/v1/handin/force/" + id, []string{"agent"}},
 		{"POST", "/v1/handin/unknown/" + id, nil},
-		{"GET", "/v1/copy/blocks?wait=0", []string{"edge"}},
+		{"GET", "/v1/copy/blocks?wait=0", []string{"edge", "agent"}},
 		{"GET", "/v1/copy/public?wait=0", []string{"intake"}},
 		{"GET", "/v1/copy/probe?wait=0", []string{"probe"}},
 		{"GET", "/v1/copy/unknown?wait=0", nil},
-		{"PUT", "/v1/copy/blocks/held?epoch=0", []string{"edge"}},
+		{"PUT", "/v1/copy/blocks/held?epoch=0", []string{"edge", "agent"}},
 		{"PUT", "/v1/copy/public/held?epoch=0", []string{"intake"}},
 		{"PUT", "/v1/copy/probe/held?epoch=0", []string{"probe"}},
 	}
@@ -61,13 +62,14 @@ func TestForbiddenDoors(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	copies := copy.NewHandler(two{copytest.NewOrigin("blocks")}, signer, map[string][]join.Role{"blocks": {join.Edge}, "public": {join.Intake}, "probe": {join.Probe}}, d.Clock, jointest.Quiet())
+	copies := copy.NewHandler(two{copytest.NewOrigin("blocks")}, signer, map[string][]join.Role{"blocks": {join.Edge, join.Agent}, "public": {join.Intake}, "probe": {join.Probe}}, d.Clock, jointest.Quiet())
 	told := 0
 	copies.Want = func(p copy.Poll) bool { return !p.Nothing && p.Mark.Epoch == 0 }
 	copies.Held = func(context.Context, copy.Poll, io.Reader) error { told++; return nil }
 	given := map[string]int{}
 	receiver := handin.NewReceiver(map[string]handin.Kind{
-		"mail": {Roles: []join.Role{join.Intake}}, "page": {Roles: []join.Role{join.Probe}}, "hits": {Roles: []join.Role{join.Edge}},
+		"mail": {Roles: []join.Role{join.Intake}}, "page": {Roles: []join.Role{join.Probe}}, "hits": {Roles: []join.Role{join.Edge, join.Agent}},
+		"force": {Roles: []join.Role{join.Agent}},
 	}, nil, func(_ context.Context, i handin.Item) error { given[i.Host+" "+i.Kind]++; return nil }, nil, jointest.Quiet())
 	for path, h := range map[string]http.Handler{"/v1/copy/": copies, "/v1/handin": receiver, "/v1/handin/": receiver} {
 		d.Mux.Handle(path, d.Require(h, join.Roles()...))
@@ -114,7 +116,7 @@ func TestForbiddenDoors(t *testing.T) {
 			}
 		}
 	}
-	if len(given) != 3 || given["intake-1 mail"] != 1 || given["probe-1 page"] != 1 || given["edge-1 hits"] != 1 || told != 3 {
+	if len(given) != 5 || given["intake-1 mail"] != 1 || given["probe-1 page"] != 1 || given["edge-1 hits"] != 1 || given["agent-1 hits"] != 1 || given["agent-1 force"] != 1 || told != 4 {
 		t.Errorf("handed in %v, told %d", given, told)
 	}
 	t.Logf("%d doors x %d keys = %d tries", len(doors()), len(keys), tried)
