@@ -193,6 +193,8 @@ func apiRoutes(t *testing.T, s *live.Site) (all []page) {
 				p.right = "settings"
 			case strings.HasPrefix(path, "/api/v1/feeds/"):
 				p.right = "feed"
+			case strings.HasPrefix(path, "/api/v1/notices/") && (strings.HasSuffix(path, "/let") || strings.HasSuffix(path, "/use-again")):
+				p.right = "tell" // outsiders, for the first time
 			case p.method == "GET":
 				p.right = "look"
 			}
@@ -218,7 +220,7 @@ func TestForbiddenDoors_people(t *testing.T) {
 	}
 	stay := func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 	plain := &http.Client{Timeout: 20 * time.Second, CheckRedirect: stay}
-	staff := map[string][]string{"viewer": {"look", "feed"}, "analyst": {"look", "feed", "decide"}, "duty_officer": {"look", "feed", "decide"}, "admin": {"look", "feed", "admin", "settings"}}
+	staff := map[string][]string{"viewer": {"look", "feed"}, "analyst": {"look", "feed", "decide"}, "duty_officer": {"look", "feed", "decide", "tell"}, "admin": {"look", "feed", "admin", "settings"}}
 	visitors := map[string]visitor{
 		"nobody":         {client: plain},
 		"a wrong token":  {client: plain, token: bolwerk.NewToken().Reveal()},
@@ -237,7 +239,7 @@ func TestForbiddenDoors_people(t *testing.T) {
 	scoped("analyst", "read", "look", "feed")
 	scoped("analyst", "report")
 	scoped("analyst", "decide", "decide")
-	scoped("duty_officer", "read,decide", "look", "feed", "decide")
+	scoped("duty_officer", "read,decide", "look", "feed", "decide", "tell")
 	scoped("admin", "admin", "settings") // people are administered in a session
 	scoped("admin", "read", "look", "feed")
 	visitors["token of a brand owner"] = visitor{client: plain, token: s.Token("bank-1", "brand"), may: []string{"brand"}}
