@@ -14,7 +14,6 @@ package main
 
 import (
 	"bufio"
-	"bytes"
 	"context"
 	"flag"
 	"fmt"
@@ -25,15 +24,15 @@ import (
 	"os/exec"
 	"os/signal"
 	"path/filepath"
-	"regexp"
 	"runtime"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
 
 	"github.com/miekg/dns"
 
+	"bolwerk/bench/dnsload"
+	"bolwerk/bench/product"
 	"bolwerk/shield/edge"
 )
 
@@ -97,8 +96,8 @@ func serveUpstream(ctx context.Context) error {
 	return s.ActivateAndServe()
 }
 
-// product is a server under test.
-type product struct {
+// server is one under test.
+type server struct {
 	name    string
 	port    int
 	version string
@@ -138,9 +137,9 @@ func measure(ctx context.Context) error {
 	if err := up.Start(); err != nil {
 		return err
 	}
-	defer end(up)
+	defer dnsload.End(up)
 
-	products := []*product{{name: "bolwerk edge", port: 15300, version: runtime.Version(), start: func(dir string) (*exec.Cmd, error) {
+	products := []*server{{name: "bolwerk edge", port: 15300, version: runtime.Version(), start: func(dir string) (*exec.Cmd, error) {
 		c := exec.Command("taskset", "-c", "0", self, "-part", "edge", "-list", filepath.Join(dir, "list"))
 		c.Env = append(os.Environ(), "GOMAXPROCS=1")
 		return c, nil
@@ -160,15 +159,15 @@ func measure(ctx context.Context) error {
 		if err := p.cmd.Start(); err != nil {
 			return err
 		}
-		defer end(p.cmd)
-		if err := ready(ctx, p.port); err != nil {
+		defer dnsload.End(p.cmd)
+		if err := dnsload.Ready(ctx, p.port, 10*time.Minute); err != nil {
 			out, _ := os.ReadFile(logFile.Name())
-			return fmt.Errorf("%s: %w: %s", p.name, err, tail(out))
+			return fmt.Errorf("%s: %w: %s", p.name, err, dnsload.Tail(out))
 		}
 		p.load = time.Since(began)
 		fmt.Fprintf(os.Stderr, "%s %s is ready after %.1f s\n", p.name, p.version, p.load.Seconds())
 		// Warm the cache.
-		if _, err := dnsperf(ctx, p.port, filepath.Join(dir, cached), "-n", "2"); err != nil {
+		if _, err := ask(ctx, p.port, filepath.Join(dir, cached), "-n", "2"); err != nil {
 			return err
 		}
 	}
@@ -180,22 +179,22 @@ func measure(ctx context.Context) error {
 				if load == fresh {
 					file, limit = fmt.Sprintf("%s.%d", file, round), []string{"-n", "1"}
 				}
-				before := cpu(p.cmd.Process.Pid)
-				r, err := dnsperf(ctx, p.port, file, limit...)
+				before := product.CPU(p.cmd.Process.Pid)
+				r, err := ask(ctx, p.port, file, limit...)
 				if err != nil {
 					return fmt.Errorf("%s, %s: %w", p.name, load, err)
 				}
-				if r.lost*100 > r.done {
-					fmt.Printf("%s, %s: %d of %d questions lost\n", p.name, load, r.lost, r.done)
+				if r.Lost*100 > r.Done {
+					fmt.Printf("%s, %s: %d of %d questions lost\n", p.name, load, r.Lost, r.Done)
 				}
-				p.cost[load] = append(p.cost[load], (cpu(p.cmd.Process.Pid)-before).Seconds()*1e6/float64(r.done))
-				p.rate[load] = append(p.rate[load], r.rate)
-				p.rss = rss(p.cmd.Process.Pid)
+				p.cost[load] = append(p.cost[load], (product.CPU(p.cmd.Process.Pid)-before).Seconds()*1e6/float64(r.Done))
+				p.rate[load] = append(p.rate[load], r.Rate)
+				p.rss, _ = product.Memory(p.cmd.Process.Pid)
 			}
 		}
 	}
 	fmt.Printf("%s, %s, %d cores, %s, load %s; %d names, %d rounds of %d s, medians; CPU time of the server per question\n",
-		time.Now().Format(time.DateOnly), model(), runtime.NumCPU(), kernel(), loadavg(), *names, *rounds, *seconds)
+		time.Now().Format(time.DateOnly), model(), runtime.NumCPU(), kernel(), product.Load(), *names, *rounds, *seconds)
 	fmt.Printf("%-20s %-10s", "server", "version")
 	for _, l := range loads {
 		fmt.Printf(" %16s", l+" us")
@@ -204,19 +203,19 @@ func measure(ctx context.Context) error {
 	for _, p := range products {
 		fmt.Printf("%-20s %-10s", p.name, p.version)
 		for _, l := range loads {
-			fmt.Printf(" %16.2f", median(p.cost[l]))
+			fmt.Printf(" %16.2f", dnsload.Median(p.cost[l]))
 		}
 		fmt.Printf(" %8.0f %7.1f\n", float64(p.rss)/1e6, p.load.Seconds())
 	}
 	for _, l := range loads {
 		best, whose := 0.0, ""
 		for _, p := range products[1:] {
-			if m := median(p.cost[l]); best == 0 || m < best {
+			if m := dnsload.Median(p.cost[l]); best == 0 || m < best {
 				best, whose = m, p.name
 			}
 		}
 		if best > 0 {
-			fmt.Printf("%s: %.2f x the best peer's CPU per question (%s); %.0f q/s on one core, limited by the load's\n", l, median(products[0].cost[l])/best, whose, median(products[0].rate[l]))
+			fmt.Printf("%s: %.2f x the best peer's CPU per question (%s); %.0f q/s on one core, limited by the load's\n", l, dnsload.Median(products[0].cost[l])/best, whose, dnsload.Median(products[0].rate[l]))
 		}
 	}
 	return nil
@@ -294,94 +293,9 @@ func writeInputs(dir string) error {
 	return nil
 }
 
-func ready(ctx context.Context, port int) error {
-	limit := time.Now().Add(10 * time.Minute)
-	for time.Now().Before(limit) && ctx.Err() == nil {
-		c := &dns.Client{Timeout: 500 * time.Millisecond}
-		m, _, err := c.ExchangeContext(ctx, new(dns.Msg).SetQuestion("host1.allowed1.example.", dns.TypeA), fmt.Sprintf("127.0.0.1:%d", port))
-		if err == nil && len(m.Answer) > 0 {
-			return nil
-		}
-		time.Sleep(20 * time.Millisecond)
-	}
-	return fmt.Errorf("does not answer")
-}
-
-type run struct {
-	done, lost int
-	rate       float64
-}
-
-var perf = regexp.MustCompile(`Queries (completed|lost):\s+(\d+)|Queries per second:\s+([\d.]+)`)
-
-func dnsperf(ctx context.Context, port int, data string, more ...string) (r run, err error) {
-	args := append([]string{"-c", "1", "dnsperf", "-s", "127.0.0.1", "-p", strconv.Itoa(port), "-d", data, "-c", "16", "-q", "256", "-t", "2"}, more...)
-	out, err := exec.CommandContext(ctx, "taskset", args...).CombinedOutput()
-	if err != nil {
-		return r, fmt.Errorf("dnsperf: %w: %s", err, tail(out))
-	}
-	for _, m := range perf.FindAllStringSubmatch(string(out), -1) {
-		switch m[1] {
-		case "completed":
-			r.done, _ = strconv.Atoi(m[2])
-		case "lost":
-			r.lost, _ = strconv.Atoi(m[2])
-		default:
-			r.rate, _ = strconv.ParseFloat(m[3], 64)
-		}
-	}
-	if r.done == 0 {
-		return r, fmt.Errorf("dnsperf: no question was answered: %s", tail(out))
-	}
-	return r, nil
-}
-
-func median(v []float64) float64 {
-	if len(v) == 0 {
-		return 0
-	}
-	v = slices.Sorted(slices.Values(v))
-	return v[len(v)/2]
-}
-
-func tail(b []byte) string { b = bytes.TrimSpace(b); return string(b[max(0, len(b)-400):]) }
-
-func end(c *exec.Cmd) {
-	if c.Process != nil {
-		c.Process.Signal(os.Interrupt)
-		done := make(chan struct{})
-		go func() { c.Wait(); close(done) }()
-		select {
-		case <-done:
-		case <-time.After(5 * time.Second):
-			c.Process.Kill()
-			<-done
-		}
-	}
-}
-
-// cpu is the processor time of a process (proc(5): utime and stime in ticks of
-// 10 ms).
-func cpu(pid int) time.Duration {
-	b, _ := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
-	_, rest, _ := strings.Cut(string(b), ") ")
-	f := strings.Fields(rest)
-	if len(f) < 13 {
-		return 0
-	}
-	u, _ := strconv.Atoi(f[11])
-	s, _ := strconv.Atoi(f[12])
-	return time.Duration(u+s) * 10 * time.Millisecond
-}
-
-func rss(pid int) int64 {
-	b, _ := os.ReadFile(fmt.Sprintf("/proc/%d/statm", pid))
-	f := strings.Fields(string(b))
-	if len(f) < 2 {
-		return 0
-	}
-	n, _ := strconv.ParseInt(f[1], 10, 64)
-	return n * int64(os.Getpagesize())
+// ask is a load over UDP.
+func ask(ctx context.Context, port int, questions string, more ...string) (dnsload.Run, error) {
+	return dnsload.Ask(ctx, port, questions, append([]string{"-q", "256", "-t", "2"}, more...)...)
 }
 
 func model() string {
@@ -397,10 +311,4 @@ func model() string {
 func kernel() string {
 	b, _ := os.ReadFile("/proc/sys/kernel/osrelease")
 	return "Linux " + strings.TrimSpace(string(b))
-}
-
-func loadavg() string {
-	b, _ := os.ReadFile("/proc/loadavg")
-	f, _, _ := strings.Cut(string(b), " ")
-	return f
 }

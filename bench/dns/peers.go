@@ -12,8 +12,8 @@ import (
 
 // peers are those of the well-known resolvers that are installed, each with the
 // list as a response policy zone and our upstream as its forwarder.
-func peers(which string) []*product {
-	var out []*product
+func peers(which string) []*server {
+	var out []*server
 	add := func(binary, name string, port int, versionArgs []string, start func(dir, binary string) (*exec.Cmd, error)) {
 		if which != "all" && !slices.Contains(strings.Split(which, ","), binary) {
 			return
@@ -27,7 +27,7 @@ func peers(which string) []*product {
 		}
 		v, _ := exec.Command(path, versionArgs...).CombinedOutput()
 		version := regexp.MustCompile(`\d+\.\d+\.\d+`).FindString(string(v))
-		out = append(out, &product{name: name, port: port, version: version, start: func(dir string) (*exec.Cmd, error) { return start(dir, path) }})
+		out = append(out, &server{name: name, port: port, version: version, start: func(dir string) (*exec.Cmd, error) { return start(dir, path) }})
 	}
 	add("unbound", "Unbound (rpz)", 15310, []string{"-V"}, func(dir, binary string) (*exec.Cmd, error) {
 		conf := filepath.Join(dir, "unbound.conf")

@@ -28,13 +28,14 @@ import (
 	"path/filepath"
 	"regexp"
 	"runtime"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
 
 	"github.com/miekg/dns"
 
+	"bolwerk/bench/dnsload"
+	"bolwerk/bench/product"
 	"bolwerk/internal/dnsserve"
 )
 
@@ -132,7 +133,7 @@ func measure(ctx context.Context) error {
 	if err := up.Start(); err != nil {
 		return err
 	}
-	defer end(up)
+	defer dnsload.End(up)
 	v, _ := exec.Command("dnsdist", "--version").CombinedOutput()
 	edge := &server{name: "bolwerk edge", version: runtime.Version(), plain: 15410, tls: 15411, https: 15412,
 		cmd: exec.Command("taskset", "-c", "0", self, "-part", "edge", "-folder", dir)}
@@ -145,8 +146,8 @@ func measure(ctx context.Context) error {
 		if err := s.cmd.Start(); err != nil {
 			return err
 		}
-		defer end(s.cmd)
-		if err := ready(ctx, s.plain); err != nil {
+		defer dnsload.End(s.cmd)
+		if err := dnsload.Ready(ctx, s.plain, time.Minute); err != nil {
 			return fmt.Errorf("%s: %w", s.name, err)
 		}
 	}
@@ -156,30 +157,29 @@ func measure(ctx context.Context) error {
 			for i := range servers {
 				s := servers[(i+round)%len(servers)]
 				port := map[string]int{"dot": s.tls, "doh": s.https}[load]
-				before := cpu(s.cmd.Process.Pid)
-				done, rate, err := dnsperf(ctx, load, port, filepath.Join(dir, "names"))
+				before := product.CPU(s.cmd.Process.Pid)
+				r, err := ask(ctx, load, port, filepath.Join(dir, "names"))
 				if err != nil {
 					return fmt.Errorf("%s, %s: %w", s.name, load, err)
 				}
 				if round > 0 {
-					s.cost[load] = append(s.cost[load], (cpu(s.cmd.Process.Pid)-before).Seconds()*1e6/float64(done))
-					s.rate[load] = append(s.rate[load], rate)
+					s.cost[load] = append(s.cost[load], (product.CPU(s.cmd.Process.Pid)-before).Seconds()*1e6/float64(r.Done))
+					s.rate[load] = append(s.rate[load], r.Rate)
 				}
 			}
 		}
 	}
-	load, _ := os.ReadFile("/proc/loadavg")
 	fmt.Printf("%s, %d cores, load %s; %d rounds of %d s, medians; cached names, CPU time of the server per question, questions a second on one core\n",
-		time.Now().Format(time.DateOnly), runtime.NumCPU(), strings.Fields(string(load))[0], *rounds, *seconds)
+		time.Now().Format(time.DateOnly), runtime.NumCPU(), product.Load(), *rounds, *seconds)
 	for _, s := range servers {
 		fmt.Printf("%-14s %-9s", s.name, s.version)
 		for _, l := range loads {
-			fmt.Printf("  %s %6.2f us %7.0f/s", l, median(s.cost[l]), median(s.rate[l]))
+			fmt.Printf("  %s %6.2f us %7.0f/s", l, dnsload.Median(s.cost[l]), dnsload.Median(s.rate[l]))
 		}
 		fmt.Println()
 	}
 	for _, l := range loads {
-		fmt.Printf("%s: %.2f x the CPU time of dnsdist\n", l, median(edge.cost[l])/median(peer.cost[l]))
+		fmt.Printf("%s: %.2f x the CPU time of dnsdist\n", l, dnsload.Median(edge.cost[l])/dnsload.Median(peer.cost[l]))
 	}
 	return nil
 }
@@ -223,61 +223,11 @@ getPool(""):setCache(newPacketCache(100000, {maxTTL=86400}))
 	return nil
 }
 
-func ready(ctx context.Context, port int) error {
-	for end := time.Now().Add(time.Minute); time.Now().Before(end) && ctx.Err() == nil; time.Sleep(50 * time.Millisecond) {
-		c := &dns.Client{Timeout: 500 * time.Millisecond}
-		if m, _, err := c.ExchangeContext(ctx, new(dns.Msg).SetQuestion("host1.allowed1.example.", dns.TypeA), fmt.Sprintf("127.0.0.1:%d", port)); err == nil && len(m.Answer) > 0 {
-			return nil
-		}
-	}
-	return fmt.Errorf("does not answer")
-}
-
-var perf = regexp.MustCompile(`Queries (completed):\s+(\d+)|Queries per second:\s+([\d.]+)`)
-
-func dnsperf(ctx context.Context, mode string, port int, data string) (done int, rate float64, err error) {
-	args := []string{"-c", "1", "dnsperf", "-m", mode, "-s", "127.0.0.1", "-p", strconv.Itoa(port), "-d", data, "-c", "16", "-q", outstanding[mode], "-t", "5", "-l", strconv.Itoa(*seconds)}
+// ask is a load over TLS or HTTPS.
+func ask(ctx context.Context, mode string, port int, questions string) (dnsload.Run, error) {
+	args := []string{"-m", mode, "-q", outstanding[mode], "-t", "5", "-l", strconv.Itoa(*seconds)}
 	if mode == "doh" {
 		args = append(args, "-O", "doh-uri=https://localhost/dns-query")
 	}
-	out, err := exec.CommandContext(ctx, "taskset", args...).CombinedOutput()
-	if err != nil {
-		return 0, 0, fmt.Errorf("dnsperf: %w: %s", err, out)
-	}
-	for _, m := range perf.FindAllStringSubmatch(string(out), -1) {
-		if m[1] != "" {
-			done, _ = strconv.Atoi(m[2])
-		} else {
-			rate, _ = strconv.ParseFloat(m[3], 64)
-		}
-	}
-	if done == 0 {
-		return 0, 0, fmt.Errorf("dnsperf: no question was answered: %s", out)
-	}
-	return done, rate, nil
-}
-
-func median(v []float64) float64 {
-	v = slices.Sorted(slices.Values(v))
-	return v[len(v)/2]
-}
-
-func end(c *exec.Cmd) {
-	if c.Process != nil {
-		c.Process.Kill()
-		c.Wait()
-	}
-}
-
-// cpu is the processor time of a process (proc(5): utime and stime in ticks of 10 ms).
-func cpu(pid int) time.Duration {
-	b, _ := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
-	_, rest, _ := strings.Cut(string(b), ") ")
-	f := strings.Fields(rest)
-	if len(f) < 13 {
-		return 0
-	}
-	u, _ := strconv.Atoi(f[11])
-	s, _ := strconv.Atoi(f[12])
-	return time.Duration(u+s) * 10 * time.Millisecond
+	return dnsload.Ask(ctx, port, questions, args...)
 }

@@ -23,12 +23,12 @@ const clockTick = 10 * time.Millisecond
 
 // Usage reads it from /proc.
 func (p *Product) Usage() Usage {
-	u := Usage{CPU: cpuOf(p.PID)}
+	u := Usage{CPU: CPU(p.PID)}
 	all, _ := filepath.Glob("/proc/[0-9]*/stat")
 	for _, path := range all {
 		pid, _ := strconv.Atoi(filepath.Base(filepath.Dir(path)))
 		if f := stat(pid); len(f) > 1 && f[1] == strconv.Itoa(p.PID) {
-			u.Readers += cpuOf(pid)
+			u.Readers += CPU(pid)
 		}
 	}
 	u.RSS, u.Peak = Memory(p.PID)
@@ -64,7 +64,8 @@ func stat(pid int) []string {
 	return strings.Fields(string(rest))
 }
 
-func cpuOf(pid int) time.Duration {
+// CPU is the processor time of a process (proc(5): utime and stime).
+func CPU(pid int) time.Duration {
 	f := stat(pid)
 	if len(f) < 13 {
 		return 0
