@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"bolwerk/shield"
+	"bolwerk/test/live"
 )
 
 // Clients generated from our two descriptions compile, and a program that uses
@@ -21,10 +22,11 @@ func TestGeneratedClients(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	offset, err := freeOffset()
+	offset, giveBack, err := live.Offset()
 	if err != nil {
 		t.Fatal(err)
 	}
+	t.Cleanup(giveBack)
 	dir := t.TempDir()
 	startDemo(t, program, dir, offset)
 	demo, err := shield.ReadDemoFile(filepath.Join(dir, shield.DemoFolder))

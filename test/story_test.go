@@ -25,6 +25,7 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"bolwerk/internal/mail"
+	"bolwerk/test/live"
 )
 
 // Commands that a story uses beside the product: they stand for what a person
@@ -59,48 +60,20 @@ func TestStories(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir: "testdata",
 		Setup: func(env *testscript.Env) error {
-			offset, err := freeOffset()
+			offset, giveBack, err := live.Offset()
+			if err != nil {
+				return err
+			}
+			env.Defer(giveBack)
 			env.Setenv("OFFSET", fmt.Sprint(offset))
-			for name, port := range ports {
+			for name, port := range live.Ports {
 				env.Setenv(name, fmt.Sprintf("127.0.0.1:%d", port+offset))
 			}
 			env.Setenv("PATH", filepath.Dir(path)+string(os.PathListSeparator)+env.Getenv("PATH"))
-			return err
+			return nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){"start": start, "signal": signal},
 	})
-}
-
-// ports of the demo, as stories name them.
-var ports = map[string]int{"CONSOLE": 8080, "PUBLIC": 8081, "WARNING": 8082, "TLS": 8443, "HOSTS": 8090, "METRICS": 8089,
-	"DNS": 5300, "RPZ": 5301, "UPSTREAM": 5302, "SMTP": 2525}
-
-var lastOffset struct {
-	sync.Mutex
-	n int
-}
-
-// freeOffset finds an offset at which every port of the demo is free.
-func freeOffset() (int, error) {
-	lastOffset.Lock()
-	defer lastOffset.Unlock()
-	for try := range 200 {
-		n := 10000 + (os.Getpid()%100)*100 + lastOffset.n + try
-		ok := true
-		for _, p := range ports {
-			l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", p+n))
-			if err != nil {
-				ok = false
-				break
-			}
-			l.Close()
-		}
-		if ok {
-			lastOffset.n += try + 17
-			return n, nil
-		}
-	}
-	return 0, fmt.Errorf("no free ports for a story")
 }
 
 type running struct {

@@ -13,6 +13,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"bolwerk/test/live"
 )
 
 // The tutorial promises commands and what they print. Each console block of it
@@ -37,14 +39,15 @@ func TestTheTutorialDoesWhatItSays(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	offset, err := freeOffset()
+	offset, giveBack, err := live.Offset()
 	if err != nil {
 		t.Fatal(err)
 	}
+	t.Cleanup(giveBack)
 	dir := t.TempDir()
 	startDemo(t, program, dir, offset)
 	move := func(s string) string {
-		for _, port := range ports {
+		for _, port := range live.Ports {
 			s = regexp.MustCompile(`\b`+strconv.Itoa(port)+`\b`).ReplaceAllString(s, strconv.Itoa(port+offset))
 		}
 		return s

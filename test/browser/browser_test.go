@@ -21,10 +21,20 @@ import (
 	"time"
 
 	"github.com/chromedp/chromedp"
+
+	"bolwerk/test/live"
 )
 
-// offset is above the demo's usual ports, and another one in each run.
-var offset = 7000 + os.Getpid()%40*100
+// offset is this run's own for as long as it lasts.
+var offset, giveBack, errOffset = live.Offset()
+
+func TestMain(m *testing.M) {
+	code := m.Run()
+	if errOffset == nil {
+		giveBack()
+	}
+	os.Exit(code)
+}
 
 func at(port int) string { return fmt.Sprintf("http://localhost:%d", port+offset) }
 
@@ -44,6 +54,9 @@ func chromium(t *testing.T) string {
 
 // demo starts the product and gives the log-in link that it prints.
 func demo(t *testing.T) (dir, link string) {
+	if errOffset != nil {
+		t.Fatal(errOffset)
+	}
 	dir = t.TempDir()
 	bin := filepath.Join(dir, "bolwerk")
 	build := exec.Command("go", "build", "-o", bin, "bolwerk/cmd/bolwerk")

@@ -171,27 +171,3 @@ func Address(t testing.TB) string {
 	t.Fatal("no free loopback address")
 	return ""
 }
-
-// Offset is a --port-offset at which every port of the demo is free.
-func Offset(t testing.TB) int {
-	t.Helper()
-	for range 200 {
-		var b [2]byte
-		rand.Read(b[:])
-		n := 30000 + (int(b[0])<<8+int(b[1]))%9000
-		free := true
-		for _, port := range []int{8080, 8081, 8082, 8443, 8089, 8090, 5300, 5301, 5302, 2525} {
-			l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", n+port))
-			if err != nil {
-				free = false
-				break
-			}
-			l.Close()
-		}
-		if free {
-			return n
-		}
-	}
-	t.Fatal("no free ports")
-	return 0
-}

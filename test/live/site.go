@@ -61,8 +61,12 @@ type Site struct {
 // Demo is a site that runs "bolwerk demo" in dir; its role is "demo".
 func Demo(t testing.TB, tags string) *Site {
 	t.Helper()
+	n, giveBack, err := Offset()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(giveBack) // the last: when the site is down
 	s := site(t, tags)
-	n := Offset(t)
 	at := func(port int) string { return fmt.Sprintf("127.0.0.1:%d", port+n) }
 	s.Console, s.Public = "http://"+at(8080), "http://"+at(8081)
 	s.DNS, s.RPZ, s.SMTP, s.Warning, s.TLS, s.Hosts = at(5300), at(5301), at(2525), at(8082), at(8443), at(8090)
