@@ -18,6 +18,7 @@ import (
 	"bolwerk"
 	"bolwerk/internal/idn"
 	"bolwerk/internal/mail"
+	"bolwerk/internal/recent"
 	"bolwerk/internal/web"
 	"bolwerk/shield/reading"
 )
@@ -96,7 +97,7 @@ func (d *Door) apiReport(w http.ResponseWriter, r *http.Request) error {
 		rep.Lang = lang
 	}
 	code, err := d.once(r, kind+"\n"+string(rep.Form)+"\n", body, func() (bolwerk.Token, error) { return d.receive(d.frame.Source(r), rep) })
-	if errors.Is(err, errOtherBody) {
+	if errors.Is(err, recent.ErrOtherBody) {
 		d.frame.Refuse(w, r, http.StatusUnprocessableEntity, err)
 		return nil
 	}
@@ -131,11 +132,11 @@ func (d *Door) once(r *http.Request, kind string, body []byte, do func() (bolwer
 	if len(text) > maxKey {
 		return bolwerk.Token{}, bolwerk.Invalid("Idempotency-Key of %d bytes: at most %d are allowed", len(text), maxKey)
 	}
-	key := keyOf(web.Network(d.frame.Source(r)).String() + "\n" + text)
+	key := recent.KeyOf(web.Network(d.frame.Source(r)).String() + "\n" + text)
 	h := sha256.New()
 	io.WriteString(h, kind)
 	h.Write(body)
-	return d.requests.once(d.clock.Now, key, [sha256.Size]byte(h.Sum(nil)), do)
+	return d.requests.Once(d.clock.Now, key, recent.Key(h.Sum(nil)), do)
 }
 
 // parseReport reads what a program sent. Token, time and source are not in it.

@@ -17,6 +17,7 @@ import (
 	"bolwerk/internal/clock"
 	"bolwerk/internal/mail"
 	"bolwerk/internal/openlog"
+	"bolwerk/internal/recent"
 	"bolwerk/internal/web"
 	"bolwerk/shield/edge"
 )
@@ -43,7 +44,7 @@ type Door struct {
 
 	list                  listing
 	issued                issued
-	requests              requests
+	requests              *recent.Requests // in this process: a restart of the intake forgets them
 	reports, bytes, looks *quota
 	uploads               *places
 }
@@ -100,8 +101,8 @@ func New(cfg Config, with With) (*Door, error) {
 		reports: newQuota(int64(cfg.ReportsPerHour)), bytes: newQuota(cfg.BytesPerHour), looks: newQuota(int64(cfg.LooksPerHour)),
 		uploads: newPlaces(cfg.Uploads)}
 	d.list.clear()
-	d.issued.w = newWindow[Receipt](keepIssued, maxIssued)
-	d.requests.w = newWindow[request](keepRequest, maxRequests)
+	d.issued.w = recent.NewWindow[Receipt](keepIssued, maxIssued)
+	d.requests = recent.NewRequests(keepRequest, maxRequests)
 	d.count = newMetrics(&d.list)
 	if with.Metrics != nil {
 		if err := d.count.register(with.Metrics); err != nil {

@@ -8,11 +8,11 @@ import (
 	"mime/multipart"
 	"net/http"
 	"strings"
-	"time"
 	"unicode"
 	"unicode/utf8"
 
 	"bolwerk"
+	"bolwerk/internal/recent"
 	"bolwerk/internal/web"
 )
 
@@ -91,18 +91,7 @@ func (d *Door) sentOnce(r *http.Request, f form, do func() (bolwerk.Token, error
 	h := sha256.New()
 	fmt.Fprintf(h, "%s %s\n%q\n", r.URL.Path, web.Network(d.frame.Source(r)), f.text) // in the order of the fields' names
 	h.Write(f.file)
-	key := [sha256.Size]byte(h.Sum(nil))
-	for {
-		code, err := d.requests.once(d.clock.Now, key, key, do)
-		if err != errRunning {
-			return code, err
-		}
-		select { // the browser shows the answer to its second request
-		case <-r.Context().Done():
-			return code, r.Context().Err()
-		case <-time.After(20 * time.Millisecond):
-		}
-	}
+	return d.requests.Wait(r.Context(), d.clock.Now, recent.Key(h.Sum(nil)), do)
 }
 
 // tidy makes text of what a browser sent: line ends as everywhere, no broken or

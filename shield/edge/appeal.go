@@ -2,12 +2,15 @@ package edge
 
 import (
 	"encoding/json"
+	"fmt"
 	"net/http"
 	"strings"
 	"time"
 	"unicode/utf8"
 
 	"bolwerk"
+	"bolwerk/internal/recent"
+	"bolwerk/internal/web"
 )
 
 // AppealPath takes "this is a mistake" (RFC 8615 for its place).
@@ -16,6 +19,9 @@ const AppealPath = "/.well-known/bolwerk/appeal"
 const (
 	answerWithin = 48 * time.Hour
 	maxForm      = 16 << 10
+
+	keepAppeal = 10 * time.Minute // how long the same words are the same appeal
+	maxAppeals = 1 << 12
 )
 
 // appeal takes the form.
@@ -54,15 +60,22 @@ func (e *Edge) appeal(w http.ResponseWriter, r *http.Request, name bolwerk.Domai
 		fail(http.StatusUnprocessableEntity, "contact", v.t("warning.mistake.contact_long"))
 		return
 	}
-	token, now := bolwerk.NewToken(), e.clock.Now()
-	a := Appeal{Receipt: token.Hash(), Name: name, Block: v.Block, Role: v.Role, Text: v.Text, Contact: v.Contact, At: now}
-	body, err := json.Marshal(a)
-	if err == nil {
-		err = bolwerk.ErrFull
-		if e.handIn != nil && e.page.take(now, e.cfg.AppealsPerMinute) {
-			err = e.handIn(r.Context(), KindAppeal, body)
+	now := e.clock.Now()
+	a := Appeal{Name: name, Block: v.Block, Role: v.Role, Text: v.Text, Contact: v.Contact}
+	// A second press of the button, or a page that is sent again.
+	key := recent.KeyOf(fmt.Sprintf("%s %q", web.Network(sourceOf(r)), a))
+	token, err := e.page.appeals.Wait(r.Context(), e.clock.Now, key, func() (bolwerk.Token, error) {
+		token := bolwerk.NewToken()
+		a.Receipt, a.At = token.Hash(), now
+		body, err := json.Marshal(a)
+		if err == nil {
+			err = bolwerk.ErrFull
+			if e.handIn != nil && e.page.take(now, e.cfg.AppealsPerMinute) {
+				err = e.handIn(r.Context(), KindAppeal, body)
+			}
 		}
-	}
+		return token, err
+	})
 	if err != nil {
 		e.page.appealsRefused.Add(1)
 		e.log.Error("an appeal cannot be kept", "block", v.Block, "err", err)

@@ -18,6 +18,7 @@ import (
 	"bolwerk"
 	"bolwerk/internal/idn"
 	"bolwerk/internal/nameset"
+	"bolwerk/internal/recent"
 	"bolwerk/shield/aid"
 )
 
@@ -36,6 +37,8 @@ type page struct {
 	mu     sync.Mutex
 	tokens float64 // room for appeals
 	filled time.Time
+
+	appeals *recent.Requests
 }
 
 func newPage(cfg Config) (*page, error) {
@@ -44,7 +47,7 @@ func newPage(cfg Config) (*page, error) {
 		return nil, err
 	}
 	l, err := newLook(cfg)
-	return &page{look: l, zone: zone, kept: newKeptPages(), tokens: float64(cfg.AppealsPerMinute)}, err
+	return &page{look: l, zone: zone, kept: newKeptPages(), appeals: recent.NewRequests(keepAppeal, maxAppeals), tokens: float64(cfg.AppealsPerMinute)}, err
 }
 
 type langLink struct {

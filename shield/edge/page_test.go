@@ -6,6 +6,7 @@ import (
 	"context"
 	"crypto/tls"
 	"flag"
+	"fmt"
 	"io"
 	"maps"
 	"net"
@@ -218,14 +219,20 @@ func TestPage_posts(t *testing.T) {
 	if !strings.Contains(w.Body.String(), "13:00 on 16 March 2026") { // 48 h, in Brussels
 		t.Errorf("no due time: %s", w.Body)
 	}
+	// The button pressed twice is one appeal with one code; other words are another.
+	form := url.Values{"text": {"twice"}}
+	first, second := post(e, "bank-login.example", AppealPath, form), post(e, "bank-login.example", AppealPath, form)
+	if len(d.got) != 2 || first.Code != 201 || first.Body.String() != second.Body.String() {
+		t.Errorf("the same appeal again: %d handed in, got %d and %d", len(d.got), first.Code, second.Code)
+	}
 	// What cannot be kept is not acknowledged, and the text is not lost.
 	d.fail = bolwerk.ErrFull
 	if w := post(e, "bank-login.example", AppealPath, url.Values{"text": {"my words"}}); w.Code != 503 || !strings.Contains(w.Body.String(), "my words") || strings.Contains(w.Body.String(), `class="code"`) {
 		t.Errorf("got %d %s", w.Code, w.Body)
 	}
 	d.fail = nil
-	for range 100 {
-		w = post(e, "bank-login.example", AppealPath, url.Values{"text": {"flood"}})
+	for i := range 100 {
+		w = post(e, "bank-login.example", AppealPath, url.Values{"text": {fmt.Sprint("flood ", i)}})
 	}
 	if w.Code != 503 || len(d.got) > 31 {
 		t.Errorf("a flood of appeals: got %d, %d handed in", w.Code, len(d.got))
