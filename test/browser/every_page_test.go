@@ -46,6 +46,9 @@ type look struct {
 
 var looks = []look{{"1440", 1440, false}, {"1440-dark", 1440, true}, {"390", 390, false}}
 
+// narrow are the widths at which the longest words must still fit.
+var narrow = []look{{"1280", 1280, false}, {"320", 320, false}}
+
 // links are where a page leads on its own site, frames included.
 const links = `[...document.querySelectorAll('a[href],iframe[src]')].map(e=>e.href||e.src)`
 
@@ -69,7 +72,7 @@ func shape(u *url.URL) string {
 
 // crawl looks at every page that a person can reach by links, and tells what is
 // wrong with it.
-func crawl(t *testing.T, ctx context.Context, name, from, script string, most int, skip func(*url.URL) bool) {
+func crawl(t *testing.T, ctx context.Context, name, from, script string, looks []look, most int, skip func(*url.URL) bool) {
 	base, err := url.Parse(from)
 	if err != nil {
 		t.Fatal(err)
@@ -227,11 +230,12 @@ func TestEveryPage(t *testing.T) {
 		return err
 	}))
 	do(t, ctx, "log in", chromedp.EmulateViewport(1440, 900), chromedp.Navigate(link), chromedp.Click(chromedp.CSS("main button")), chromedp.WaitVisible(chromedp.CSS(`form[action="/logout"]`)))
-	crawl(t, ctx, "console", at(8080)+"/?lang=en", script, 150, func(u *url.URL) bool { return files(u) || u.Query().Has("lang") })
+	crawl(t, ctx, "console", at(8080)+"/?lang=en", script, looks, 150, func(u *url.URL) bool { return files(u) || u.Query().Has("lang") })
+	crawl(t, ctx, "console de", at(8080)+"/?lang=de", "", narrow, 150, func(u *url.URL) bool { return files(u) || u.Query().Has("lang") })
 	for _, lang := range []string{"nl", "en"} {
-		crawl(t, ctx, "public "+lang, at(8081)+"/?lang="+lang, script, 80, func(u *url.URL) bool { return files(u) || u.Query().Has("lang") })
+		crawl(t, ctx, "public "+lang, at(8081)+"/?lang="+lang, script, looks, 80, func(u *url.URL) bool { return files(u) || u.Query().Has("lang") })
 	}
 	if receipt.Receipt != "" {
-		crawl(t, ctx, "receipt", at(8081)+"/receipt/"+receipt.Receipt, script, 1, files)
+		crawl(t, ctx, "receipt", at(8081)+"/receipt/"+receipt.Receipt, script, looks, 1, files)
 	}
 }
