@@ -17,6 +17,7 @@ import (
 	"github.com/alecthomas/kong"
 
 	"bolwerk"
+	"bolwerk/abuse"
 	"bolwerk/internal/account"
 	"bolwerk/internal/terminal"
 	"bolwerk/shield"
@@ -70,6 +71,7 @@ type grammar struct {
 	Export  exportCmd         `cmd:"" group:"Care" help:"Write all that is kept into a folder, in open formats. The desk may run."`
 	Replay  replayCmd         `cmd:"" group:"Care" help:"Have every host hand in again what it still keeps."`
 
+	Abuse      abuse.Cmd     `cmd:"" group:"Tools" help:"Read reports of abuse."`
 	Read       readCmd       `cmd:"" group:"Tools" help:"Show what the desk would read in mails and texts. Needs no desk."`
 	Completion completionCmd `cmd:"" group:"Tools" help:"Print the completion of a shell, such as: source <(bolwerk completion bash)."`
 	Version    versionCmd    `cmd:"" group:"Tools" help:"Print the version."`
@@ -84,6 +86,7 @@ const examples = `Examples:
   bolwerk case confirm C-2026-000001 --reason seen  block it
   bolwerk block explain bad.example                 what every resolver answers, and why
   bolwerk read mail.eml --json                      what is in a mail, without a desk
+  bolwerk abuse read report.eml --json              who did what and when, in a report of abuse
 `
 
 // Main runs one command until it is done or the process is told to end.

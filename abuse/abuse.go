@@ -1,0 +1,22 @@
+// Package abuse is the desk for reports about the operator's own customers: from
+// a report in any format of the field to a clean line. What is here reads reports;
+// the desk's side grows around it.
+package abuse
+
+import (
+	"bolwerk/abuse/reading"
+	"bolwerk/internal/terminal"
+)
+
+// Cmd is the capability's part of the command line.
+type Cmd struct {
+	Read readCmd `cmd:"" help:"Show the events in reports of abuse. Needs no desk."`
+}
+
+type readCmd struct {
+	Files []string `arg:"" name:"file" help:"Reports: mails, tables, JSON, XML, archives of them; - is standard input."`
+	JSON  bool     `help:"Print one line of JSON for each event, and for each thing refused."`
+}
+
+// Run does it.
+func (c *readCmd) Run(t *terminal.Terminal) error { return reading.Command(c.Files, c.JSON, t.Out) }
