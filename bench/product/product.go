@@ -56,6 +56,7 @@ type Product struct {
 	SMTP    string
 	DNS     netip.AddrPort
 	RPZ     netip.AddrPort
+	Warning string // the warning page over HTTP
 	Metrics string
 	PID     int
 	Started time.Duration // until it was ready
@@ -95,7 +96,7 @@ func Start(ctx context.Context, o Options) (*Product, error) {
 		return netip.AddrPortFrom(netip.AddrFrom4([4]byte{127, 0, 0, 1}), uint16(base+n))
 	}
 	p := &Product{Dir: o.Dir, Config: filepath.Join(o.Dir, "bolwerk.toml"), Console: fmt.Sprintf("http://localhost:%d", base), SMTP: at(9).String(), DNS: at(6), RPZ: at(7),
-		Metrics: at(5).String(), binary: o.Binary, ended: make(chan struct{}), http: &http.Client{Timeout: 10 * time.Minute, Transport: &http.Transport{MaxIdleConnsPerHost: 16}}}
+		Warning: at(2).String(), Metrics: at(5).String(), binary: o.Binary, ended: make(chan struct{}), http: &http.Client{Timeout: 10 * time.Minute, Transport: &http.Transport{MaxIdleConnsPerHost: 16}}}
 	if !o.Upstream.IsValid() {
 		o.Upstream = at(8)
 	}
