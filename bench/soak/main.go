@@ -135,7 +135,9 @@ func run(ctx context.Context, o options) error {
 			changes.note(working, err)
 		})
 	})
-	work.Go(func() { each(working, o.visits, func(int) { visits.note(working, visit(working, p.Warning, blocked.any())) }) })
+	work.Go(func() {
+		each(working, o.visits, func(int) { visits.note(working, visit(working, p.Warning, blocked.any())) })
+	})
 	work.Go(func() {
 		paths := []string{"/today", "/cases?limit=50", "/blocks?limit=50", "/campaigns", "/orders", "/audit?limit=50"}
 		each(working, o.looks, func(i int) { looks.note(working, p.API(working, "GET", paths[i%len(paths)], nil, nil)) })

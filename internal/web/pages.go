@@ -122,6 +122,7 @@ func (f *Frame) funcs(l *look, lang bolwerk.Lang) template.FuncMap {
 			return l.texts.T(lang, key, list...)
 		},
 		"told":     func(said string) string { return l.texts.Told(lang, said) },
+		"seen":     func(said string) string { return l.texts.Seen(lang, said) },
 		"sentence": Sentence,
 		"advice":   func(hint string) string { return l.texts.Advice(lang, hint) },
 		"n":        func(n any) string { return show(lang, n) },

@@ -169,7 +169,7 @@ func (t *Texts) Replaced(r *Replacements) *Texts {
 	if r == nil {
 		return t
 	}
-	out := &Texts{words: map[bolwerk.Lang]map[string]words{}, sentences: t.sentences}
+	out := &Texts{words: map[bolwerk.Lang]map[string]words{}, sentences: t.sentences, evidence: t.evidence}
 	for lang, m := range t.words {
 		out.words[lang] = maps.Clone(m)
 		for k, w := range r.words[lang] {

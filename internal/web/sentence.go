@@ -24,9 +24,13 @@ import (
 // is the key, with its places as fmt has them, and the values are found in what
 // was said: an error needs to know nothing of languages.
 
-// sentenceFile lies beside the texts of a package, where it has one: for each
-// sentence its words in the other languages, with "{0}" for its first place.
-const sentenceFile = "sentences.toml"
+// They lie beside the texts of a package, where it has them: for each sentence
+// its words in the other languages, with "{0}" for its first place. One file has
+// what refuses, the other what evidence saw.
+const (
+	sentenceFile = "sentences.toml"
+	evidenceFile = "evidence.toml"
+)
 
 // maxSentence bounds what is looked up: longer is no sentence of ours.
 const maxSentence = 2000
@@ -101,13 +105,13 @@ func readSentences(fsys fs.FS, name string) ([]sentence, error) {
 		}
 		for _, lang := range bolwerk.Langs() {
 			if w := s.words[lang]; lang != bolwerk.EN && (strings.TrimSpace(w) == "" || places(w) != want) {
-				problems = append(problems, fmt.Sprintf("%s: %q has places %q in %s, want %q", name, english, places(w), lang, want))
+				problems = append(problems, fmt.Sprintf("%q has places %q in %s, want %q", english, places(w), lang, want))
 			}
 		}
 		out = append(out, s)
 	}
 	if len(problems) > 0 {
-		return nil, fmt.Errorf("sentences: %s", strings.Join(problems, "; "))
+		return nil, fmt.Errorf("%s: %s", name, strings.Join(problems, "; "))
 	}
 	bySpeech(out)
 	return out, nil
@@ -124,20 +128,28 @@ func (t *Texts) Knows(english string) bool {
 }
 
 // Told is an English sentence of ours in lang, with what stands in its places;
-// sentences with "; " between them one by one. What is no sentence of ours stays
+// sentences with "; " between them one by one, and so words with ", ". What is no sentence of ours stays
 // as it is.
 func (t *Texts) Told(lang bolwerk.Lang, said string) string {
 	if lang == bolwerk.EN || said == "" || len(said) > maxSentence {
 		return said
 	}
-	return t.told(lang, said, 0)
+	return told(t.sentences, lang, said, 0)
+}
+
+// Seen is Told of what evidence saw.
+func (t *Texts) Seen(lang bolwerk.Lang, said string) string {
+	if lang == bolwerk.EN || said == "" || len(said) > maxSentence {
+		return said
+	}
+	return told(t.evidence, lang, said, 0)
 }
 
 // maxInside is how deep one sentence may stand in a place of another.
 const maxInside = 3
 
-func (t *Texts) told(lang bolwerk.Lang, said string, deep int) string {
-	for _, s := range t.sentences {
+func told(all []sentence, lang bolwerk.Lang, said string, deep int) string {
+	for _, s := range all {
 		values, ok := s.match(said)
 		if !ok {
 			continue
@@ -148,16 +160,18 @@ func (t *Texts) told(lang bolwerk.Lang, said string, deep int) string {
 				return p
 			}
 			if deep < maxInside {
-				return t.told(lang, values[i], deep+1)
+				return told(all, lang, values[i], deep+1)
 			}
 			return values[i]
 		})
 	}
-	if parts := strings.Split(said, "; "); len(parts) > 1 && deep < maxInside {
-		for i, part := range parts {
-			parts[i] = t.told(lang, part, maxInside)
+	for _, between := range []string{"; ", ", "} {
+		if parts := strings.Split(said, between); len(parts) > 1 && deep < maxInside {
+			for i, part := range parts {
+				parts[i] = told(all, lang, part, maxInside)
+			}
+			return strings.Join(parts, between)
 		}
-		return strings.Join(parts, "; ")
 	}
 	return said
 }

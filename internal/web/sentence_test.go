@@ -104,7 +104,7 @@ func FuzzTold(f *testing.F) {
 			value = value[:200]
 		}
 		got := texts.Told(bolwerk.NL, fmt.Sprintf("more than %s %%", value))
-		if want := "meer dan " + texts.told(bolwerk.NL, value, 1) + " %"; got != want {
+		if want := "meer dan " + told(texts.sentences, bolwerk.NL, value, 1) + " %"; got != want {
 			t.Errorf("%q became %q, want %q", value, got, want)
 		}
 		texts.Told(bolwerk.NL, value)

@@ -26,6 +26,7 @@ var ownTextFiles embed.FS
 type Texts struct {
 	words     map[bolwerk.Lang]map[string]words
 	sentences []sentence // what says most comes first
+	evidence  []sentence // the same
 }
 
 // words is one text; one is empty where the number does not change it.
@@ -54,6 +55,9 @@ func ReadTexts(fsys fs.FS, dir string) (*Texts, error) {
 	}
 	var err error
 	if t.sentences, err = readSentences(fsys, dir+"/"+sentenceFile); err != nil {
+		return nil, err
+	}
+	if t.evidence, err = readSentences(fsys, dir+"/"+evidenceFile); err != nil {
 		return nil, err
 	}
 	return t, t.complete()
@@ -143,7 +147,9 @@ func (t *Texts) With(more *Texts) (*Texts, error) {
 		}
 	}
 	out.sentences = slices.Concat(t.sentences, more.sentences)
+	out.evidence = slices.Concat(t.evidence, more.evidence)
 	bySpeech(out.sentences)
+	bySpeech(out.evidence)
 	return out, nil
 }
 
