@@ -192,6 +192,12 @@ func (r *reader) ctipAzure(o object, row int) {
 			e.Time, e.Zone = t.Truncate(time.Millisecond), "UTC"
 		}
 	}
+	// The same time stands there in words. Where they are days apart, who had the
+	// address is anybody's guess.
+	if t, _, ok := when(o.str("DateTimeReceivedUtcTxt")); ok && !e.Time.IsZero() && t.Sub(e.Time).Abs() > time.Minute {
+		e.warn("times-differ")
+		e.Person = true
+	}
 	if strings.Contains(strings.ToLower(o.str("SourcedFrom")), "sinkhole") && o.at("HttpInfo").str("HttpMethod") != "" {
 		e.Proof = Sinkhole
 	}

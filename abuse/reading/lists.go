@@ -147,7 +147,11 @@ func (r *reader) spamhausCERT(line string, row int) {
 	e.Time, e.Zone = t, "UTC"
 	e.DestinationIP, _ = addr(f[6])
 	e.DestinationPort, _ = port(f[7])
-	e.SourcePort, _ = port(f[8])
+	local := f[8]
+	if _, rest, ok := strings.Cut(local, ":"); ok { // address:port:program
+		local, _, _ = strings.Cut(rest, ":")
+	}
+	e.SourcePort, _ = port(local)
 	e.transport(f[9])
 	if name := strings.TrimSpace(f[5]); len(name) > 1 && name != "-" {
 		e.DestinationName = name
