@@ -113,8 +113,10 @@ func (f *Feed) standing() map[string]standing {
 	return out
 }
 
-// Run loads the zones and follows the publications until ctx ends.
+// Run loads the zones and follows the publications until ctx ends. Of several
+// desks one does so at a time; what it served is unloaded at the end.
 func (f *Feed) Run(ctx context.Context) error {
+	defer f.primary.Forget()
 	tick := time.NewTicker(time.Second) // another desk's publications
 	defer tick.Stop()
 	for {

@@ -26,24 +26,33 @@ func (s *Shield) Run(ctx context.Context) error {
 		s.log.Error("reports that an earlier run had taken on wait for their claims", "err", err)
 	}
 	g, ctx := errgroup.WithContext(ctx)
-	g.Go(func() error { return s.Work(ctx) })
-	g.Go(func() error { return s.workPictures(ctx) })
-	g.Go(func() error { return s.warm(ctx) })
-	g.Go(func() error { return s.listen(ctx) })
-	g.Go(func() error { return s.Sweep(ctx) })
+	for _, work := range []func(context.Context) error{s.Work, s.workPictures, s.warm, s.listen, s.tripAll, s.destroyOurs, s.tellAll, s.lookAtCaptures} {
+		g.Go(func() error { return work(ctx) })
+	}
 	g.Go(func() error { return s.guard.run(ctx, s.db) })
-	g.Go(func() error { return s.settleAll(ctx) })
-	g.Go(func() error { return s.countDays(ctx) })
-	g.Go(func() error { return s.tellAll(ctx) })
-	g.Go(func() error { return s.pollOrders(ctx) })
-	g.Go(func() error { return s.release(ctx) })
-	g.Go(func() error { return s.reportBack(ctx) })
-	g.Go(func() error { return s.lookAll(ctx) })
-	g.Go(func() error { return s.followLogs(ctx) })
-	g.Go(func() error { return s.decideAlone(ctx) })
-	g.Go(func() error { return s.giveTasks(ctx) })
-	g.Go(func() error { return s.lookAtCaptures(ctx) })
+	for name, work := range s.once() {
+		g.Go(func() error { return s.holder.While(ctx, name, work) })
+	}
 	return g.Wait()
+}
+
+// once is the work that one desk does at a time: what counts, ends, asks and
+// decides by the clock.
+func (s *Shield) once() map[string]func(context.Context) error {
+	return map[string]func(context.Context) error{"sweep": s.Sweep, "settle": s.settleAll, "count days": s.countDays, "orders": s.pollOrders,
+		"released orders": s.release, "reports to issuers": s.reportBack, "look-ups": s.lookAll, "certificate logs": s.followLogs,
+		"rules": s.decideAlone, "visits": s.giveTasks}
+}
+
+// Holder runs work while this desk is the one that does it.
+type Holder interface {
+	While(ctx context.Context, name string, work func(ctx context.Context) error) error
+}
+
+type onlyDesk struct{}
+
+func (onlyDesk) While(ctx context.Context, _ string, work func(context.Context) error) error {
+	return work(ctx)
 }
 
 // unclaim gives up what an earlier run of this desk had taken on when it was

@@ -53,6 +53,7 @@ type Shield struct {
 	blobs    *blob.Store
 	publish  *publish.Desk
 	ledger   *ledger.Desk
+	holder   Holder
 	reader   *reading.Pool
 	guard    *guard
 	files    feeds
@@ -93,6 +94,7 @@ type Parts struct {
 	Blobs   *blob.Store
 	Publish *publish.Desk
 	Ledger  *ledger.Desk // the transparency log
+	Holder  Holder       // nil: there is no other desk
 	Reader  *reading.Pool
 	Slow    *reading.Pool // for pictures and PDFs; nil is Reader
 	OCR     *reading.OCR  // reads letters in pictures; nil leaves them to a person
@@ -112,6 +114,9 @@ func New(cfg Config, p Parts) *Shield {
 	s.pictured, s.slow, s.ocr = make(chan struct{}, 1), p.Slow, p.OCR
 	if s.slow == nil {
 		s.slow = p.Reader
+	}
+	if s.holder = p.Holder; s.holder == nil {
+		s.holder = onlyDesk{}
 	}
 	s.heard.of = map[string]*heard{}
 	s.visits.ring, s.visits.came = make(chan struct{}, 1), make(chan struct{}, 1)

@@ -22,7 +22,7 @@ func (s *Shield) Sweep(ctx context.Context) error {
 	defer tick.Stop()
 	var lastHour, lastDay time.Time
 	for {
-		steps := []func(context.Context) error{s.trip, s.recheck, s.endExpired, s.endAppealed, s.endUndone, s.giveUpNotices}
+		steps := []func(context.Context) error{s.recheck, s.endExpired, s.endAppealed, s.endUndone, s.giveUpNotices}
 		if now := s.clock.Now(); now.Sub(lastHour) > time.Hour {
 			lastHour = now
 			steps = append(steps, s.retain)
@@ -35,6 +35,22 @@ func (s *Shield) Sweep(ctx context.Context) error {
 			if err := step(ctx); err != nil && ctx.Err() == nil {
 				s.log.Error("sweep", "alarm", true, "err", err)
 			}
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+		}
+	}
+}
+
+// tripAll looks every second at what the roll-ups that came to this desk noted.
+func (s *Shield) tripAll(ctx context.Context) error {
+	tick := time.NewTicker(time.Second)
+	defer tick.Stop()
+	for {
+		if err := s.trip(ctx); err != nil && ctx.Err() == nil {
+			s.log.Error("sweep", "alarm", true, "err", err)
 		}
 		select {
 		case <-ctx.Done():
@@ -217,11 +233,37 @@ func (s *Shield) retain(ctx context.Context) error {
 	if err := s.forgetPublic(ctx); err != nil {
 		return err
 	}
-	if _, err = s.vault.Destroy(before); err != nil {
+	return s.destroyKeys(ctx, before)
+}
+
+// destroyOurs destroys this desk's keys every hour, beside a desk that forgets the
+// rows. Alone the sweep does it.
+func (s *Shield) destroyOurs(ctx context.Context) error {
+	tick := time.NewTicker(time.Hour)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+		}
+		if !s.db.Postgres() || s.clock.Suspect() {
+			continue // a key cannot be brought back
+		}
+		if err := s.destroyKeys(ctx, vault.Month(s.clock.Now().AddDate(0, -bodyMonths, 0))); err != nil && ctx.Err() == nil {
+			s.log.Error("keys of months that are over are still here", "alarm", true, "err", err)
+		}
+	}
+}
+
+// destroyKeys destroys the keys of months before one, here: each desk has its own
+// files.
+func (s *Shield) destroyKeys(ctx context.Context, before string) error {
+	if _, err := s.vault.Destroy(before); err != nil {
 		return err
 	}
 	var first string
-	err = s.db.Read(ctx, func(tx *store.Tx) (err error) { first, err = firstPageMonth(tx); return err })
+	err := s.db.Read(ctx, func(tx *store.Tx) (err error) { first, err = firstPageMonth(tx); return err })
 	if err == nil {
 		_, err = s.vault.Kept().Destroy(min(before, first))
 	}

@@ -48,6 +48,9 @@ func (s *Shield) probed() bool {
 	return at > 0 && s.clock.Now().Sub(store.Time(at)) < probeSilence
 }
 
+// HeardProbe is told that a probe asked another desk for its copy.
+func (s *Shield) HeardProbe() { s.heardProbe() }
+
 // heardProbe is told that a probe asked for its copy.
 func (s *Shield) heardProbe() {
 	if s.visits.heard.Swap(store.Micros(s.clock.Now())) == 0 {

@@ -18,6 +18,7 @@ import (
 	"bolwerk/internal/account"
 	"bolwerk/internal/brand"
 	"bolwerk/internal/dnsserve"
+	"bolwerk/internal/join"
 	"bolwerk/internal/keypair"
 	"bolwerk/internal/mail"
 	"bolwerk/internal/mailbox"
@@ -100,7 +101,8 @@ type AuditConfig struct {
 type HostsConfig struct {
 	// Listen is host:port, TLS with certificates on both sides.
 	Listen string `toml:"listen"`
-	// Address is what join lines name: host:port as hosts reach it.
+	// Address is what join lines name: host:port as hosts reach it. Of several
+	// desks at one store all, with commas between.
 	Address string `toml:"address"`
 }
 
@@ -332,12 +334,13 @@ func (c Config) Validate() error {
 		}
 	}
 	for part, addr := range map[string]string{"console.listen": c.Console.Listen, "public.listen": c.Public.Listen, "hosts.listen": c.Hosts.Listen,
-		"hosts.address": c.Hosts.Address, "metrics.listen": c.Metrics.Listen, "smtp.listen": c.SMTP.Listen, "dns.listen": c.DNS.Listen,
+		"metrics.listen": c.Metrics.Listen, "smtp.listen": c.SMTP.Listen, "dns.listen": c.DNS.Listen,
 		"warning.listen": c.Warning.Listen, "warning.listen_tls": c.Warning.TLS, "rpz.listen": c.RPZ.Listen} {
 		if _, _, err := net.SplitHostPort(addr); err != nil {
 			add(part, bolwerk.Invalid("%q: want host:port", addr))
 		}
 	}
+	add("hosts.address", join.CheckAddress(c.Hosts.Address))
 	if len(c.Warning.WarningAddresses) == 0 {
 		add("warning.warning_addresses", bolwerk.Invalid("the addresses at which customers reach the warning page are needed"))
 	}

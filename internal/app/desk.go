@@ -30,6 +30,7 @@ import (
 	"bolwerk/internal/job"
 	"bolwerk/internal/join"
 	"bolwerk/internal/keypair"
+	"bolwerk/internal/lease"
 	"bolwerk/internal/ledger"
 	"bolwerk/internal/mail"
 	"bolwerk/internal/openlog"
@@ -49,7 +50,7 @@ import (
 
 // Schemas are the tables of the desk, in the order in which they are made.
 func Schemas() []store.Schema {
-	return []store.Schema{audit.Schema(), factlog.Schema(), blob.Schema(), job.Schema(), publish.Schema(), account.Schema(), siem.Schema(), idem.Schema(), hosts.Schema(), ledger.Schema(), webhook.Schema(), desk.Schema(), shield.Schema()}
+	return []store.Schema{audit.Schema(), factlog.Schema(), blob.Schema(), job.Schema(), lease.Schema(), publish.Schema(), account.Schema(), siem.Schema(), idem.Schema(), hosts.Schema(), ledger.Schema(), webhook.Schema(), desk.Schema(), shield.Schema()}
 }
 
 // Desk is the role desk, built.
@@ -64,6 +65,7 @@ type Desk struct {
 	hosts     *hosts.List
 	authority *join.Authority
 	publish   *publish.Desk
+	lease     *lease.Lease
 	ledger    *ledger.Desk
 	hooks     *webhook.Hooks
 	vault     *vault.Vault
@@ -95,10 +97,26 @@ func BuildDesk(ctx context.Context, cfg Config, env Env) (_ *Desk, err error) {
 	if d.vault, err = vault.Open(filepath.Join(dir, "keys", "columns"), env.Clock); err != nil {
 		return nil, err
 	}
+	if d.db.Postgres() {
+		if err := agreeKeys(ctx, d.db, filepath.Join(dir, "keys")); err != nil {
+			return nil, err
+		}
+		d.vault.With(func(name, digest string) error {
+			ask, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
+			defer cancel()
+			return lease.Agree(ask, d.db, name, digest)
+		})
+		if err := d.vault.Ahead(0); err != nil {
+			return nil, err
+		}
+		d.makeAhead()
+		d.back = append(d.back, part{"keys ahead", d.keepAhead})
+	}
 	reg := env.registry("desk")
 	facts := factlog.New(d.db, env.Log)
 	jobs := job.New(d.db, env.Clock, env.Log)
 	d.publish = publish.New(d.db, cfg.Operator)
+	d.lease = lease.New(d.db, "publication", env.Log, reg)
 	key, err := ledger.OpenKey(filepath.Join(dir, "keys", "log.key"), cfg.logName())
 	if err != nil {
 		return nil, err
@@ -110,7 +128,7 @@ func BuildDesk(ctx context.Context, cfg Config, env Env) (_ *Desk, err error) {
 	pool := reading.NewPool(cfg.Shield.Readers, env.Reader, 0, env.Log)
 	slow := reading.NewPool(1, env.Reader, slowDeadline, env.Log).Behind()
 	d.shield = shield.New(cfg.Shield, shield.Parts{DB: d.db, Clock: env.Clock, Log: env.Log, Facts: facts, Vault: d.vault, Blobs: blob.New(d.vault),
-		Publish: d.publish, Ledger: d.ledger, Reader: pool, Slow: slow, OCR: letters(ctx, cfg.Shield.OCR, env, slow), Metrics: reg, Resolvers: cfg.resolvers()})
+		Publish: d.publish, Ledger: d.ledger, Holder: d.lease, Reader: pool, Slow: slow, OCR: letters(ctx, cfg.Shield.OCR, env, slow), Metrics: reg, Resolvers: cfg.resolvers()})
 	if err := d.shield.Load(ctx); err != nil {
 		return nil, err
 	}
@@ -129,13 +147,23 @@ func BuildDesk(ctx context.Context, cfg Config, env Env) (_ *Desk, err error) {
 	if err := d.buildConsole(reg); err != nil {
 		return nil, err
 	}
+	if d.db.Postgres() { // what was made just now is what other desks must have
+		if err := agreeKeys(ctx, d.db, filepath.Join(dir, "keys")); err != nil {
+			return nil, err
+		}
+	}
 	export, err := siem.New(cfg.Audit.Export, d.db, (&net.Dialer{}).DialContext, env.Log, reg)
 	if err != nil {
 		return nil, fmt.Errorf("audit.export: %w", err)
 	}
-	d.back = append(d.back, part{"audit export", export.Run}, part{"readers", pool.Run}, part{"slow reader", slow.Run}, part{"jobs", jobs.Run}, part{"shield", d.shield.Run}, part{"restore", d.restoring}, part{"retention", d.retain},
+	d.back = append(d.back, part{"lease", d.lease.Run}, part{"other desks", d.publish.Watch}, part{"audit export", d.once("audit export", export.Run)}, part{"readers", pool.Run}, part{"slow reader", slow.Run}, part{"jobs", jobs.Run}, part{"shield", d.shield.Run}, part{"restore", d.once("restore", d.restoring)}, part{"retention", d.once("retention", d.retain)},
 		part{"ballast", func(ctx context.Context) error { return d.db.KeepBallast(ctx, env.Log) }})
 	return d, nil
+}
+
+// once is work that one desk at a time does.
+func (d *Desk) once(name string, work func(context.Context) error) func(context.Context) error {
+	return func(ctx context.Context) error { return d.lease.While(ctx, name, work) }
 }
 
 // slowDeadline is how long the pictures and PDFs of one report may take: the
@@ -206,9 +234,10 @@ func (d *Desk) buildFeed(reg prometheus.Registerer) error {
 			return fmt.Errorf("rpz.listen_tls: %w", err)
 		}
 	}
+	primary.Only(d.lease.Held)
 	feed := shield.NewFeed(d.publish, d.db, primary, d.cfg.Shield.Landing, d.env.Clock, d.env.Log)
 	d.shield.Follow(feed)
-	d.back = append(d.back, part{"policy zones", feed.Run}, part{"rpz primary", func(ctx context.Context) error { return primary.Run(ctx, udp, listeners...) }})
+	d.back = append(d.back, part{"policy zones", d.once("policy zones", feed.Run)}, part{"rpz primary", func(ctx context.Context) error { return primary.Run(ctx, udp, listeners...) }})
 	return nil
 }
 
@@ -250,9 +279,13 @@ func (d *Desk) buildHosts(reg prometheus.Registerer) error {
 	copies := copy.NewHandler(d.publish, signer, roles, d.env.Clock, d.env.Log)
 	copies.Gather = map[string]time.Duration{shield.CopyPublic: 250 * time.Millisecond} // it changes with every report
 	w := newWatch(d.env.Clock, d.publish)
+	copies.Current = d.lease.Current
 	copies.Seen = func(ctx context.Context, p copy.Poll) {
 		w.seen(ctx, p)
 		d.shield.Saw(ctx, p)
+	}
+	if d.db.Postgres() {
+		d.back = append(d.back, part{"hosts of other desks", func(ctx context.Context) error { return w.share(ctx, d.hosts, d.shield.HeardProbe) }})
 	}
 	d.shield.Watching(shield.Watch{Hosts: w.now, Alarms: func() []string { return d.env.alarms.recent(d.env.Clock.Now()) }})
 	d.askHeld(copies, d.cfg.Operator, signer.Public())

@@ -10,6 +10,8 @@ import (
 
 	"bolwerk/internal/clock"
 	"bolwerk/internal/copy"
+	"bolwerk/internal/hosts"
+	"bolwerk/internal/join"
 	"bolwerk/internal/publish"
 	"bolwerk/shield"
 )
@@ -26,6 +28,7 @@ type watch struct {
 type followed struct {
 	copy.Poll
 	at     time.Time
+	own    bool      // it asked this desk
 	behind time.Time // since when it was seen behind; zero: it is not
 }
 
@@ -37,6 +40,10 @@ func newWatch(c clock.Clock, p *publish.Desk) *watch {
 func (w *watch) seen(_ context.Context, p copy.Poll) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	w.set(p, w.clock.Now(), true)
+}
+
+func (w *watch) set(p copy.Poll, at time.Time, own bool) {
 	f := w.hosts[p.Host]
 	if f == nil {
 		f = &followed{}
@@ -45,7 +52,49 @@ func (w *watch) seen(_ context.Context, p copy.Poll) {
 	if f.Mark.Before(p.Mark) {
 		f.behind = time.Time{}
 	}
-	f.Poll, f.at = p, w.clock.Now()
+	f.Poll, f.at, f.own = p, at, own
+}
+
+// shareEvery is how often desks at one store tell each other whom they heard.
+const shareEvery = 2 * time.Second
+
+// share keeps up with what other desks heard, until ctx ends: a host asks one of
+// them, and its questions to that one are proof for all. probe is told of a probe.
+func (w *watch) share(ctx context.Context, list *hosts.List, probe func()) error {
+	tick := time.NewTicker(shareEvery)
+	defer tick.Stop()
+	var written time.Time
+	for {
+		now := w.clock.Now()
+		var mine []hosts.Heard
+		w.mu.Lock()
+		for _, f := range w.hosts {
+			if f.own && f.at.After(written) {
+				mine = append(mine, hosts.Heard{Host: f.Host, Role: string(f.Role), Copy: f.Copy, Epoch: f.Mark.Epoch, Serial: f.Mark.Serial, At: f.at})
+			}
+		}
+		w.mu.Unlock()
+		all, err := list.Share(ctx, mine, now.Add(-time.Hour))
+		if err == nil {
+			written = now
+			w.mu.Lock()
+			for _, h := range all {
+				if f := w.hosts[h.Host]; f != nil && !f.at.Before(h.At) {
+					continue
+				}
+				w.set(copy.Poll{Host: h.Host, Role: join.Role(h.Role), Copy: h.Copy, Mark: copy.Mark{Epoch: h.Epoch, Serial: h.Serial}}, h.At, false)
+				if h.Role == string(join.Probe) {
+					probe()
+				}
+			}
+			w.mu.Unlock()
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+		}
+	}
 }
 
 // now is where each host stands, by name.

@@ -72,6 +72,9 @@ type Handler struct {
 	turn   chan struct{}
 	mux    http.ServeMux
 
+	// Current, when not nil, says that what the origin gives is of now. A desk
+	// that is not answers nothing: hosts go to another.
+	Current func() bool
 	// Seen, when not nil, is told of every question before it is answered: it
 	// is the proof of what a host has in force.
 	Seen func(ctx context.Context, p Poll)
@@ -135,6 +138,10 @@ func (h *Handler) serve(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	wait := min(time.Duration(seconds)*time.Second, maxWait)
+	if h.Current != nil && !h.Current() {
+		http.Error(w, errCutOff.Error(), http.StatusServiceUnavailable)
+		return
+	}
 	if h.Seen != nil {
 		h.Seen(r.Context(), p)
 	}
@@ -153,6 +160,9 @@ func (h *Handler) serve(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, "try again later", http.StatusServiceUnavailable)
 	}
 }
+
+// errCutOff is what a host hears of a desk that has lost its database.
+var errCutOff = errors.New("this desk does not reach its database; ask another")
 
 // answerWriter notes whether anything was sent.
 type answerWriter struct {
@@ -198,6 +208,9 @@ func (h *Handler) Answer(ctx context.Context, w io.Writer, p Poll, key string, f
 			return h.changes(ctx, w, p, key)
 		case over || head.Mark().Before(p.Mark): // the host is ahead: it must know
 			return h.write(w, key, nil, func() ([]byte, error) { return h.signer.head(head, h.clock.Now()) })
+		}
+		if h.Current != nil && !h.Current() {
+			return errCutOff
 		}
 		look := time.NewTimer(lookAgain)
 		select {

@@ -27,8 +27,12 @@ func Point(at string) error {
 	if !reached(at) {
 		return nil
 	}
-	if what == "error" {
+	switch what {
+	case "error":
 		return ErrInjected
+	case "stop": // until somebody sends SIGCONT
+		syscall.Kill(syscall.Getpid(), syscall.SIGSTOP)
+		return nil
 	}
 	Kill()
 	return nil

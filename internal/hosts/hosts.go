@@ -184,3 +184,38 @@ func Replays(tx *store.Tx) ([]Replayed, error) {
 		return r, err
 	}, `select r.host,r.items,r.done from host_replay r join host h on h.name=r.host where h.revoked_at=0 order by r.host`)
 }
+
+// Heard is where a host said that it stands, to whichever desk.
+type Heard struct {
+	Host, Role, Copy string
+	Epoch, Serial    int64
+	At               time.Time
+}
+
+// Share writes down what this desk has heard, and gives what any desk has since a time.
+func (l *List) Share(ctx context.Context, mine []Heard, since time.Time) (all []Heard, err error) {
+	if len(mine) > 0 {
+		if err := l.db.Write(ctx, store.Intake, func(tx *store.Tx) error {
+			for _, h := range mine {
+				if _, err := tx.Exec(`insert into host_heard(host,role,copy,epoch,serial,at) values($1,$2,$3,$4,$5,$6)
+					on conflict(host) do update set role=excluded.role, copy=excluded.copy, epoch=excluded.epoch, serial=excluded.serial, at=excluded.at where host_heard.at<excluded.at`,
+					h.Host, h.Role, h.Copy, h.Epoch, h.Serial, store.Micros(h.At)); err != nil {
+					return err
+				}
+			}
+			return nil
+		}); err != nil {
+			return nil, err
+		}
+	}
+	err = l.db.Read(ctx, func(tx *store.Tx) error {
+		all, err = store.List(tx, func(scan func(...any) error) (h Heard, err error) {
+			var at int64
+			err = scan(&h.Host, &h.Role, &h.Copy, &h.Epoch, &h.Serial, &at)
+			h.At = store.Time(at)
+			return h, err
+		}, `select host,role,copy,epoch,serial,at from host_heard where at>$1 order by host`, store.Micros(since))
+		return err
+	})
+	return all, err
+}

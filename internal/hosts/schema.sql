@@ -23,3 +23,11 @@ create table host_replay (
   items bigint not null,  -- keep tech: how many it has given again
   done  boolean not null  -- keep tech: that was all
 );
+create table host_heard (
+  host   text primary key, -- keep tech: which host
+  role   text not null,    -- keep tech: what it is for
+  copy   text not null,    -- keep tech: which copy it follows
+  epoch  bigint not null,  -- keep tech: what it said that it has
+  serial bigint not null,  -- keep tech: what it said that it has
+  at     bigint not null   -- keep tech: when a desk last heard it
+);

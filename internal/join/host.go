@@ -41,8 +41,8 @@ type known struct {
 	Name     string            `json:"name"`
 	Role     Role              `json:"role"`
 	Operator string            `json:"operator"`
-	Address  string            `json:"address"`
-	CA       string            `json:"ca"` // the authority's certificate
+	Address  string            `json:"address"` // of the desks, with commas between
+	CA       string            `json:"ca"`      // the authority's certificate
 	CopyKey  ed25519.PublicKey `json:"copy_key"`
 	SealKey  seal.PublicKey    `json:"seal_key"`
 }
@@ -51,6 +51,7 @@ type known struct {
 type Host struct {
 	known
 	dir   string
+	desks []string
 	pool  *x509.CertPool
 	clock clock.Clock
 	log   *slog.Logger
@@ -75,6 +76,10 @@ func Join(ctx context.Context, inv Invite, dir string, dial Dialer, now time.Tim
 	} else if have {
 		return bolwerk.WithHint(bolwerk.Conflict("folder %s: a host has joined from it", dir), "use another folder, or empty this one")
 	}
+	desks, err := parseDesks(inv.Address)
+	if err != nil {
+		return err
+	}
 	key, err := joinKey(dir)
 	if err != nil {
 		return err
@@ -95,9 +100,9 @@ func Join(ctx context.Context, inv Invite, dir string, dial Dialer, now time.Tim
 			ca = c
 			return err
 		},
-	}, dial)
+	}, dial, desks)
 	defer client.CloseIdleConnections()
-	a, err := ask(ctx, client, "https://"+inv.Address+"/v1/join", joinRequest{Secret: inv.Secret.Reveal(), CSR: csr})
+	a, err := ask(ctx, client, base(inv.Address)+"/v1/join", joinRequest{Secret: inv.Secret.Reveal(), CSR: csr})
 	if err != nil {
 		return fmt.Errorf("join %s: %w", inv.Address, err)
 	}
@@ -202,6 +207,9 @@ func Load(dir string, c clock.Clock, log *slog.Logger) (*Host, error) {
 	if err := json.Unmarshal(b, &h.known); err != nil {
 		return nil, bolwerk.Invalid("file %s: %v", hostFile, err)
 	}
+	if h.desks, err = parseDesks(h.Address); err != nil {
+		return nil, bolwerk.Invalid("file %s: %v", hostFile, err)
+	}
 	h.pool = x509.NewCertPool()
 	if !h.pool.AppendCertsFromPEM([]byte(h.CA)) || len(h.known.CopyKey) != ed25519.PublicKeySize {
 		return nil, bolwerk.Invalid("file %s: a key is missing", hostFile)
@@ -229,8 +237,9 @@ func (h *Host) Name() string     { return h.known.Name }
 func (h *Host) Role() Role       { return h.known.Role }
 func (h *Host) Operator() string { return h.known.Operator }
 
-// Base is the start of the desk's addresses: https://host:port.
-func (h *Host) Base() string { return "https://" + h.Address }
+// Base is the start of the desk's addresses: https://host:port. Client goes to
+// whichever desk answers.
+func (h *Host) Base() string { return base(h.Address) }
 
 // CopyKey is the key that signs copies, as the desk's line named it.
 func (h *Host) CopyKey() ed25519.PublicKey { return h.known.CopyKey }
@@ -261,22 +270,14 @@ func (h *Host) TLS() *tls.Config {
 	}
 }
 
-// Client is an HTTP client over one HTTP/2 connection to the desk, which notices
-// within 30 s when that is dead. It follows no redirection.
-func (h *Host) Client(dial Dialer) *http.Client { return newClient(h.TLS(), dial) }
+// Client is an HTTP client over one HTTP/2 connection to a desk, which notices
+// within 30 s when that is dead, or 10 s where there is another. It follows no
+// redirection.
+func (h *Host) Client(dial Dialer) *http.Client { return newClient(h.TLS(), dial, h.desks) }
 
-func newClient(c *tls.Config, dial Dialer) *http.Client {
+func newClient(c *tls.Config, dial Dialer, desks []string) *http.Client {
 	return &http.Client{
-		Transport: &http.Transport{
-			DialContext:           dial,
-			TLSClientConfig:       c,
-			TLSHandshakeTimeout:   10 * time.Second,
-			ForceAttemptHTTP2:     true,
-			DisableCompression:    true,
-			IdleConnTimeout:       5 * time.Minute,
-			ResponseHeaderTimeout: 90 * time.Second, // a long poll waits up to 60
-			HTTP2:                 &http.HTTP2Config{SendPingTimeout: 15 * time.Second, PingTimeout: 15 * time.Second},
-		},
+		Transport:     &ways{addresses: desks, dial: dial, tls: c},
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}
 }

@@ -22,7 +22,6 @@ import (
 	"encoding/base64"
 	"encoding/hex"
 	"encoding/json"
-	"net"
 	"net/url"
 	"strings"
 	"time"
@@ -122,7 +121,7 @@ func (p Pin) String() string { return hex.EncodeToString(p[:]) }
 
 // Invite is what a join line says.
 type Invite struct {
-	Address string // host:port of the desk
+	Address string // host:port of the desk; of several with commas between
 	CA      Pin
 	Secret  bolwerk.Token     // works once, for 24 h
 	CopyKey ed25519.PublicKey // signs the heads of copies
@@ -172,7 +171,7 @@ func ParseInvite(s string) (inv Invite, err error) {
 	if err := json.Unmarshal(b, &l); err != nil {
 		return wrong("a part is missing or changed")
 	}
-	if _, port, err := net.SplitHostPort(l.Address); err != nil || port == "" {
+	if _, err := parseDesks(l.Address); err != nil {
 		return wrong("no address of a desk in it")
 	}
 	if len(l.CA) != len(inv.CA) || len(l.CopyKey) != ed25519.PublicKeySize || len(l.SealKey) != 2*sha256.Size {

@@ -162,6 +162,43 @@ func (d *Desk) Changed(name string) <-chan struct{} {
 	return c
 }
 
+// lookEvery is how soon a publication of another desk is found.
+const lookEvery = 100 * time.Millisecond
+
+// Watch wakes who waits for publications of other desks at the same store, until
+// ctx ends. An embedded store has none.
+func (d *Desk) Watch(ctx context.Context) error {
+	if !d.db.Postgres() {
+		<-ctx.Done()
+		return nil
+	}
+	tick := time.NewTicker(lookEvery)
+	defer tick.Stop()
+	seen := map[string]int64{}
+	for {
+		// Who cannot be asked now is asked again: who waits looks by himself, too.
+		_ = d.db.Read(ctx, func(tx *store.Tx) error {
+			return tx.Each(`select copy,serial from copy_head`, nil, func(scan func(...any) error) error {
+				var name string
+				var serial int64
+				if err := scan(&name, &serial); err != nil {
+					return err
+				}
+				if seen[name] != serial {
+					seen[name] = serial
+					d.ring(name)
+				}
+				return nil
+			})
+		})
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+		}
+	}
+}
+
 // Head is where a copy stands, unsigned.
 func (d *Desk) Head(ctx context.Context, name string) (h copy.Head, err error) {
 	err = d.db.Read(ctx, func(tx *store.Tx) error {

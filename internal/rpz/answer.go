@@ -115,7 +115,7 @@ func (p *Primary) serve(s *stream, m *dns.Msg, q *peer, tcp bool, refuse func(in
 		return refuse(dns.RcodeRefused)
 	}
 	at, _, loaded := p.At(z.cfg.Name)
-	if !loaded {
+	if !loaded || !p.speaks() {
 		return refuse(dns.RcodeServerFailure)
 	}
 	s.bits |= flagAA

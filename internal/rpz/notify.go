@@ -150,6 +150,11 @@ func (p *Primary) carry(ctx context.Context, q *peer, c *courier, from netip.Add
 		serial := c.zone.serial
 		c.zone.mu.RUnlock()
 		send, wait := c.due(serial, p.clock.Now())
+		if send && !p.speaks() {
+			timer.Stop()
+			timer.Reset(notifyGap)
+			continue
+		}
 		if send {
 			c.sent(serial, p.clock.Now())
 			err := p.notify(ctx, q, c.zone, serial, from)

@@ -24,6 +24,7 @@ type Primary struct {
 	zones map[bolwerk.Domain]*zone
 	peers []*peer
 	count counters
+	ours  func() bool   // nil: always
 	noise *rate.Limiter // answers to those who may not ask
 
 	mu    sync.Mutex // of the connections
@@ -73,6 +74,20 @@ func New(cfg Config, c clock.Clock, log *slog.Logger, r prometheus.Registerer) (
 	}
 	p.count = newCounters(p, r)
 	return p, nil
+}
+
+// Only has the primary speak while ours says so: else it answers as one whose
+// zones are not loaded, and sends no NOTIFY. Of two desks one numbers the zones,
+// and secondaries go on to it. Call it before Run.
+func (p *Primary) Only(ours func() bool) { p.ours = ours }
+
+func (p *Primary) speaks() bool { return p.ours == nil || p.ours() }
+
+// Forget unloads the zones: what is served next may have another history.
+func (p *Primary) Forget() {
+	for _, z := range p.zones {
+		z.forget()
+	}
 }
 
 // State is where a zone stands.

@@ -43,6 +43,10 @@ func (p *Primary) Secondaries() []Delivery {
 	var out []Delivery
 	for _, q := range p.peers {
 		for _, c := range q.couriers {
+			if !p.speaks() { // it stands with another desk
+				out = append(out, Delivery{Secondary: q.Name, Zone: c.zone.cfg.Name, Watched: q.Watched()})
+				continue
+			}
 			out = append(out, c.delivery(q.Secondary, now))
 		}
 	}

@@ -276,7 +276,7 @@ func (z *zone) after(serial uint32) error {
 	switch {
 	case serial == 0:
 		return bolwerk.Invalid("zone %s: serial 0: some secondaries take it for no zone", z.cfg.Name)
-	case z.loaded && !Newer(serial, z.serial):
+	case z.serial != 0 && !Newer(serial, z.serial): // also of a zone that was forgotten meanwhile
 		return bolwerk.Conflict("zone %s: serial %d does not come after %d", z.cfg.Name, serial, z.serial)
 	}
 	return nil
@@ -337,6 +337,13 @@ func (z *zone) load(serial uint32, epoch int64, records iter.Seq2[Record, error]
 	z.loaded, z.serial, z.epoch, z.at = true, serial, epoch, now
 	z.raise(serial)
 	return nil
+}
+
+// forget unloads the zone; its next serial must still be newer.
+func (z *zone) forget() {
+	z.mu.Lock()
+	z.loaded = false
+	z.mu.Unlock()
 }
 
 // add puts one record into a zone that nobody reads yet.

@@ -54,6 +54,7 @@ func (db *DB) Write(ctx context.Context, lane Lane, fn func(*Tx) error) error {
 }
 
 func (db *DB) write(ctx context.Context, lane Lane, fn func(*Tx) error) error {
+	fn = fenced(ctx, fn)
 	if lane != Intake && db.pg {
 		return db.alone(ctx, fn)
 	}

@@ -15,7 +15,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	_ "github.com/jackc/pgx/v5/stdlib"
 	_ "modernc.org/sqlite"
 
 	"bolwerk/internal/clock"
@@ -77,34 +76,6 @@ func Open(ctx context.Context, cfg Config, c clock.Clock) (*DB, error) {
 	}
 	db.closed.Go(db.loop)
 	return db, nil
-}
-
-func (db *DB) openPostgres(ctx context.Context, cfg Config) error {
-	url := cfg.URL
-	if cfg.PasswordFile != "" {
-		b, err := os.ReadFile(cfg.PasswordFile)
-		if err != nil {
-			return fmt.Errorf("store.password_file: %w", err)
-		}
-		pass, _, _ := strings.Cut(string(b), "\n")
-		user, rest, ok := strings.Cut(strings.TrimPrefix(url, "postgres://"), "@")
-		if !ok {
-			return errors.New("store.url: want postgres://user@host/name where a password file is given")
-		}
-		url = "postgres://" + user + ":" + urlEscape(pass) + "@" + rest
-	}
-	w, err := sql.Open("pgx", url)
-	if err != nil {
-		return errors.New("store.url: not a PostgreSQL address") // never print it: it may hold the password
-	}
-	w.SetMaxOpenConns(16)
-	w.SetMaxIdleConns(16)
-	if err := w.PingContext(ctx); err != nil {
-		w.Close()
-		return fmt.Errorf("reach PostgreSQL: %w", err)
-	}
-	db.w, db.r, db.pg = w, w, true
-	return nil
 }
 
 // readers are the reads that run at once on SQLite.
@@ -234,19 +205,6 @@ func fileURI(path string) string {
 }
 
 func quote(s string) string { return "'" + strings.ReplaceAll(s, "'", "''") + "'" }
-
-func urlEscape(s string) string {
-	var b strings.Builder
-	for i := range len(s) {
-		c := s[i]
-		if c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' {
-			b.WriteByte(c)
-		} else {
-			fmt.Fprintf(&b, "%%%02X", c)
-		}
-	}
-	return b.String()
-}
 
 // Micros is a time as the store keeps it; 0 is none.
 func Micros(t time.Time) int64 {

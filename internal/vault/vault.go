@@ -31,6 +31,34 @@ type Vault struct {
 	mu    sync.Mutex
 	keys  map[string][]byte // month -> 32 bytes
 	kept  *Vault
+	name  string // of a key to Agree: name and month
+	agree Agree
+}
+
+// Agree says whether a key may be used to seal: several desks at one store must
+// have the same. digest names the key; it is empty where this desk has none and
+// would make one.
+type Agree func(name, digest string) error
+
+// With asks agree before a key is first used to seal. Call it before the vault is used.
+func (v *Vault) With(agree Agree) {
+	v.agree, v.kept.agree = agree, agree
+	v.name, v.kept.name = "columns/", "columns/kept/"
+}
+
+// Ahead makes the keys of this month and the next ones, so that there is time to
+// bring them to another desk. It tells the first failure of each.
+func (v *Vault) Ahead(months int) error {
+	now := v.clock.Now().UTC()
+	first := time.Date(now.Year(), now.Month(), 1, 0, 0, 0, 0, time.UTC)
+	var errs []error
+	for i := range months + 1 {
+		for _, of := range []*Vault{v, v.kept} {
+			_, err := of.key(Month(first.AddDate(0, i, 0)), true)
+			errs = append(errs, err)
+		}
+	}
+	return errors.Join(errs...)
 }
 
 // Open uses the keys in dir, which is made when it is not there.
@@ -64,6 +92,11 @@ func (v *Vault) key(month string, make_ bool) ([]byte, error) {
 		if !make_ {
 			return nil, bolwerk.NotFound("the key of %s is destroyed: its retention has ended", month)
 		}
+		if v.agree != nil {
+			if err := v.agree(v.name+month, ""); err != nil {
+				return nil, err
+			}
+		}
 		b = make([]byte, 32)
 		rand.Read(b)
 		if err = disk.MakeDir(v.dir); err == nil {
@@ -75,6 +108,12 @@ func (v *Vault) key(month string, make_ bool) ([]byte, error) {
 	}
 	if len(b) != 32 {
 		return nil, fmt.Errorf("key of %s: %d bytes, want 32", month, len(b))
+	}
+	if make_ && v.agree != nil {
+		sum := sha256.Sum256(append([]byte("bolwerk month key "), b...))
+		if err := v.agree(v.name+month, hex.EncodeToString(sum[:])); err != nil {
+			return nil, err
+		}
 	}
 	v.keys[month] = b
 	return b, nil
@@ -154,17 +193,21 @@ func (v *Vault) Destroy(before string) ([]string, error) {
 	}
 	v.mu.Lock()
 	defer v.mu.Unlock()
+	for month, k := range v.keys { // another desk may have removed the file
+		if month < before {
+			clear(k)
+			delete(v.keys, month)
+		}
+	}
 	var gone []string
 	for _, n := range names {
 		month, ok := strings.CutSuffix(n.Name(), ".key")
 		if !ok || month >= before {
 			continue
 		}
-		if err := os.Remove(filepath.Join(v.dir, n.Name())); err != nil {
+		if err := os.Remove(filepath.Join(v.dir, n.Name())); err != nil && !errors.Is(err, os.ErrNotExist) {
 			return gone, err
 		}
-		clear(v.keys[month])
-		delete(v.keys, month)
 		gone = append(gone, month)
 	}
 	return gone, disk.SyncDir(v.dir)
