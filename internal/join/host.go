@@ -271,7 +271,7 @@ func (h *Host) TLS() *tls.Config {
 }
 
 // Client is an HTTP client over one HTTP/2 connection to a desk, which notices
-// within 30 s when that is dead, or 10 s where there is another. It follows no
+// within 30 s when that is dead, or 6 s where there is another. It follows no
 // redirection.
 func (h *Host) Client(dial Dialer) *http.Client { return newClient(h.TLS(), dial, h.desks) }
 

@@ -94,7 +94,7 @@ func (w *ways) transport() (t *http.Transport, gen int) {
 	if w.now == nil {
 		ping := 15 * time.Second
 		if len(w.addresses) > 1 {
-			ping = 5 * time.Second
+			ping = 3 * time.Second
 		}
 		w.now = &http.Transport{
 			DialContext:           w.dialDesk,

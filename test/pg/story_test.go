@@ -92,7 +92,7 @@ func TestAnInstallationOnPostgreSQL(t *testing.T) {
 // stands waits until the edge blocks a name, or lets it pass.
 func stands(t *testing.T, s *live.Site, name string, blocked bool) {
 	t.Helper()
-	if err := live.Until(5*time.Second, func() (bool, error) {
+	if err := live.Until(30*time.Second, func() (bool, error) {
 		got, err := s.Blocked(name)
 		return got == blocked, err
 	}); err != nil {
