@@ -6,6 +6,7 @@ import (
 	"cmp"
 	"fmt"
 	"io/fs"
+	"net/http"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -81,17 +82,18 @@ func questions(dir string, minute, n int, blocked []string) (string, error) {
 // row is what the program holds at one time.
 type row struct {
 	at          time.Duration
-	rss, disk   int64
+	rss, heap   int64
+	disk        int64
 	files       int
 	threads     int
 	cpu         time.Duration
 	store, left int64
 }
 
-const heading = "  minute     RSS MB   open files   threads   CPU s   disk MB   store MB   spools MB"
+const heading = "  minute     RSS MB    heap MB   open files   threads   CPU s   disk MB   store MB   spools MB"
 
 func (r row) String() string {
-	return fmt.Sprintf("%8.1f %10.1f %12d %9d %7.0f %9.1f %10.1f %11.2f", r.at.Minutes(), mb(r.rss), r.files, r.threads, r.cpu.Seconds(), mb(r.disk), mb(r.store), mb(r.left))
+	return fmt.Sprintf("%8.1f %10.1f %10.1f %12d %9d %7.0f %9.1f %10.1f %11.2f", r.at.Minutes(), mb(r.rss), mb(r.heap), r.files, r.threads, r.cpu.Seconds(), mb(r.disk), mb(r.store), mb(r.left))
 }
 
 func mb(n int64) float64 { return float64(n) / 1e6 }
@@ -99,6 +101,7 @@ func mb(n int64) float64 { return float64(n) / 1e6 }
 func take(p *product.Product, data string, at time.Duration) row {
 	r := row{at: at, cpu: product.CPU(p.PID)}
 	r.rss, _ = product.Memory(p.PID)
+	r.heap = heap(p)
 	open, _ := os.ReadDir(fmt.Sprintf("/proc/%d/fd", p.PID))
 	r.files = len(open)
 	status, _ := os.ReadFile(fmt.Sprintf("/proc/%d/status", p.PID))
@@ -126,6 +129,23 @@ func take(p *product.Product, data string, at time.Duration) row {
 	return r
 }
 
+// heap is what the program's own objects take at the moment; the rest of what it
+// holds is the program itself, and pages of the store that SQLite keeps (128 MB at most).
+func heap(p *product.Product) int64 {
+	a, err := http.Get("http://" + p.Metrics + "/metrics")
+	if err != nil {
+		return 0
+	}
+	defer a.Body.Close()
+	for sc := bufio.NewScanner(a.Body); sc.Scan(); {
+		if text, ok := strings.CutPrefix(sc.Text(), "go_memstats_heap_inuse_bytes "); ok {
+			n, _ := strconv.ParseFloat(text, 64)
+			return int64(n)
+		}
+	}
+	return 0
+}
+
 // growth is what the second half of the time added: the slope of a straight line
 // through its rows (least squares), in MB an hour.
 func growth(rows []row) string {
@@ -143,7 +163,7 @@ func growth(rows []row) string {
 		return (n*sxy - sx*sy) / cmp.Or(n*sxx-sx*sx, 1)
 	}
 	first, last := rows[0], rows[len(rows)-1]
-	return fmt.Sprintf("second half: RSS %.1f to %.1f MB (%+.1f MB an hour), open files %d to %d, threads %d to %d, store %+.0f MB an hour, spools %.2f to %.2f MB",
-		mb(first.rss), mb(last.rss), slope(func(r row) float64 { return mb(r.rss) }), first.files, last.files, first.threads, last.threads,
+	return fmt.Sprintf("second half: RSS %.1f to %.1f MB (%+.1f MB an hour), heap %+.1f MB an hour, open files %d to %d, threads %d to %d, store %+.0f MB an hour, spools %.2f to %.2f MB",
+		mb(first.rss), mb(last.rss), slope(func(r row) float64 { return mb(r.rss) }), slope(func(r row) float64 { return mb(r.heap) }), first.files, last.files, first.threads, last.threads,
 		slope(func(r row) float64 { return mb(r.store) }), mb(first.left), mb(last.left))
 }

@@ -100,7 +100,9 @@ func (db *DB) openSQLite(ctx context.Context, path string) error {
 		w.Close()
 		return fmt.Errorf("open the store %s: %w", path, err)
 	}
-	r, err := sql.Open("sqlite", strings.Replace(q, "_txlock=immediate", "_txlock=deferred", 1)+"&_pragma=query_only(1)")
+	// Pages that a reader lacks in its own cache are in the system's: 16 MB each cost
+	// lists of a million reports some percent, and bound all caches to 128 MB.
+	r, err := sql.Open("sqlite", strings.NewReplacer("_txlock=immediate", "_txlock=deferred", "cache_size(-65536)", "cache_size(-16384)").Replace(q)+"&_pragma=query_only(1)")
 	if err != nil {
 		w.Close()
 		return err
