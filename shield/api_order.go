@@ -182,6 +182,10 @@ func (a *API) picture(api huma.API) {
 		n, err := s.Now(ctx)
 		return &answer[Now]{Body: n}, err
 	})
+	add(a, api, account.Look, "GET", "/in-force", "Look how long decisions take to be in force at each edge, agent and resolver, and how the DNS service does by Regulation (EU) 2024/2690, art. 5", func(ctx context.Context, _ *struct{}) (*answer[Pulse], error) {
+		p, err := s.Pulse(ctx)
+		return &answer[Pulse]{Body: p}, err
+	})
 	type trail struct {
 		Window
 		Object string `query:"object" maxLength:"100" doc:"number of what it is about, such as B-2026-000001; absent: all"`

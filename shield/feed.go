@@ -8,6 +8,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"bolwerk"
 	"bolwerk/internal/clock"
 	"bolwerk/internal/copy"
 	"bolwerk/internal/publish"
@@ -24,8 +25,8 @@ var (
 	BlockZone = zones.Block
 )
 
-// beatEvery is how often a serial is published that changes nothing: it goes the
-// way of a block, and shows where that way is broken.
+// beatEvery is how often the pulse is published: it goes the way of a block, and
+// shows how long that takes and where it is broken.
 const beatEvery = time.Minute
 
 // Feed turns the copy "blocks" into the policy zones, and serves them.
@@ -40,12 +41,15 @@ type Feed struct {
 	stand  copy.Head
 	now    atomic.Int64              // epoch of stand, for others to read
 	onSet  func(epoch, serial int64) // after each publication; may be nil
+	pulse  bolwerk.Domain            // its name; zero: none
+	onTurn func(edge.Turn)           // of the pulse; may be nil
 	beaten time.Time                 // when we last published a beat
 }
 
-// NewFeed makes the feed of the desk; landing are the addresses of the warning page.
-func NewFeed(p *publish.Desk, db *store.DB, primary *rpz.Primary, landing []netip.Addr, c clock.Clock, log *slog.Logger) *Feed {
-	return &Feed{publish: p, db: db, primary: primary, zones: zones.New(primary, landing, c), clock: c, log: log}
+// NewFeed makes the feed of the desk; landing are the addresses of the warning page,
+// pulse is the name of the pulse, zero for none.
+func NewFeed(p *publish.Desk, db *store.DB, primary *rpz.Primary, landing []netip.Addr, pulse bolwerk.Domain, c clock.Clock, log *slog.Logger) *Feed {
+	return &Feed{publish: p, db: db, primary: primary, zones: zones.New(primary, landing, c), pulse: pulse, clock: c, log: log}
 }
 
 // epoch is that of what the zones hold.
@@ -155,13 +159,17 @@ func (f *Feed) Run(ctx context.Context) error {
 	}
 }
 
-// beat publishes a serial that changes nothing, once a minute.
+// beat publishes the next turn of the pulse once a minute, or without a pulse a
+// serial that changes nothing.
 func (f *Feed) beat(ctx context.Context) error {
 	now := f.clock.Now()
 	if since := now.Sub(f.beaten); since >= 0 && since < beatEvery || f.db.OnlyWithdrawals() {
 		return nil
 	}
 	f.beaten = now
+	if !f.pulse.IsZero() {
+		return f.db.Write(ctx, store.Decision, f.nextTurn) // the lane of decisions
+	}
 	return f.db.Write(ctx, store.Intake, func(tx *store.Tx) error { f.publish.Beat(tx, CopyBlocks); return nil })
 }
 
@@ -303,6 +311,11 @@ func (f *Feed) follow(ctx context.Context) error {
 			}
 			if f.onSet != nil {
 				f.onSet(b.Epoch, b.Serial)
+			}
+			for _, e := range b.Entries {
+				if t, ok := edge.ReadTurn(e); ok && f.onTurn != nil {
+					f.onTurn(t)
+				}
 			}
 		}
 	}

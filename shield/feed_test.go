@@ -26,7 +26,7 @@ func TestFeed_publication_while_it_loads(t *testing.T) {
 		t.Fatal(err)
 	}
 	block("one.example")
-	f := NewFeed(s.publish, s.db, primary, nil, s.clock, slog.New(slog.DiscardHandler))
+	f := NewFeed(s.publish, s.db, primary, nil, bolwerk.Domain{}, s.clock, slog.New(slog.DiscardHandler))
 	if err := f.load(t.Context()); err != nil {
 		t.Fatal(err)
 	}

@@ -40,6 +40,8 @@ func (s *Shield) Receive(ctx context.Context, host, kind, id string, body []byte
 		return s.receiveAsked(ctx, host, body)
 	case agent.KindForce:
 		return s.receiveForce(host, body)
+	case edge.KindPulse:
+		return s.receiveFelt(ctx, host, body)
 	}
 	return bolwerk.Invalid("the shield takes no %q", kind)
 }
@@ -53,6 +55,7 @@ func Kinds() map[string]handin.Kind {
 		edge.KindAsked:  {Roles: []join.Role{join.Edge}, Max: 1 << 20},
 		probe.KindVisit: {Roles: []join.Role{join.Probe}, Max: probe.MaxVisit, Sealed: true},
 		agent.KindForce: {Roles: []join.Role{join.Agent}, Max: 4 << 10},
+		edge.KindPulse:  {Roles: []join.Role{join.Edge, join.Agent}, Max: 4 << 10},
 		edge.KindPass:   {Roles: []join.Role{join.Edge}, Max: 4 << 10},
 	}
 }

@@ -59,3 +59,55 @@ func depth(db *store.DB, name, help, query string) prometheus.GaugeFunc {
 		return n
 	})
 }
+
+// pulseGauges reads what the pulse shows when it is looked at.
+type pulseGauges struct{ s *Shield }
+
+var (
+	pulseTook    = prometheus.NewDesc("bolwerk_shield_in_force_seconds", "Time from the desk's last decision over its own name to in force, by edge, agent or resolver.", []string{"kind", "name"}, nil)
+	pulseLate    = prometheus.NewDesc("bolwerk_shield_in_force_late", "1 where decisions do not come into force in time.", []string{"kind", "name"}, nil)
+	serviceAway  = prometheus.NewDesc("bolwerk_shield_dns_unavailable_seconds", "For how long no edge, agent or resolver has resolved a name; significant by Regulation (EU) 2024/2690 above 1800.", nil, nil)
+	serviceTimes = prometheus.NewDesc("bolwerk_shield_dns_response_seconds", "Average time to resolve a name in the last hour; significant by Regulation (EU) 2024/2690 above 10.", nil, nil)
+)
+
+// Describe names the figures.
+func (pulseGauges) Describe(ch chan<- *prometheus.Desc) {
+	for _, d := range []*prometheus.Desc{pulseTook, pulseLate, serviceAway, serviceTimes} {
+		ch <- d
+	}
+}
+
+// Collect reads them.
+func (g pulseGauges) Collect(ch chan<- prometheus.Metric) {
+	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
+	defer cancel()
+	gauge := func(d *prometheus.Desc, v float64, labels ...string) {
+		ch <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, v, labels...)
+	}
+	var p Pulse
+	err := g.s.db.Read(ctx, func(tx *store.Tx) (err error) {
+		if p, err = g.s.pulse(tx, 5*time.Minute); err == nil {
+			p.Service, err = service(tx, serviceNow)
+		}
+		return err
+	})
+	if err != nil {
+		return
+	}
+	for _, t := range p.Targets {
+		late := 0.0
+		if t.Late() {
+			late = 1
+		}
+		gauge(pulseTook, t.Took.Seconds(), t.Kind, t.Name)
+		gauge(pulseLate, late, t.Kind, t.Name)
+	}
+	for _, i := range p.Service.Indicators {
+		switch i.Key {
+		case "unavailable":
+			gauge(serviceAway, i.Now.Seconds())
+		case "response_time":
+			gauge(serviceTimes, i.Now.Seconds())
+		}
+	}
+}

@@ -34,7 +34,7 @@ func Texts() (*web.Texts, error) { return web.ReadTexts(textFiles, "texts") }
 // Places are the shield's entries of the console's navigation.
 func Places() []web.Place {
 	return []web.Place{
-		{Path: "/", Text: "shield.today"},
+		{Path: "/", Text: "shield.today", Also: []string{"/in-force"}},
 		{Path: "/queue", Text: "shield.queue", Also: []string{"/case"}},
 		{Path: "/by-hand", Text: "shield.hand.short"},
 		{Path: "/pictures", Text: "shield.pictures"},
@@ -115,6 +115,7 @@ func (p *Pages) Routes(mux *http.ServeMux, door *account.Door) {
 	look("/brands", p.brands)
 	decide("/brands/domains/{id}", p.decideDomain)
 	look("/{$}", p.today)
+	look("/in-force", p.inForce)
 	look("/queue", p.queue)
 	look("/queue/fresh", p.fresh)
 	decide("/queue/filters", p.saveFilter)

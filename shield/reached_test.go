@@ -150,7 +150,7 @@ func TestWhichResolversAreWatched(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c.feed = NewFeed(c.publish, c.db, primary, nil, c.clock, slog.New(slog.DiscardHandler))
+	c.feed = NewFeed(c.publish, c.db, primary, nil, bolwerk.Domain{}, c.clock, slog.New(slog.DiscardHandler))
 	var epoch, serial int64
 	c.read(func(tx *store.Tx) error {
 		return tx.Row(`select epoch,serial from copy_head where copy=$1`, CopyBlocks).Scan(&epoch, &serial)

@@ -21,6 +21,9 @@ func (s *Shield) Adopt(tx *store.Tx, e copy.Entry) error {
 	if err != nil {
 		return err
 	}
+	if r.Pulse {
+		return publish.ErrNotTaken // the next turn is above it
+	}
 	if r.FeedOnly {
 		_, err := tx.Exec(`insert into shield_undo(id,block,name,serial,at) values($1,$2,$3,0,$4) on conflict(id) do nothing`, e.ID, strings.TrimPrefix(e.ID, "undo:"), r.Name.String(), tx.NowMicros())
 		return err
@@ -88,6 +91,9 @@ const numbersGap = 10_000
 // BeginRestore prepares a restored store of the shield.
 func BeginRestore(tx *store.Tx, p *publish.Desk, floor int64) (int64, error) {
 	if _, err := tx.Exec(`update desk_number set last=last+$1`, numbersGap); err != nil {
+		return 0, err
+	}
+	if _, err := tx.Exec(`delete from copy_entry where copy=$1 and id=$2`, CopyBlocks, edge.PulseEntry); err != nil {
 		return 0, err
 	}
 	epoch, err := p.BeginRestore(tx, CopyBlocks, []string{CopyPublic}, floor)

@@ -18,7 +18,7 @@ func (s *Shield) Load(ctx context.Context) error {
 }
 
 // Follow gives the shield the feed of the policy zones; before Run.
-func (s *Shield) Follow(f *Feed) { s.feed = f }
+func (s *Shield) Follow(f *Feed) { s.feed, f.onTurn = f, s.beginTurn }
 
 // Run does the shield's work until ctx ends.
 func (s *Shield) Run(ctx context.Context) error {
@@ -26,7 +26,7 @@ func (s *Shield) Run(ctx context.Context) error {
 		s.log.Error("reports that an earlier run had taken on wait for their claims", "err", err)
 	}
 	g, ctx := errgroup.WithContext(ctx)
-	for _, work := range []func(context.Context) error{s.Work, s.workPictures, s.warm, s.listen, s.tripAll, s.destroyOurs, s.tellAll, s.lookAtCaptures} {
+	for _, work := range []func(context.Context) error{s.Work, s.workPictures, s.warm, s.listen, s.feel, s.tripAll, s.destroyOurs, s.tellAll, s.lookAtCaptures} {
 		g.Go(func() error { return work(ctx) })
 	}
 	g.Go(func() error { return s.guard.run(ctx, s.db) })

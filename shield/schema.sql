@@ -243,6 +243,18 @@ create table shield_reached (
   primary key (epoch, name, serial)
 );
 create index shield_reached_at on shield_reached(at);
+create table shield_pulse (
+  kind    text not null,    -- keep tech: edge, agent or resolver
+  name    text not null,    -- keep tech: which one
+  turn    bigint not null,  -- keep tech: of the desk's own name that is blocked and let pass by turns
+  at      bigint not null,  -- keep tech: when that was decided
+  blocked boolean not null, -- keep tech: whether it was a block
+  took    bigint not null,  -- keep tech: until it was in force, in microseconds; 0 not yet
+  problem text not null,    -- keep tech: what was answered instead
+  answer  bigint not null,  -- keep tech: how long a question took to be resolved, in microseconds; below 0 it was not, 0 is none
+  primary key (kind, name, turn)
+);
+create index shield_pulse_at on shield_pulse(at);
 create table shield_undo (
   id     text primary key, -- keep case: entry of the feed that passes a withdrawn name
   block  text not null,    -- keep case: which block

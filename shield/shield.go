@@ -80,7 +80,8 @@ type Shield struct {
 	room  *semaphore.Weighted // bytes of the reports that are worked on
 
 	releasing sync.Mutex // of held orders
-	touched   touched    // blocks of which the public is to be told anew
+	pulses    pulses
+	touched   touched // blocks of which the public is to be told anew
 	visits    visits
 }
 
@@ -119,6 +120,7 @@ func New(cfg Config, p Parts) *Shield {
 		s.holder = onlyDesk{}
 	}
 	s.heard.of = map[string]*heard{}
+	p.Metrics.MustRegister(pulseGauges{s})
 	s.visits.ring, s.visits.came = make(chan struct{}, 1), make(chan struct{}, 1)
 	return s
 }

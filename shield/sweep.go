@@ -215,6 +215,9 @@ func (s *Shield) retain(ctx context.Context) error {
 		if err := forgetAsked(tx); err != nil {
 			return err
 		}
+		if err := forgetPulse(tx); err != nil {
+			return err
+		}
 		if _, err := desk.Expire(tx); err != nil {
 			return err
 		}

@@ -34,6 +34,8 @@ type Picture struct {
 
 	Proposals  desk.Counted `json:"proposals"` // for a second person
 	Stands     []Stand      `json:"stands"`
+	Slow       []Target     `json:"late"`       // where decisions do not come into force in time
+	Over       []Indicator  `json:"dns_limits"` // of the DNS service that are over
 	Late       int64        `json:"appeals_late"`
 	Withdrawn  int64        `json:"withdrawn_1h"` // by people
 	Unreadable int64        `json:"unreadable_24h"`
@@ -90,10 +92,24 @@ func (s *Shield) Picture(ctx context.Context) (n Picture, err error) {
 		if n.ByRules, err = s.byRules(tx); err != nil {
 			return err
 		}
-		n.Stands, err = s.stands(tx)
-		return err
+		if n.Stands, err = s.stands(tx); err != nil {
+			return err
+		}
+		return n.slow(s, tx)
 	})
 	return n, err
+}
+
+// slow looks where the pulse is late, and how the DNS service does.
+func (n *Picture) slow(s *Shield, tx *store.Tx) error {
+	p, err := s.pulse(tx, 5*time.Minute)
+	if err != nil {
+		return err
+	}
+	n.Slow = slices.DeleteFunc(p.Targets, func(t Target) bool { return !t.Late() })
+	d, err := service(tx, serviceNow)
+	n.Over = slices.DeleteFunc(d.Indicators, func(i Indicator) bool { return !i.Over })
+	return err
 }
 
 // times reads how long it took from report to block, and the hits of each hour.
@@ -215,6 +231,18 @@ func (n Picture) alarms(now time.Time, t Today, held []HeldOrders, late []string
 	for _, x := range n.Stands {
 		add(x.State == "silent", true, "silent", "/search?q="+x.Name, x.Name, now.Sub(x.At))
 		add(x.State == "behind" && x.Late, true, "behind", "/name", x.Name, now.Sub(x.Behind))
+	}
+	for _, i := range n.Over {
+		add(true, true, i.Key, "/in-force", i.Now)
+	}
+	for _, t := range n.Slow {
+		same := func(x Stand) bool { // it is told already
+			return x.Name == t.Name && (x.State == "silent" || x.State == "behind" && x.Late)
+		}
+		if !slices.ContainsFunc(n.Stands, same) {
+			add(true, true, "pulse", "/in-force", t.Name, now.Sub(t.LateSince))
+			out[len(out)-1].Why = t.Problem
+		}
 	}
 	for _, t := range n.Trips {
 		add(t.Did == judge.TripSuspend, true, "suspended", "/case/"+t.Case, t.Name, t.Hits)

@@ -11,6 +11,7 @@ import (
 	"bolwerk/desk"
 	"bolwerk/internal/store"
 	"bolwerk/shield/aid"
+	"bolwerk/shield/edge"
 	"bolwerk/shield/judge"
 	"bolwerk/shield/reading"
 )
@@ -552,7 +553,7 @@ func (s *Shield) Today(ctx context.Context) (t Today, err error) {
 		}{
 			// What is published is counted where it is published: a feed of orders has
 			// hundreds of thousands of names.
-			{`select coalesce(sum(count),0) from copy_head where copy=$1`, []any{CopyBlocks}, []any{&published}},
+			{`select coalesce(sum(count),0)-(select count(*) from copy_entry where copy=$1 and id='` + edge.PulseEntry + `') from copy_head where copy=$1`, []any{CopyBlocks}, []any{&published}},
 			{`select count(*) from shield_block where pass=true and state='in_force'`, nil, []any{&passing}},
 			{`select count(*) from shield_undo`, nil, []any{&undoing}},
 			{`select count(*) from shield_block where state='in_force' and order_id='' and pass=false`, nil, []any{&own}},

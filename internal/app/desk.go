@@ -43,6 +43,7 @@ import (
 	"bolwerk/internal/web"
 	"bolwerk/internal/webhook"
 	"bolwerk/shield"
+	"bolwerk/shield/edge"
 	"bolwerk/shield/fact"
 	"bolwerk/shield/figures"
 	"bolwerk/shield/reading"
@@ -235,7 +236,7 @@ func (d *Desk) buildFeed(reg prometheus.Registerer) error {
 		}
 	}
 	primary.Only(d.lease.Held)
-	feed := shield.NewFeed(d.publish, d.db, primary, d.cfg.Shield.Landing, d.env.Clock, d.env.Log)
+	feed := shield.NewFeed(d.publish, d.db, primary, d.cfg.Shield.Landing, edge.PulseName(d.cfg.Shield.Canary), d.env.Clock, d.env.Log)
 	d.shield.Follow(feed)
 	d.back = append(d.back, part{"policy zones", d.once("policy zones", feed.Run)}, part{"rpz primary", func(ctx context.Context) error { return primary.Run(ctx, udp, listeners...) }})
 	return nil

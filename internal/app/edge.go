@@ -86,6 +86,7 @@ func BuildEdge(ctx context.Context, cfg Config, env Env, dir string) (*Edge, err
 			{"warning page", func(ctx context.Context) error { return e.ServePage(ctx, page) }},
 			{"tls door", func(ctx context.Context) error { return e.ServeTLS(ctx, tls) }},
 			{"edge", e.Run},
+			{"pulse", func(ctx context.Context) error { return e.Pulse(ctx, socks.Addr()) }},
 			{"settings", func(ctx context.Context) error { return env.again.reloads(ctx, env, cfg, dns) }},
 			{"edge socket", func(ctx context.Context) error { return web.Serve(ctx, socket, ownHandler(e, ready), env.Log) }},
 		},

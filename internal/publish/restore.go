@@ -3,6 +3,7 @@ package publish
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"time"
@@ -117,6 +118,9 @@ type Reconciled struct {
 	Held      int // in force in the backup, unknown to every host
 }
 
+// ErrNotTaken says that an entry of a host is not taken over.
+var ErrNotTaken = errors.New("not taken over")
+
 // Reconcile goes on from what the hosts hold. adopt takes over an entry that the
 // backup does not know; withdrawn is told of one that a host has seen withdrawn.
 func (d *Desk) Reconcile(ctx context.Context, name string, adopt func(*store.Tx, copy.Entry) error, withdrawn func(*store.Tx, string) error) (r Reconciled, err error) {
@@ -162,9 +166,11 @@ func (d *Desk) Reconcile(ctx context.Context, name string, adopt func(*store.Tx,
 				r.Kept++
 				d.Append(tx, name, f.entry, nil)
 			default:
-				r.Recovered++
 				if err = adopt(tx, f.entry); err == nil {
+					r.Recovered++
 					d.Append(tx, name, f.entry, nil)
+				} else if errors.Is(err, ErrNotTaken) {
+					err = nil
 				}
 			}
 			if err != nil {

@@ -8,6 +8,7 @@ import (
 	"net/netip"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"bolwerk"
@@ -55,6 +56,46 @@ func Ask(ctx context.Context, resolver netip.AddrPort, name bolwerk.Domain, qtyp
 	}
 	return Answer{}, fmt.Errorf("ask %s for %s %s: %w", resolver, name, qtype, errs)
 }
+
+// AskPatiently asks as a customer's machine does that waits: the same question goes
+// out again after two and five seconds, and the first answer counts, until ctx ends.
+// took is from the first question on.
+func AskPatiently(ctx context.Context, resolver netip.AddrPort, name bolwerk.Domain, qtype string) (a Answer, took time.Duration, err error) {
+	t, ok := dns.StringToType[strings.ToUpper(qtype)]
+	if !ok || name.IsZero() {
+		return a, 0, bolwerk.Invalid("ask %s for %q %s: no such type, or no name", resolver, name, qtype)
+	}
+	start := time.Now()
+	tries, end := context.WithCancel(ctx)
+	defer end()
+	came := make(chan *dns.Msg, len(patience))
+	var wg sync.WaitGroup
+	defer wg.Wait()
+	defer end()
+	for _, after := range patience {
+		wg.Go(func() {
+			select {
+			case <-tries.Done():
+				return
+			case <-time.After(after):
+			}
+			m := new(dns.Msg).SetQuestion(name.String()+".", t)
+			m.SetEdns0(maxUDP, false)
+			if r, err := exchange(tries, "udp", resolver, m, time.Minute); err == nil {
+				came <- r
+			}
+		})
+	}
+	select {
+	case r := <-came:
+		return read(r, time.Since(start)), time.Since(start), nil
+	case <-ctx.Done():
+		return a, time.Since(start), fmt.Errorf("ask %s for %s %s: %w", resolver, name, qtype, ctx.Err())
+	}
+}
+
+// patience is when a question that waits for its answer goes out.
+var patience = [...]time.Duration{0, 2 * time.Second, 5 * time.Second}
 
 // exchange asks once.
 func exchange(ctx context.Context, network string, to netip.AddrPort, m *dns.Msg, wait time.Duration) (*dns.Msg, error) {

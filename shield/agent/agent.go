@@ -47,6 +47,7 @@ type Agent struct {
 	ask     netip.AddrPort
 	landing []netip.Addr
 	hits    *hits
+	feeler  *edge.Feeler
 	changed chan struct{} // something may have come into force
 	unknown time.Time     // when the canaries were last wiped; of prove alone
 
@@ -81,6 +82,7 @@ func New(cfg Config, w With) (*Agent, error) {
 		files.each = func(zone bolwerk.Domain) iter.Seq[rpz.Record] { return a.zones.Each(zone) }
 	}
 	a.zones = zones.New(w.Primary, w.Landing, w.Clock)
+	a.feeler = edge.NewFeeler(ask, func(got rpz.Answer) bool { return a.ours(got, edge.Redirect) }, a.tellFelt)
 	return a, nil
 }
 
@@ -106,6 +108,9 @@ func (a *Agent) Reset(head copies.Head, seq func(yield func(copies.Entry) bool))
 			return true
 		}
 		fresh.Hold(e.ID, r)
+		if t, ok := edge.ReadTurn(e); ok {
+			a.feeler.Begin(t)
+		}
 		return true
 	})
 	a.zones, a.bad, a.loaded = fresh, bad, false
@@ -147,6 +152,9 @@ func (a *Agent) Apply(head copies.Head, changes []copies.Entry) error {
 			a.bad++
 			a.with.Log.Error("a block cannot be read", "entry", e.ID, "err", err, "alarm", true)
 		}
+		if t, ok := edge.ReadTurn(e); ok {
+			defer a.feeler.Begin(t) // when it is served
+		}
 	}
 	if !a.loaded {
 		a.zones.Change(zones.ChangesOf(changes))
@@ -183,6 +191,7 @@ func (a *Agent) Run(ctx context.Context) error {
 	var wg sync.WaitGroup
 	wg.Go(func() { a.prove(ctx) })
 	wg.Go(func() { a.count(ctx) })
+	wg.Go(func() { a.feeler.Run(ctx) })
 	defer wg.Wait()
 	tick := time.NewTicker(time.Second)
 	defer tick.Stop()
@@ -231,6 +240,17 @@ func DecodeForce(b []byte) (Force, error) {
 }
 
 const maxProblem = 500
+
+// tellFelt hands in what the pulse showed.
+func (a *Agent) tellFelt(f edge.Felt) {
+	body, err := json.Marshal(f)
+	if err == nil {
+		err = a.with.Put(edge.KindPulse, body)
+	}
+	if err != nil && !errors.Is(err, context.Canceled) {
+		a.with.Log.Error("how long the way of a block takes cannot be handed in", "err", err)
+	}
+}
 
 func (a *Agent) tell(f Force) {
 	f.Problem = f.Problem[:min(len(f.Problem), maxProblem)]

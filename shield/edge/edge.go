@@ -55,6 +55,9 @@ type Edge struct {
 	viewsStamp string
 	grown      chan struct{}
 
+	turn   atomic.Pointer[Turn] // of the pulse, the last that came
+	feeler atomic.Pointer[Feeler]
+
 	addr4, addr6 []byte // the warning page's addresses, as DNS answers them
 	// sde is the JSON of a structured error, before and after its justification.
 	sde [2]string
@@ -188,8 +191,12 @@ func (e *Edge) tick() {
 func (e *Edge) Reset(head copies.Head, seq func(yield func(copies.Entry) bool)) error {
 	e.forgetNames() // what this copy no longer has must not come back with a crash
 	bad := int64(0)
+	var pulse copies.Entry
 	err := e.set.Reset(func(yield func(nameset.Item) bool) {
 		seq(func(en copies.Entry) bool {
+			if en.ID == PulseEntry {
+				pulse = en
+			}
 			it, ok, err := e.item(en)
 			if err != nil {
 				bad++
@@ -202,6 +209,7 @@ func (e *Edge) Reset(head copies.Head, seq func(yield func(copies.Entry) bool)) 
 		return err
 	}
 	e.took(head, bad, true)
+	e.felt(pulse)
 	e.saveNames()
 	if e.set.Len() > 100_000 {
 		debug.FreeOSMemory() // what reading so many entries left behind
@@ -218,6 +226,9 @@ func (e *Edge) Apply(head copies.Head, changes []copies.Entry) error {
 		return err
 	}
 	e.took(head, bad, false)
+	for _, en := range changes {
+		e.felt(en)
+	}
 	if due := e.noteChange(changes); due || e.set.Grown() {
 		select {
 		case e.grown <- struct{}{}:
@@ -327,7 +338,7 @@ func (e *Edge) find(name []byte, from netip.Addr) (f found) {
 		if !known {
 			view, known = e.views.of(from, now), true
 		}
-		if !view.sees(t.ground) {
+		if !t.pulse && !view.sees(t.ground) {
 			return true
 		}
 		if !f.ok || h.Labels > f.labels || t.ground == ByOrder && f.term.ground != ByOrder {
@@ -360,7 +371,9 @@ func (e *Edge) Answer(q *dnsserve.Question) (dnsserve.Answer, bool) {
 	if t.compromised && (q.Type == dnsserve.TypeMX || q.Type == dnsserve.TypeTXT || q.Type == dnsserve.TypeNS) {
 		return dnsserve.Answer{}, false // a hacked site keeps its mail
 	}
-	e.hits.dns(q.Worker, f.hitKey(), e.now.Load())
+	if !t.pulse {
+		e.hits.dns(q.Worker, f.hitKey(), e.now.Load())
+	}
 	a := dnsserve.Answer{TTL: e.cfg.TTL, Zone: f.suffix, EDE: t.ede}
 	switch {
 	case t.action == NXDomain, t.action == Redirect && q.Structured:

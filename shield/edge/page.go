@@ -173,7 +173,7 @@ func (e *Edge) visit(r *http.Request) visit {
 		return s
 	}
 	s.found = e.find(nameset.AppendWire(nil, s.name), sourceOf(r))
-	if s.stopped = s.ok && !s.pass; !s.stopped {
+	if s.stopped = s.ok && !s.pass && !s.term.pulse; !s.stopped {
 		return s
 	}
 	if r.Method == http.MethodGet && r.URL.Path != AppealPath && r.URL.Path != ReleasePath && strings.Contains(r.Header.Get("Accept"), "text/html") {

@@ -29,6 +29,7 @@ type term struct {
 	www, pass   bool
 	compromised bool
 	suspicious  bool
+	pulse       bool
 	asked       aid.Set
 	action      Action
 	ground      Ground
@@ -160,7 +161,7 @@ func splitRef(ref string) (prefix string, number uint32, width int) {
 }
 
 func (e *Edge) itemOf(key uint64, r Rule, from, until, version int64) nameset.Item {
-	m := term{scope: r.Scope, www: r.WWW, pass: r.Pass, compromised: r.Compromised, suspicious: r.Suspicious, asked: r.AskedFor, action: r.Action, ground: r.Ground,
+	m := term{scope: r.Scope, www: r.WWW, pass: r.Pass, compromised: r.Compromised, suspicious: r.Suspicious, pulse: r.Pulse, asked: r.AskedFor, action: r.Action, ground: r.Ground,
 		class: r.Class, brand: r.Brand, by: r.By, ede: edeBlocked}
 	if m.action == "" {
 		m.action = Redirect
@@ -230,7 +231,7 @@ func appendRef(b []byte, prefix string, number uint32, width int) []byte {
 func (t *terms) rule(name bolwerk.Domain, p payload) Rule {
 	m := t.at(p.term)
 	r := Rule{Block: string(appendRef(nil, m.prefix, p.number, m.width)), Name: name, Scope: m.scope, WWW: m.www, Pass: m.pass,
-		Action: m.action, Ground: m.ground, Class: m.class, Brand: m.brand, By: m.by, Compromised: m.compromised, Suspicious: m.suspicious, AskedFor: m.asked}
+		Action: m.action, Ground: m.ground, Class: m.class, Brand: m.brand, By: m.by, Compromised: m.compromised, Suspicious: m.suspicious, Pulse: m.pulse, AskedFor: m.asked}
 	if p.from > 0 {
 		r.Since = time.Unix(p.from, 0).UTC()
 	}

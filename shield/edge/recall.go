@@ -68,6 +68,7 @@ type savedTerm struct {
 	Pass        bool          `json:"pass,omitempty"`
 	Compromised bool          `json:"compromised,omitempty"`
 	Suspicious  bool          `json:"suspicious,omitempty"`
+	Pulse       bool          `json:"pulse,omitempty"`
 	Asked       aid.Set       `json:"asked,omitempty"`
 	Action      Action        `json:"action"`
 	Ground      Ground        `json:"ground,omitempty"`
@@ -135,7 +136,7 @@ func (e *Edge) recallRest(n uint64, meta []byte) error {
 	}
 	e.terms.clear()
 	for _, s := range saved.Terms {
-		e.terms.intern(term{scope: s.Scope, www: s.WWW, pass: s.Pass, compromised: s.Compromised, suspicious: s.Suspicious, asked: s.Asked,
+		e.terms.intern(term{scope: s.Scope, www: s.WWW, pass: s.Pass, compromised: s.Compromised, suspicious: s.Suspicious, pulse: s.Pulse, asked: s.Asked,
 			action: s.Action, ground: s.Ground, class: s.Class, brand: s.Brand, by: s.By, prefix: s.Prefix, width: s.Width, ede: s.EDE})
 	}
 	bad := false
@@ -279,7 +280,7 @@ func (e *Edge) savedTerms() savedTerms {
 	s := savedTerms{Seed: e.seed}
 	if list := e.terms.list.Load(); list != nil {
 		for _, m := range *list {
-			s.Terms = append(s.Terms, savedTerm{m.scope, m.www, m.pass, m.compromised, m.suspicious, m.asked, m.action, m.ground, m.class, m.brand, m.by, m.prefix, m.width, m.ede})
+			s.Terms = append(s.Terms, savedTerm{m.scope, m.www, m.pass, m.compromised, m.suspicious, m.pulse, m.asked, m.action, m.ground, m.class, m.brand, m.by, m.prefix, m.width, m.ede})
 		}
 	}
 	return s

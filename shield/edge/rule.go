@@ -43,6 +43,9 @@ type Rule struct {
 	// FeedOnly is set on the passthru entries that undo a withdrawn block at
 	// resolvers that still hold an old zone. Our own edges skip such an entry.
 	FeedOnly bool `json:"feed_only,omitempty"`
+	// Pulse is set on the desk's own name that shows how long the way of a block
+	// takes: see Turn. Nobody counts it.
+	Pulse bool `json:"pulse,omitempty"`
 }
 
 // Action is what the resolver answers for a blocked name.

@@ -67,7 +67,7 @@ func (e *Edge) turnAway(c net.Conn) {
 	if !name.IsZero() {
 		f = e.find(nameset.AppendWire(nil, name), addrOf(c.RemoteAddr().String()))
 	}
-	if f.ok && !f.pass {
+	if f.ok && !f.pass && !f.term.pulse {
 		e.hits.other(hitTLS, f.hitKey(), e.now.Load())
 	} else {
 		e.page.tlsUnknown.Add(1)

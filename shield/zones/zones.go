@@ -72,6 +72,7 @@ type rule struct {
 	since            int64
 	below, www, pass bool
 	order, undo      bool
+	pulse            bool // see edge.Turn: in h.rpz and p.rpz alone
 }
 
 type owner struct {
@@ -97,7 +98,7 @@ func (z *Zones) Clear() {
 // Hold takes up the rule of an entry that is in force, before Load.
 func (z *Zones) Hold(id string, r edge.Rule) {
 	z.hold(id, &rule{name: r.Name, block: r.Block, action: r.Action, since: r.Since.UnixMicro(), pass: r.Pass, www: r.WWW,
-		below: r.Scope == bolwerk.ScopeSubtree || r.Scope == bolwerk.ScopeRegistrable, order: r.Ground == edge.ByOrder, undo: r.FeedOnly})
+		below: r.Scope == bolwerk.ScopeSubtree || r.Scope == bolwerk.ScopeRegistrable, order: r.Ground == edge.ByOrder, undo: r.FeedOnly, pulse: r.Pulse})
 }
 
 // Stand is where the zones stand.
@@ -144,6 +145,11 @@ func (z *Zones) Each(zone bolwerk.Domain) iter.Seq[rpz.Record] {
 					}
 				}
 			}
+			for _, r := range z.pulse() {
+				if !yield(r) {
+					return
+				}
+			}
 			return
 		}
 		say := func(o owner) bool {
@@ -188,16 +194,18 @@ func (z *Zones) Names(entries []copy.Entry) (out []bolwerk.Domain) {
 	return out
 }
 
-// Step brings the zones to one publication. A beat, which changes nothing, moves
-// the serials of the two small zones.
+// Step brings the zones to one publication. A beat, which changes nothing but the
+// pulse, moves the serials of the two small zones.
 func (z *Zones) Step(b copy.Batch) error {
-	now, serial, beat := z.clock.Now(), uint32(b.Serial), len(b.Entries) == 0
+	now, serial := z.clock.Now(), uint32(b.Serial)
+	beat := !slices.ContainsFunc(b.Entries, func(e copy.Entry) bool { return e.ID != edge.PulseEntry })
 	z.stand = rpz.State{Serial: serial, Epoch: b.Epoch}
 	if !beat {
 		z.real.Store(serial)
 	}
 	held, all := z.primary.Held(Block)
 	left := z.hot.leave(now, held, all)
+	pulse := z.pulse()
 	said := z.apply(ChangesOf(b.Entries))
 	pass := changeOf(said[0])
 	hot, urgent := z.hot.take(now, said[1], func(o owner) bool { return len(z.records(Pass, o)) > 0 })
@@ -205,6 +213,8 @@ func (z *Zones) Step(b copy.Batch) error {
 		urgent = urgent || len(d.is) == 0 && len(z.hot.cold[d.at]) > 0 && len(z.records(Block, d.at)) == 0
 	}
 	hot.Del = append(left, hot.Del...)
+	del, add := difference(pulse, z.pulse())
+	hot.Del, hot.Add = append(hot.Del, del...), append(hot.Add, add...)
 	for _, s := range []struct {
 		zone   bolwerk.Domain
 		change rpz.Change
@@ -353,7 +363,7 @@ func owners(r *rule) []owner {
 func (z *Zones) best(zone bolwerk.Domain, o owner) *rule {
 	var best *rule
 	for _, r := range z.at[o] {
-		if r.pass != (zone == Pass) {
+		if r.pass != (zone == Pass) || r.pulse && zone == Block {
 			continue
 		}
 		if best == nil || cmp.Or(cmp.Compare(rank(r), rank(best)), cmp.Compare(r.since, best.since), cmp.Compare(r.block, best.block)) < 0 {
@@ -361,6 +371,19 @@ func (z *Zones) best(zone bolwerk.Domain, o owner) *rule {
 		}
 	}
 	return best
+}
+
+// pulse is what h.rpz says at the pulse. It never gets into the cold zone, which
+// would have large resolvers build their index anew for it.
+func (z *Zones) pulse() (out []rpz.Record) {
+	r := z.rules[edge.PulseEntry]
+	if r == nil || r.pass || !r.pulse {
+		return nil
+	}
+	for _, o := range owners(r) {
+		out = append(out, z.says(r, o)...)
+	}
+	return out
 }
 
 // records are what a zone says at an owner.
@@ -372,6 +395,11 @@ func (z *Zones) records(zone bolwerk.Domain, o owner) []rpz.Record {
 	if best == nil {
 		return nil
 	}
+	return z.says(best, o)
+}
+
+// says are the records of a rule at one of its owners.
+func (z *Zones) says(best *rule, o owner) []rpz.Record {
 	one := func(d rpz.Data) []rpz.Record { return []rpz.Record{{Name: o.name, Below: o.below, Data: d}} }
 	switch {
 	case best.pass:

@@ -19,6 +19,8 @@ type Zone struct {
 	Name   string
 	Serial uint32
 	Owners map[Owner]string // what happens there: redirect, nxdomain, nodata or pass
+
+	pulse string // the desk's own name that it lets pass every other minute to time the way
 }
 
 // Owner is a name of a zone, relative to it.
@@ -90,6 +92,10 @@ func (z *Zone) whole() error {
 	if z.Name == "" {
 		return bolwerk.Invalid("a zone without SOA")
 	}
+	if z.pulse != "" { // nobody's block: it is below a canary, where no site can be
+		delete(z.Owners, Owner{Name: z.pulse})
+		delete(z.Owners, Owner{z.pulse, true})
+	}
 	return nil
 }
 
@@ -102,7 +108,14 @@ func (z *Zone) add(rr dns.RR) error {
 		}
 		z.Name, z.Serial = owner, v.Serial
 		return nil
-	case *dns.NS, *dns.TXT: // the canary names, which say which state a resolver has
+	case *dns.NS:
+		return nil
+	case *dns.TXT: // the canary names, which say which state a resolver has
+		if name, ok := strings.CutSuffix(owner, "."+z.Name); ok {
+			if canary, ok := strings.CutPrefix(name, "p-"); ok {
+				z.pulse = "pulse-" + canary
+			}
+		}
 		return nil
 	}
 	name, ok := strings.CutSuffix(owner, "."+z.Name)

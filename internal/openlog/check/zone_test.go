@@ -16,6 +16,22 @@ func FuzzZone(f *testing.F) {
 	})
 }
 
+// The name by which a desk times the way of its blocks is nobody's block.
+func TestReadZone_without_the_pulse(t *testing.T) {
+	z, err := ReadZone(strings.NewReader(`$ORIGIN p.rpz.
+$TTL 60
+@ IN SOA localhost. hostmaster.localhost. 42 60 60 259200 60
+p-serial.zz-canary IN TXT "epoch=1 serial=42"
+e1-s42.p-serial.zz-canary IN TXT "epoch=1 serial=42"
+pulse-serial.zz-canary IN CNAME rpz-passthru.
+*.pulse-serial.zz-canary IN CNAME rpz-passthru.
+pulse-other.example IN CNAME rpz-passthru.
+`), "p.zone")
+	if err != nil || len(z.Owners) != 1 || z.Owners[Owner{Name: "pulse-other.example"}] != "pass" {
+		t.Errorf("got %+v %v", z, err)
+	}
+}
+
 func TestReadZone(t *testing.T) {
 	z, err := ReadZone(strings.NewReader(`$ORIGIN b.rpz.
 $TTL 60
