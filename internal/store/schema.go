@@ -17,15 +17,16 @@ type Schema struct {
 // Keep is how long the data of a column is kept. Each column of a migration
 // carries one, with its purpose, in a comment: "-- keep body: the mail as it came".
 var Keep = map[string]string{
-	"log":    "for ever; holds references and no personal data",
-	"tech":   "as long as the row is of use; no personal data",
-	"case":   "until a year after the case is closed",
-	"body":   "30 days: what people sent",
-	"reply":  "7 days after the answer: how to reach the reporter",
-	"staff":  "as long as the account exists, and a year after",
-	"figure": "for ever; counts without persons",
-	"name":   "until a year after the block ended (30 days for a hacked site), or until a decision: opens a name in the transparency log",
-	"secret": "until it is used, changed or expires; stored as a hash or sealed",
+	"log":     "for ever; holds references and no personal data",
+	"tech":    "as long as the row is of use; no personal data",
+	"case":    "until a year after the case is closed",
+	"body":    "30 days: what people sent",
+	"reply":   "7 days after the answer: how to reach the reporter",
+	"staff":   "as long as the account exists, and a year after",
+	"figure":  "for ever; counts without persons",
+	"session": "as many days as abuse.who.days says, 7 unless set: who had which address when; what a case pinned is kept as long as the case",
+	"name":    "until a year after the block ended (30 days for a hacked site), or until a decision: opens a name in the transparency log",
+	"secret":  "until it is used, changed or expires; stored as a hash or sealed",
 }
 
 // Migrate brings the tables of the schemas up to date, in one transaction.
