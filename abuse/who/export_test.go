@@ -1,0 +1,4 @@
+package who
+
+// EndRestarted does what Run does every ten seconds.
+var EndRestarted = (*Who).endRestarted

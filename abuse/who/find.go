@@ -1,0 +1,194 @@
+package who
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+	"slices"
+	"time"
+
+	"bolwerk"
+	"bolwerk/abuse/session"
+	"bolwerk/internal/store"
+)
+
+func parseAddr(s string) (netip.Addr, error) { return netip.ParseAddr(s) }
+
+// Resolve answers who had an address. It is for rules: what a person asks goes
+// through Ask, which notes it. A question without a skew gets the configured one.
+func (w *Who) Resolve(ctx context.Context, q session.Question) (a session.Answer, err error) {
+	start := time.Now()
+	err = w.db.Read(ctx, func(tx *store.Tx) (err error) { a, err = w.resolve(tx, q); return err })
+	w.m.looked(a, err, time.Since(start))
+	return a, err
+}
+
+func (w *Who) resolve(tx *store.Tx, q session.Question) (session.Answer, error) {
+	if !q.Addr.IsValid() || q.Addr.Zone() != "" {
+		return session.Answer{}, bolwerk.Invalid("who had an address: an address is needed")
+	}
+	if q.Skew <= 0 {
+		q.Skew = w.cfg.Skew.D()
+	}
+	q.Skew = min(q.Skew, maxSkew)
+	q.At = q.At.UTC().Truncate(time.Microsecond)
+	var failed error
+	more := false
+	found := map[netip.Addr][]session.Held{} // many blocks of ports lead to one inside
+	a := session.Resolve(q, w.cfg.policy(), func(addr netip.Addr) []session.Held {
+		held, ok := found[addr]
+		if !ok && failed == nil {
+			var cut bool
+			held, cut, failed = w.find(tx, addr, q)
+			more = more || cut
+			found[addr] = held
+		}
+		return held
+	})
+	if failed != nil {
+		return session.Answer{}, failed
+	}
+	switch {
+	case q.At.After(tx.Now().Add(q.Skew)):
+		a.Why = append(a.Why, session.Ahead)
+	case q.At.Before(w.cutoff(tx.Now())):
+		a.Why = append(a.Why, session.Forgotten)
+	}
+	if more && !slices.Contains(a.Why, session.More) {
+		a.Why = append(a.Why, session.More)
+	}
+	return a, nil
+}
+
+// maxSkew bounds what a question may reach over.
+const maxSkew = 24 * time.Hour
+
+// find gives the rows that cover an address in the window of q.
+func (w *Who) find(tx *store.Tx, addr netip.Addr, q session.Question) (out []session.Held, more bool, err error) {
+	shapes, err := store.List(tx, func(scan func(...any) error) (s shape, err error) { return s, scan(&s.bits, &s.ports) }, `select bits,ports from abuse_shape order by bits desc, ports`)
+	if err != nil {
+		return nil, false, err
+	}
+	lo, hi := store.Micros(q.At.Add(-q.Skew)), store.Micros(q.At.Add(q.Skew))
+	unmapped, low := addr, 0
+	if addr.Is4() {
+		low = 96
+	}
+	port := int(q.Port)
+	if addr != q.Addr.Unmap() {
+		port = 0 // behind a translator
+	}
+	var found []row
+	seen := map[string]bool{}
+	for _, s := range shapes {
+		if s.bits < low || low == 0 && s.bits > 128 || s.bits-low > addr.BitLen() {
+			continue
+		}
+		p, err := unmapped.Prefix(s.bits - low)
+		if err != nil {
+			return nil, false, err
+		}
+		first, last := 0, 0 // all ports: the block begins with 0
+		if s.ports != allPorts {
+			if last = port; port == 0 {
+				last = allPorts
+			} else if first = port - s.ports + 1; first < 0 {
+				first = 0
+			}
+		}
+		some, err := w.around(tx, netKey(p), first, last, s.ports, lo, hi)
+		if err != nil {
+			return nil, false, err
+		}
+		more = more || len(some) >= maxRows
+		for _, r := range some {
+			if k := fmt.Sprint(r.Prefix, r.Ports, r.Start.UnixMicro(), r.NAS, "/", r.Session); !seen[k] {
+				seen[k] = true
+				found = append(found, r)
+			}
+		}
+	}
+	return w.revealed(tx, found, out, more)
+}
+
+// around reads the rows of one prefix that may have been held in a window; the last
+// one before it, which ends what has no Stop; and the next ones behind it, of which
+// nobody may have told when they began. A row may be there twice.
+func (w *Who) around(tx *store.Tx, net []byte, first, last, ports int, lo, hi int64) (out []row, err error) {
+	read := func(scan func(...any) error) (row, error) {
+		var sealed []byte
+		r, err := scanRow(scan, &sealed)
+		r.sealed = sealed
+		return r, err
+	}
+	const from = `select ` + columns + `,i.identity_sealed from abuse_held h left join abuse_identity i on i.id=h.who `
+	block := `where h.net=$1 and h.port=$2 and `
+	args := []any{net, first}
+	if first != last {
+		block, args = `where h.net=$1 and h.port>=$2 and h.port<=$3 and h.last_port-h.port=$4 and `, append(args, last, ports-1)
+	}
+	for _, q := range []struct {
+		where string
+		args  []any
+		limit int
+	}{
+		{`h.start<=%s and h.until>=%s order by h.start desc limit %s`, []any{hi, lo}, maxRows},
+		{`h.start<%s and h.ended<>'fixed' order by h.start desc limit %s`, []any{lo}, 1},
+		{`h.start>%s and h.ended<>'fixed' order by h.start limit %s`, []any{hi}, 64},
+	} {
+		all := append(slices.Clone(args), append(q.args, q.limit)...)
+		var names []any
+		for i := len(args); i < len(all); i++ {
+			names = append(names, fmt.Sprint("$", i+1))
+		}
+		some, err := store.List(tx, read, from+block+fmt.Sprintf(q.where, names...), all...)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, some...)
+	}
+	return out, nil
+}
+
+// revealed opens who the rows belong to, and ends those whose access server began anew.
+func (w *Who) revealed(tx *store.Tx, found []row, out []session.Held, more bool) ([]session.Held, bool, error) {
+	restarts := map[string][]time.Time{}
+	for i := range found {
+		r := &found[i]
+		if r.sealed != nil {
+			who, err := w.reveal(r.sealed)
+			if err != nil && !errors.Is(err, bolwerk.ErrNotFound) {
+				return nil, false, err
+			}
+			r.Identity = who
+		}
+		if r.Ended == session.Open && r.NAS != "" {
+			at, ok := restarts[r.NAS]
+			if !ok {
+				var err error
+				if at, err = pending(tx, r.NAS); err != nil {
+					return nil, false, err
+				}
+				restarts[r.NAS] = at
+			}
+			for _, t := range at {
+				if !t.Before(r.Seen) {
+					r.Ended, r.Until = session.Restarted, t
+					break
+				}
+			}
+		}
+		out = append(out, r.Held)
+	}
+	return out, more, nil
+}
+
+// pending are the restarts of an access server whose sessions are not ended yet.
+func pending(tx *store.Tx, nas string) ([]time.Time, error) {
+	return store.List(tx, func(scan func(...any) error) (time.Time, error) {
+		var at int64
+		err := scan(&at)
+		return store.Time(at), err
+	}, `select at from abuse_restart where nas=$1 and not done order by at`, nas)
+}

@@ -1,0 +1,287 @@
+// Program who measures who had an address: how many records of sessions a second are
+// kept, and how long a question takes once millions of sessions of a week are there.
+//
+//	go run ./bench/who                                    # SQLite in a new folder
+//	go run ./test/pg go run ./bench/who --postgres        # PostgreSQL
+//	go run ./bench/who --sessions 1000000 --dir /var/tmp
+//
+// The sessions are of a week: a tenth behind shared addresses with blocks of 512
+// ports, a fifth with a delegated IPv6 prefix. Questions are for random addresses and
+// times, a fifth of them with a port.
+package main
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"net/netip"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"sync"
+	"syscall"
+	"time"
+
+	"bolwerk/abuse/session"
+	"bolwerk/abuse/who"
+	"bolwerk/internal/audit"
+	"bolwerk/internal/clock"
+	"bolwerk/internal/store"
+	"bolwerk/internal/store/storetest"
+	"bolwerk/internal/vault"
+)
+
+var (
+	sessions = flag.Int("sessions", 10_000_000, "sessions of seven days that are kept")
+	batch    = flag.Int("batch", 200, "records handed in at once, 1 to 500")
+	doors    = flag.Int("doors", 2, "hands that give batches at once")
+	asks     = flag.Int("questions", 20_000, "questions")
+	dir      = flag.String("dir", "", "folder for the SQLite store; empty: a new one in the temporary folder")
+	postgres = flag.Bool("postgres", false, "PostgreSQL at "+storetest.Env+" instead of SQLite")
+)
+
+func main() {
+	flag.Parse()
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	defer stop()
+	if *sessions < 10_000 || *sessions > 100_000_000 || *batch < 1 || *batch > session.MaxRecords || *doors < 1 || *asks < 100 {
+		fmt.Fprintln(os.Stderr, "bench/who: --sessions is 10000 to 100000000, --batch 1 to 500, --doors at least 1, --questions at least 100")
+		os.Exit(2)
+	}
+	if err := run(ctx); err != nil {
+		fmt.Fprintln(os.Stderr, "bench/who:", err)
+		os.Exit(1)
+	}
+}
+
+const week = 7 * 24 * time.Hour
+
+func run(ctx context.Context) error {
+	folder, err := os.MkdirTemp(*dir, "bolwerk-who-")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(folder)
+	at, engine := filepath.Join(folder, "store.db"), "SQLite"
+	if *postgres {
+		if at, engine = os.Getenv(storetest.Env), "PostgreSQL"; at == "" {
+			return fmt.Errorf("%s names no PostgreSQL: go run ./test/pg go run ./bench/who --postgres", storetest.Env)
+		}
+	}
+	fmt.Printf("%s, %s, %d processors, %s, %d sessions, batches of %d from %d doors\n\n", time.Now().Format(time.DateOnly), runtime.Version(), runtime.NumCPU(), engine, *sessions, *batch, *doors)
+	c := clock.New()
+	db, err := store.Open(ctx, store.Config{URL: at}, c)
+	if err != nil {
+		return err
+	}
+	defer db.Close()
+	if err := db.Migrate(ctx, audit.Schema(), who.Schema()); err != nil {
+		return err
+	}
+	v, err := vault.Open(filepath.Join(folder, "keys"), c)
+	if err != nil {
+		return err
+	}
+	w := who.New(who.DefaultConfig(), db, v, c, slog.New(slog.DiscardHandler), nil)
+	world := newWorld(c.Now())
+	few := min(100_000, *sessions/10)
+	if err := fill(ctx, w, world, 0, *sessions-few, false); err != nil {
+		return err
+	}
+	if err := fill(ctx, w, world, *sessions-few, *sessions, true); err != nil {
+		return err
+	}
+	if st, err := os.Stat(at); err == nil {
+		fmt.Printf("%-52s %d octets a session\n", "disk", st.Size()/int64(*sessions))
+	}
+	for _, load := range []bool{false, true} {
+		if err := questions(ctx, w, world, load); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// world is a week of sessions, made from numbers: session n is always the same one.
+type world struct {
+	begin time.Time
+	lines int // that have sessions one after the other
+	each  time.Duration
+}
+
+func newWorld(now time.Time) world {
+	lines := max(*sessions/10, 1)
+	return world{now.Add(-week + time.Hour), lines, (week - 2*time.Hour) / 10}
+}
+
+// about is session n: the lines one after the other, then again.
+func (w world) about(n int) (start session.Record, stop session.Record) {
+	line, turn := n%w.lines, n/w.lines
+	r := rand.New(rand.NewPCG(uint64(n), 7))
+	from := w.begin.Add(time.Duration(turn)*w.each + time.Duration(r.Int64N(int64(w.each/4))))
+	lasted := w.each/2 + time.Duration(r.Int64N(int64(w.each/8)))
+	// The addresses go round among the lines at each turn.
+	place := (line + turn*7919) % w.lines
+	rec := session.Record{Kind: session.Start, Source: session.Radius, NAS: fmt.Sprintf("bng%03d.example", line%200), Session: fmt.Sprintf("%08x%08x", turn, line),
+		Identity: session.Identity{Subscriber: fmt.Sprintf("customer%08d@isp.example", line), Line: fmt.Sprintf("eth 1/1/%d:%d.%d", line%24, line%4094, line%100)}, At: from, Lasted: 0}
+	rec.Prefixes, rec.Ports = w.holds(place)
+	stop = rec
+	stop.Kind, stop.At, stop.Lasted = session.Stop, from.Add(lasted), lasted
+	return rec, stop
+}
+
+// holds is what is at a place: an address, an address and a prefix, or a block of ports.
+func (w world) holds(place int) ([]netip.Prefix, session.Ports) {
+	n := uint32(place)
+	switch place % 10 {
+	case 0:
+		block := (place / 10) % 126
+		a := 0xcb000000 + n/1260
+		return []netip.Prefix{netip.PrefixFrom(netip.AddrFrom4([4]byte{byte(a >> 24), byte(a >> 16), byte(a >> 8), byte(a)}), 32)}, session.Ports{First: uint16(1024 + 512*block), Last: uint16(1024 + 512*block + 511)}
+	case 1, 2:
+		six := netip.PrefixFrom(netip.AddrFrom16([16]byte{0x20, 1, 0xd, 0xb8, byte(n >> 16), byte(n >> 8), byte(n)}), 56)
+		return []netip.Prefix{netip.PrefixFrom(netip.AddrFrom4([4]byte{10, byte(n >> 16), byte(n >> 8), byte(n)}), 32), six}, session.Ports{}
+	}
+	return []netip.Prefix{netip.PrefixFrom(netip.AddrFrom4([4]byte{10, byte(n >> 16), byte(n >> 8), byte(n)}), 32)}, session.Ports{}
+}
+
+// fill keeps sessions from..to: with Start and Stop each, or by their Stops alone.
+func fill(ctx context.Context, w *who.Who, world world, from, to int, both bool) error {
+	type part struct{ records []session.Record }
+	parts := make(chan part, 2**doors)
+	var wg sync.WaitGroup
+	errs := make([]error, *doors)
+	var mu sync.Mutex
+	var took []time.Duration
+	for i := range *doors {
+		wg.Go(func() {
+			for p := range parts {
+				start := time.Now()
+				if err := w.Take(ctx, p.records); err != nil && errs[i] == nil {
+					errs[i] = err
+				}
+				mu.Lock()
+				took = append(took, time.Since(start))
+				mu.Unlock()
+			}
+		})
+	}
+	start, before := time.Now(), computed()
+	mark, marked := start, from
+	records := 0
+	var next []session.Record
+	give := func(r session.Record) {
+		if next = append(next, r); len(next) == *batch {
+			parts <- part{next}
+			next = nil
+		}
+		records++
+	}
+	for n := from; n < to && ctx.Err() == nil; {
+		// Everybody begins, then everybody ends, a thousand at a time; or a Stop alone,
+		// which tells all of a session.
+		end := min(n+1000, to)
+		for i := n; i < end && both; i++ {
+			s, _ := world.about(i)
+			give(s)
+		}
+		for i := n; i < end; i++ {
+			_, s := world.about(i)
+			give(s)
+		}
+		n = end
+		if n-marked >= (to-from)/10 && to-from >= 1_000_000 {
+			fmt.Printf("  %d sessions: %.0f/s\n", n, float64(n-marked)/time.Since(mark).Seconds())
+			mark, marked = time.Now(), n
+		}
+	}
+	if len(next) > 0 {
+		parts <- part{next}
+	}
+	close(parts)
+	wg.Wait()
+	for _, err := range errs {
+		if err != nil {
+			return err
+		}
+	}
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	wall := time.Since(start)
+	slices.Sort(took)
+	what := fmt.Sprintf("%d sessions by their Stop, in %s", records, wall.Round(time.Second))
+	if both {
+		what = fmt.Sprintf("then %d records, Start and Stop, in %s", records, wall.Round(time.Second))
+	}
+	fmt.Printf("%-52s %.0f/s, %.1f us of this program's CPU each\n", what, float64(records)/wall.Seconds(), float64((computed()-before).Microseconds())/float64(records))
+	fmt.Printf("%-52s p50 %s p99 %s\n", "a batch, until it is durable", took[len(took)/2].Round(time.Microsecond), took[len(took)*99/100].Round(time.Microsecond))
+	return nil
+}
+
+// questions asks, alone or while a thousand records a second come in.
+func questions(ctx context.Context, w *who.Who, world world, load bool) error {
+	ctx, stop := context.WithCancel(ctx)
+	var wg sync.WaitGroup
+	what := "a question"
+	if load {
+		what = "a question while 2,000 records/s come in"
+		wg.Go(func() {
+			tick := time.NewTicker(100 * time.Millisecond)
+			defer tick.Stop()
+			for n := *sessions; ; n += 200 {
+				select {
+				case <-ctx.Done():
+					return
+				case <-tick.C:
+				}
+				var records []session.Record
+				for i := range 200 {
+					s, _ := world.about((n + i) % *sessions)
+					s.Session += "b"
+					records = append(records, s)
+				}
+				w.Take(ctx, records)
+			}
+		})
+	}
+	r := rand.New(rand.NewPCG(3, 4))
+	var took []time.Duration
+	hit, wrong := 0, 0
+	for range *asks {
+		n := r.IntN(*sessions)
+		s, end := world.about(n)
+		q := session.Question{Addr: s.Prefixes[r.IntN(len(s.Prefixes))].Addr(), At: s.At.Add(end.At.Sub(s.At) / 2), Skew: time.Minute}
+		if !s.Ports.All() {
+			q.Port = s.Ports.First + uint16(r.IntN(512))
+		}
+		start := time.Now()
+		a, err := w.Resolve(ctx, q)
+		if err != nil {
+			stop()
+			return err
+		}
+		took = append(took, time.Since(start))
+		if c, ok := a.Act(); ok && c.Subscriber == s.Subscriber {
+			hit++
+		} else if ok {
+			wrong++
+		}
+	}
+	stop()
+	wg.Wait()
+	slices.Sort(took)
+	fmt.Printf("%-52s p50 %s p99 %s max %s; %d of %d found, %d wrong\n", what, took[len(took)/2].Round(time.Microsecond), took[len(took)*99/100].Round(time.Microsecond), took[len(took)-1].Round(time.Microsecond), hit, *asks, wrong)
+	return nil
+}
+
+// computed is the processor time that this program has used.
+func computed() time.Duration {
+	var u syscall.Rusage
+	syscall.Getrusage(syscall.RUSAGE_SELF, &u)
+	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
+}
