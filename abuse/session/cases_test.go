@@ -123,15 +123,21 @@ func TestANameThatIsUsedAgainIsAnotherSession(t *testing.T) {
 }
 
 func FuzzDecode(f *testing.F) {
-	f.Add(Encode([]Record{rec(Start, "anna", "1", 0, 0, v4, v6), rec(On, "", "", 0, -1)}))
+	f.Add([]byte(`{"kind":"start","source":"radius","nas":"b","session":"1","subscriber":"anna","prefixes":["198.51.100.7/32"],"at":"2026-11-26T12:00:00Z","lasted":0}`))
+	f.Add([]byte(`{"kind":"stop","source":"nat","session":"1","prefixes":["198.51.100.7/32"],"ports":{"first":1024,"last":2047},"inside":"100.64.0.1","at":"2026-11-26T12:00:00+01:00","lasted":-1}`))
+	f.Add([]byte(`{"kind":"on","source":"radius","nas":"b","at":"2026-11-26T12:00:00Z"}`))
 	f.Fuzz(func(t *testing.T, b []byte) {
-		got, err := Decode(b)
+		Decode(b) // whatever is packed in it
+		got, err := DecodeLines(b)
 		if err != nil {
 			return
 		}
 		again, err := Decode(Encode(got))
 		if err != nil || len(again) != len(got) {
 			t.Fatalf("%q: read %d, written again %d (%v)", b, len(got), len(again), err)
+		}
+		for _, r := range got {
+			Apply(nil, r)
 		}
 	})
 }

@@ -10,6 +10,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/klauspost/compress/zstd"
+
 	"bolwerk"
 )
 
@@ -178,7 +180,11 @@ func (r Record) Began() (at time.Time, exact bool) {
 	return r.At, false
 }
 
-// Encode writes records as a door hands them in: one JSON value a line.
+// maxDecoded bounds what a door may hand in once it is unpacked.
+const maxDecoded = 4 << 20
+
+// Encode writes records as a door hands them in: one JSON value a line, packed with
+// zstd, because a door keeps what it has handed in for two days.
 func Encode(records []Record) []byte {
 	var b []byte
 	for _, r := range records {
@@ -188,11 +194,29 @@ func Encode(records []Record) []byte {
 		}
 		b = append(append(b, line...), '\n')
 	}
-	return b
+	enc, err := zstd.NewWriter(nil, zstd.WithEncoderLevel(zstd.SpeedFastest), zstd.WithEncoderConcurrency(1))
+	if err != nil {
+		panic(err) // no option of ours is wrong
+	}
+	defer enc.Close()
+	return enc.EncodeAll(b, nil)
 }
 
 // Decode reads what Encode wrote, each record checked.
-func Decode(b []byte) ([]Record, error) {
+func Decode(packed []byte) ([]Record, error) {
+	dec, err := zstd.NewReader(nil, zstd.WithDecoderMaxMemory(maxDecoded), zstd.WithDecoderConcurrency(1))
+	if err != nil {
+		return nil, err
+	}
+	defer dec.Close()
+	b, err := dec.DecodeAll(packed, nil)
+	if err != nil {
+		return nil, bolwerk.Invalid("records of sessions: %v", err)
+	}
+	return decode(b)
+}
+
+func decode(b []byte) ([]Record, error) {
 	var out []Record
 	for line := range strings.Lines(string(b)) {
 		var r Record

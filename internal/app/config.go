@@ -15,6 +15,8 @@ import (
 	"github.com/pelletier/go-toml/v2"
 
 	"bolwerk"
+	"bolwerk/abuse/door"
+	"bolwerk/abuse/who"
 	"bolwerk/internal/account"
 	"bolwerk/internal/brand"
 	"bolwerk/internal/dnsserve"
@@ -71,12 +73,22 @@ type Config struct {
 	// Resolvers are further resolvers that "block explain" asks, address:port.
 	Resolvers map[string]string `toml:"resolvers"`
 	Shield    shield.Config     `toml:"shield"`
+	// Abuse is the abuse desk.
+	Abuse AbuseConfig `toml:"abuse"`
 	// Probe is how a probe visits suspect pages.
 	Probe probe.Config `toml:"probe"`
 	// Agent is what runs beside a resolver that is not ours.
 	Agent agent.Config `toml:"agent"`
 	// Webhook says where facts may be told to.
 	Webhook webhook.Config `toml:"webhook"`
+}
+
+// AbuseConfig is the abuse desk.
+type AbuseConfig struct {
+	// Who is who had an address at a time, at the desk.
+	Who who.Config `toml:"who"`
+	// Accounting is where an intake takes RADIUS accounting.
+	Accounting door.Config `toml:"accounting"`
 }
 
 // ListenConfig is an address to listen at.
@@ -182,6 +194,7 @@ func Default() Config {
 		Warning:  WarningConfig{Listen: "127.0.0.1:8082", TLS: "127.0.0.1:8443", Config: edge.DefaultConfig()},
 		RPZ:      RPZConfig{Listen: "127.0.0.1:5301"},
 		Shield:   shield.DefaultConfig(),
+		Abuse:    AbuseConfig{Who: who.DefaultConfig(), Accounting: door.DefaultConfig()},
 		Probe:    probe.DefaultConfig(),
 		Agent:    agent.DefaultConfig(),
 	}
@@ -315,6 +328,11 @@ func (c Config) Validate() error {
 	add("dns", c.DNS.Config.Validate())
 	add("warning", c.Warning.Config.Validate())
 	add("shield", c.Shield.Validate())
+	add("abuse.who", c.Abuse.Who.Validate())
+	add("abuse.accounting", c.Abuse.Accounting.Validate())
+	for _, cl := range c.Abuse.Accounting.Clients {
+		add("abuse.accounting.client "+cl.Name+": secret_file", secretFile(cl.SecretFile))
+	}
 	add("probe", c.Probe.Validate())
 	add("agent", c.Agent.Validate())
 	if _, err := c.RPZ.config(c); err != nil {

@@ -19,6 +19,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"bolwerk"
+	accounting "bolwerk/abuse/door"
 	"bolwerk/internal/account"
 	"bolwerk/internal/demo"
 	"bolwerk/internal/disk"
@@ -39,7 +40,7 @@ type DemoOptions struct {
 
 // demoOwns are the entries of the folder that belong to the demo; others are
 // left alone.
-var demoOwns = []string{"desk", "intake", "edge", "probe", "web.pem", "outbox", "lists", "world.json", "demo.json", "demo.token", "demo.password", demo.PhishFile, "orders"}
+var demoOwns = []string{"desk", "intake", "edge", "probe", "web.pem", "outbox", "lists", "world.json", "demo.json", "demo.token", "demo.password", "accounting.secret", demo.PhishFile, "orders"}
 
 // Demo starts everything on loopback with an invented operator, until ctx ends.
 func Demo(ctx context.Context, o DemoOptions, env Env) error {
@@ -174,6 +175,14 @@ func demoConfig(o DemoOptions, w demo.World) (Config, error) {
 	for _, l := range w.Lists {
 		c.Shield.Lists = append(c.Shield.Lists, shield.ListConfig{Source: l.Source, File: l.ListFile(o.Data), Tier: l.Tier})
 	}
+	aaa := filepath.Join(o.Data, "accounting.secret")
+	if _, err := os.Stat(aaa); err != nil {
+		if err := disk.Write(aaa, []byte(rand.Text()+"\n"), "demo.accounting"); err != nil {
+			return c, err
+		}
+	}
+	c.Abuse.Accounting.Listen = demoAddr(o, 1813)
+	c.Abuse.Accounting.Clients = []accounting.Client{{Name: "loopback", From: loopback, SecretFile: aaa}}
 	c.Shield.Issuers = []shield.Issuer{{Name: w.Authority.Name, Public: w.Authority.Public, Ground: w.Authority.Ground, File: w.Authority.OrderFile(o.Data), MustHave: w.Authority.MustHave}}
 	c.Shield.Notices = demoNotices(c.Shield.Notices)
 	c.Warning.PreviewHost = "preview.localhost"

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"net"
 	"net/http"
 	"os"
@@ -15,6 +16,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"bolwerk"
+	"bolwerk/abuse/who"
 	"bolwerk/desk"
 	"bolwerk/docs"
 	"bolwerk/internal/account"
@@ -51,7 +53,7 @@ import (
 
 // Schemas are the tables of the desk, in the order in which they are made.
 func Schemas() []store.Schema {
-	return []store.Schema{audit.Schema(), factlog.Schema(), blob.Schema(), job.Schema(), lease.Schema(), publish.Schema(), account.Schema(), siem.Schema(), idem.Schema(), hosts.Schema(), ledger.Schema(), webhook.Schema(), desk.Schema(), shield.Schema()}
+	return []store.Schema{audit.Schema(), factlog.Schema(), blob.Schema(), job.Schema(), lease.Schema(), publish.Schema(), account.Schema(), siem.Schema(), idem.Schema(), hosts.Schema(), ledger.Schema(), webhook.Schema(), desk.Schema(), shield.Schema(), who.Schema()}
 }
 
 // Desk is the role desk, built.
@@ -61,6 +63,7 @@ type Desk struct {
 	started   time.Time
 	db        *store.DB
 	shield    *shield.Shield
+	who       *who.Who
 	accounts  *account.Accounts
 	people    *account.Pages
 	hosts     *hosts.List
@@ -140,6 +143,9 @@ func BuildDesk(ctx context.Context, cfg Config, env Env) (_ *Desk, err error) {
 	d.shield.Handle(jobs, send)
 	d.jobs = jobs
 	if err := d.buildFeed(reg); err != nil {
+		return nil, err
+	}
+	if err := d.buildWho(reg); err != nil {
 		return nil, err
 	}
 	if err := d.buildHosts(reg); err != nil {
@@ -273,7 +279,12 @@ func (d *Desk) buildHosts(reg prometheus.Registerer) error {
 	d.authority = &join.Authority{CA: ca, Register: d.hosts, Operator: d.cfg.Operator, Address: d.cfg.Hosts.Address, CopyKey: signer.Public(),
 		SealKey: sealing.Public(), Clock: d.env.Clock, Log: d.env.Log}
 	roles := map[string][]join.Role{shield.CopyBlocks: {join.Edge, join.Agent}, shield.CopyPublic: {join.Intake}, shield.CopyProbe: {join.Probe}}
-	receiver := handin.NewReceiver(shield.Kinds(), []seal.PrivateKey{sealing}, func(ctx context.Context, it handin.Item) error {
+	kinds := shield.Kinds()
+	maps.Copy(kinds, who.Kinds())
+	receiver := handin.NewReceiver(kinds, []seal.PrivateKey{sealing}, func(ctx context.Context, it handin.Item) error {
+		if _, ok := who.Kinds()[it.Kind]; ok {
+			return d.who.Receive(ctx, it.Kind, it.Body)
+		}
 		return d.shield.Receive(ctx, it.Host, it.Kind, it.ID, it.Body)
 	}, d.hosts.Replay, d.env.Log)
 	receiver.Replayed = d.hosts.Replayed

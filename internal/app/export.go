@@ -89,7 +89,7 @@ func boxOf(v *vault.Vault, c store.Column) *vault.Vault {
 }
 
 // personal are the classes of what says who somebody is or what they sent.
-var personal = []string{"body", "reply", "staff"}
+var personal = []string{"body", "reply", "staff", "session"}
 
 // Export writes everything that the installation keeps, but secrets, into a
 // folder, in open formats. The desk may run: it is one moment of the store.

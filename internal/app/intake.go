@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"time"
 
+	abuse "bolwerk/abuse/door"
 	"bolwerk/internal/copy"
 	"bolwerk/internal/mail"
 	"bolwerk/internal/mailbox"
@@ -73,6 +74,17 @@ func BuildIntake(ctx context.Context, cfg Config, env Env, dir string) (*Intake,
 		return nil, err
 	}
 	var boxes []part
+	if l := cfg.Abuse.Accounting.Listen; l != "" {
+		accounting, err := abuse.NewAccounting(cfg.Abuse.Accounting, j.spool.Put, env.Clock, env.Log, j.reg)
+		if err != nil {
+			return nil, fmt.Errorf("abuse.accounting: %w", err)
+		}
+		udp, err := net.ListenPacket("udp", l)
+		if err != nil {
+			return nil, fmt.Errorf("abuse.accounting.listen: %w", err)
+		}
+		boxes = append(boxes, part{"accounting", func(ctx context.Context) error { return accounting.Run(ctx, udp) }})
+	}
 	fetched := mailbox.NewMetrics(j.reg)
 	for _, m := range cfg.Mailboxes {
 		f := mailbox.New(m, mailbox.With{Accept: d.Accept, Dial: (&net.Dialer{Timeout: 30 * time.Second}).DialContext, Clock: env.Clock, Log: env.Log, Metrics: fetched})

@@ -1,0 +1,4 @@
+package session
+
+// DecodeLines is Decode without the packing.
+var DecodeLines = decode
