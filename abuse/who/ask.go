@@ -50,7 +50,7 @@ func (w *Who) Ask(ctx context.Context, l Look) (a session.Answer, err error) {
 	if err != nil {
 		return session.Answer{}, err
 	}
-	sealed, err := w.vault.Seal(purposeQuestion, plain)
+	sealed, err := w.vault.Seal(SealedQuestion, plain)
 	if err != nil {
 		return session.Answer{}, err
 	}
@@ -106,7 +106,7 @@ func (w *Who) Looks(ctx context.Context, subscriber string, limit int) (out []Lo
 			if l.By, err = bolwerk.ParseActor(by); err != nil {
 				return l, err
 			}
-			if plain, err := w.vault.Open(purposeQuestion, sealed); err == nil {
+			if plain, err := w.vault.Open(SealedQuestion, sealed); err == nil {
 				err = json.Unmarshal(plain, &l.Question)
 				if err != nil {
 					return l, err
@@ -128,7 +128,7 @@ func (w *Who) Pin(tx *store.Tx, caseID string, a session.Answer) error {
 	if err != nil {
 		return err
 	}
-	sealed, err := w.vault.Kept().Seal(purposePinned, plain)
+	sealed, err := w.vault.Kept().Seal(SealedAnswer, plain)
 	if err != nil {
 		return err
 	}
@@ -150,7 +150,7 @@ func (w *Who) Pinned(ctx context.Context, caseID string) (out []session.Answer, 
 			if err := scan(&sealed); err != nil {
 				return a, err
 			}
-			plain, err := w.vault.Kept().Open(purposePinned, sealed)
+			plain, err := w.vault.Kept().Open(SealedAnswer, sealed)
 			if err != nil {
 				return a, err
 			}

@@ -54,7 +54,7 @@ create table abuse_gap (
 create table abuse_pinned (
   case_id text not null,  -- keep case: which case rests on it
   n       bigint not null, -- keep case: number within the case
-  answer_sealed bytea not null, -- keep case: what was asked, who had it, with the sessions, sealed with a key of its own
+  answer_sealed bytea not null, -- keep pinned: what was asked, who had it, with the sessions, sealed with a key of its own
   at      bigint not null, -- keep case: when
   primary key (case_id, n)
 );

@@ -49,14 +49,18 @@ func New(cfg Config, db *store.DB, v *vault.Vault, c clock.Clock, log *slog.Logg
 	return &Who{cfg: cfg, db: db, vault: v, clock: c, log: log, m: m, known: map[string]bool{}, shapes: map[shape]bool{}}
 }
 
+// For what the columns are sealed.
 const (
-	purposeIdentity = "abuse.identity"
-	purposeQuestion = "abuse.question"
-	purposePinned   = "abuse.pinned"
-	openEnd         = math.MaxInt64
-	maxKnown        = 1 << 18 // identities remembered, 100 octets each
-	maxRows         = 1000    // of one address and window
-	allPorts        = 65536
+	SealedIdentity = "abuse.identity"
+	SealedQuestion = "abuse.question"
+	SealedAnswer   = "abuse.pinned" // with the kept keys
+)
+
+const (
+	openEnd  = math.MaxInt64
+	maxKnown = 1 << 18 // identities remembered, 100 octets each
+	maxRows  = 1000    // of one address and window
+	allPorts = 65536
 )
 
 // shape is a length of prefixes and a size of port blocks that occur: a look-up asks
@@ -97,7 +101,7 @@ func (w *Who) identity(tx *store.Tx, i session.Identity) (string, error) {
 		return "", err
 	}
 	month := vault.Month(w.clock.Now())
-	mark, err := w.vault.Mark(purposeIdentity, string(plain))
+	mark, err := w.vault.Mark(SealedIdentity, string(plain))
 	if err != nil {
 		return "", err
 	}
@@ -108,7 +112,7 @@ func (w *Who) identity(tx *store.Tx, i session.Identity) (string, error) {
 	if known {
 		return id, nil
 	}
-	sealed, err := w.vault.Seal(purposeIdentity, plain)
+	sealed, err := w.vault.Seal(SealedIdentity, plain)
 	if err != nil {
 		return "", err
 	}
@@ -127,7 +131,7 @@ func (w *Who) identity(tx *store.Tx, i session.Identity) (string, error) {
 }
 
 func (w *Who) reveal(sealed []byte) (i session.Identity, err error) {
-	plain, err := w.vault.Open(purposeIdentity, sealed)
+	plain, err := w.vault.Open(SealedIdentity, sealed)
 	if err != nil {
 		return i, err
 	}

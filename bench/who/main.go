@@ -88,11 +88,14 @@ func run(ctx context.Context) error {
 	}
 	w := who.New(who.DefaultConfig(), db, v, c, slog.New(slog.DiscardHandler), nil)
 	world := newWorld(c.Now())
-	few := min(100_000, *sessions/10)
-	if err := fill(ctx, w, world, 0, *sessions-few, false); err != nil {
+	if err := fill(ctx, w, world, 0, world.lines, false); err != nil {
 		return err
 	}
-	if err := fill(ctx, w, world, *sessions-few, *sessions, true); err != nil {
+	if err := world.before(ctx, db); err != nil {
+		return err
+	}
+	few := min(20_000, world.lines)
+	if err := fill(ctx, w, world.later(), 0, few, true); err != nil {
 		return err
 	}
 	if st, err := os.Stat(at); err == nil {
@@ -106,32 +109,61 @@ func run(ctx context.Context) error {
 	return nil
 }
 
-// world is a week of sessions, made from numbers: session n is always the same one.
+// turns are how many sessions a line has in the week.
+const turns = 50
+
+// world is a week of sessions, made from numbers: session n is always the same one,
+// of line n modulo lines, as many turns ago as the lines go into n.
 type world struct {
-	begin time.Time
-	lines int // that have sessions one after the other
+	last  time.Time // when the last turn begins
+	lines int
 	each  time.Duration
+	name  string
 }
 
 func newWorld(now time.Time) world {
-	lines := max(*sessions/10, 1)
-	return world{now.Add(-week + time.Hour), lines, (week - 2*time.Hour) / 10}
+	each := (week - 4*time.Hour) / turns
+	return world{last: now.Add(-each - time.Hour), lines: *sessions / turns, each: each}
 }
 
-// about is session n: the lines one after the other, then again.
+// later is the same world a turn later.
+func (w world) later() world { w.last, w.name = w.last.Add(w.each), "later"; return w }
+
 func (w world) about(n int) (start session.Record, stop session.Record) {
-	line, turn := n%w.lines, n/w.lines
-	r := rand.New(rand.NewPCG(uint64(n), 7))
-	from := w.begin.Add(time.Duration(turn)*w.each + time.Duration(r.Int64N(int64(w.each/4))))
-	lasted := w.each/2 + time.Duration(r.Int64N(int64(w.each/8)))
-	// The addresses go round among the lines at each turn.
-	place := (line + turn*7919) % w.lines
-	rec := session.Record{Kind: session.Start, Source: session.Radius, NAS: fmt.Sprintf("bng%03d.example", line%200), Session: fmt.Sprintf("%08x%08x", turn, line),
+	line, ago := n%w.lines, n/w.lines
+	r := rand.New(rand.NewPCG(uint64(line), 7))
+	from := w.last.Add(time.Duration(r.Int64N(int64(w.each / 4)))).Truncate(time.Microsecond)
+	lasted := (w.each/2 + time.Duration(r.Int64N(int64(w.each/8)))).Truncate(time.Microsecond)
+	from = from.Add(-time.Duration(ago) * w.each)
+	rec := session.Record{Kind: session.Start, Source: session.Radius, NAS: fmt.Sprintf("bng%03d.example", line%200), Session: fmt.Sprintf("%s%012x", w.name, line),
 		Identity: session.Identity{Subscriber: fmt.Sprintf("customer%08d@isp.example", line), Line: fmt.Sprintf("eth 1/1/%d:%d.%d", line%24, line%4094, line%100)}, At: from, Lasted: 0}
-	rec.Prefixes, rec.Ports = w.holds(place)
+	rec.Prefixes, rec.Ports = w.holds(line)
 	stop = rec
 	stop.Kind, stop.At, stop.Lasted = session.Stop, from.Add(lasted), lasted
 	return rec, stop
+}
+
+// before makes the turns before the last one of its rows, within the database: what
+// is measured is a full store, not how it was filled.
+func (w world) before(ctx context.Context, db *store.DB) error {
+	start := time.Now()
+	var rows int64
+	for ago := int64(turns - 1); ago > 0; ago-- {
+		for part := range int64(20) {
+			err := db.Write(ctx, store.Intake, func(tx *store.Tx) error {
+				n, err := tx.Exec(`insert into abuse_held(net,port,start,skey,last_port,seen,until,ended,guessed,source,nas,session,who,inside)
+					select net,port,start-$1,skey+$2,last_port,seen-$1,until-$1,ended,guessed,source,nas,session,who,inside from abuse_held
+					where start>=$3 and nas in (select nas from abuse_nas order by nas limit 10 offset $4)`, ago*w.each.Microseconds(), ago, store.Micros(w.last), part*10)
+				rows += n
+				return err
+			})
+			if err != nil {
+				return err
+			}
+		}
+	}
+	fmt.Printf("%-52s %.0f/s\n", fmt.Sprintf("%d rows of %d turns before, made in the store in %s", rows, turns-1, time.Since(start).Round(time.Second)), float64(rows)/time.Since(start).Seconds())
+	return nil
 }
 
 // holds is what is at a place: an address, an address and a prefix, or a block of ports.
@@ -194,7 +226,7 @@ func fill(ctx context.Context, w *who.Who, world world, from, to int, both bool)
 			give(s)
 		}
 		n = end
-		if n-marked >= (to-from)/10 && to-from >= 1_000_000 {
+		if n-marked >= (to-from)/10 && to-from >= 100_000 {
 			fmt.Printf("  %d sessions: %.0f/s\n", n, float64(n-marked)/time.Since(mark).Seconds())
 			mark, marked = time.Now(), n
 		}
@@ -230,10 +262,12 @@ func questions(ctx context.Context, w *who.Who, world world, load bool) error {
 	what := "a question"
 	if load {
 		what = "a question while 2,000 records/s come in"
+		busy := world.later()
+		busy.name = "busy"
 		wg.Go(func() {
 			tick := time.NewTicker(100 * time.Millisecond)
 			defer tick.Stop()
-			for n := *sessions; ; n += 200 {
+			for n := 0; ; n += 200 {
 				select {
 				case <-ctx.Done():
 					return
@@ -241,8 +275,7 @@ func questions(ctx context.Context, w *who.Who, world world, load bool) error {
 				}
 				var records []session.Record
 				for i := range 200 {
-					s, _ := world.about((n + i) % *sessions)
-					s.Session += "b"
+					s, _ := busy.about((n + i) % world.lines)
 					records = append(records, s)
 				}
 				w.Take(ctx, records)

@@ -6,13 +6,14 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"bolwerk/abuse/who"
+	"bolwerk/internal/clock"
 	"bolwerk/internal/vault"
 )
 
 // buildWho is who had an address at a time. Its keys are of nothing else: they are
 // destroyed with the sessions.
 func (d *Desk) buildWho(reg prometheus.Registerer) error {
-	keys, err := vault.Open(filepath.Join(d.cfg.Data, "desk", "keys", "sessions"), d.env.Clock)
+	keys, err := sessionKeys(d.cfg, d.env.Clock)
 	if err != nil {
 		return err
 	}
@@ -23,4 +24,8 @@ func (d *Desk) buildWho(reg prometheus.Registerer) error {
 	d.who = who.New(d.cfg.Abuse.Who, d.db, keys, d.env.Clock, d.env.Log, m)
 	d.back = append(d.back, part{"sessions", d.who.Run})
 	return nil
+}
+
+func sessionKeys(cfg Config, c clock.Clock) (*vault.Vault, error) {
+	return vault.Open(filepath.Join(cfg.Data, "desk", "keys", "sessions"), c)
 }

@@ -18,6 +18,7 @@ import (
 	"unicode/utf8"
 
 	"bolwerk"
+	"bolwerk/abuse/who"
 	"bolwerk/internal/blob"
 	"bolwerk/internal/clock"
 	"bolwerk/internal/store"
@@ -78,18 +79,26 @@ var sealedFor = map[string]string{
 	"shield_report.reply_sealed":      "report.reply",
 	"shield_report.message_id_sealed": "report.message_id",
 	"shield_page.body_sealed":         "shield.page",
+	"abuse_identity.identity_sealed":  who.SealedIdentity,
+	"abuse_pinned.answer_sealed":      who.SealedAnswer,
+	"abuse_asked.question_sealed":     who.SealedQuestion,
 }
 
 // boxOf has the keys of a sealed column.
-func boxOf(v *vault.Vault, c store.Column) *vault.Vault {
-	if c.Table == "shield_page" {
-		return v.Kept()
+func (e *exporter) boxOf(c store.Column) *vault.Vault {
+	switch {
+	case c.Table == "shield_page":
+		return e.vault.Kept()
+	case c.Table == "abuse_pinned":
+		return e.sessions.Kept()
+	case strings.HasPrefix(c.Table, "abuse_"):
+		return e.sessions
 	}
-	return v
+	return e.vault
 }
 
 // personal are the classes of what says who somebody is or what they sent.
-var personal = []string{"body", "reply", "staff", "session"}
+var personal = []string{"body", "reply", "staff", "session", "pinned"}
 
 // Export writes everything that the installation keeps, but secrets, into a
 // folder, in open formats. The desk may run: it is one moment of the store.
@@ -110,6 +119,9 @@ func Export(ctx context.Context, cfg Config, o ExportOptions) (Manifest, error) 
 	e := &exporter{ExportOptions: o, m: &m}
 	// What strangers' pages said is sealed and says nothing of a person.
 	if e.vault, err = vault.Open(filepath.Join(cfg.Data, "desk", "keys", "columns"), c); err != nil {
+		return m, err
+	}
+	if e.sessions, err = sessionKeys(cfg, c); err != nil {
 		return m, err
 	}
 	if o.Personal {
@@ -151,7 +163,9 @@ type exporter struct {
 	ExportOptions
 	m     *Manifest
 	vault *vault.Vault
-	blobs *blob.Store
+	// sessions has the keys of who had an address.
+	sessions *vault.Vault
+	blobs    *blob.Store
 }
 
 // table writes one table; bodies become files.
@@ -239,7 +253,7 @@ func (e *exporter) line(columns []store.Column, values []any) ([]byte, error) {
 				v = string(x)
 			case sealed:
 				v = nil // its month's key is destroyed
-				if plain, err := boxOf(e.vault, c).Open(purpose, x); err == nil && utf8.Valid(plain) {
+				if plain, err := e.boxOf(c).Open(purpose, x); err == nil && utf8.Valid(plain) {
 					v = string(plain)
 				} else if err == nil {
 					v = base64.StdEncoding.EncodeToString(plain)
