@@ -118,14 +118,15 @@ func (p *Packet) Verify(secret []byte) bool {
 	if p.auth == 0 {
 		return true
 	}
-	return hmac.Equal(p.raw[p.auth:p.auth+md5.Size], messageAuth(p.raw, p.auth, [16]byte{}, secret))
+	return hmac.Equal(p.raw[p.auth:p.auth+md5.Size], messageAuth(p.raw, p.auth, secret))
 }
 
-// messageAuth is the Message-Authenticator of a packet with another authenticator.
-func messageAuth(raw []byte, at int, authenticator [16]byte, secret []byte) []byte {
+// messageAuth is the Message-Authenticator of an Accounting-Request: over an
+// authenticator of zeros, as it is made before the packet's own.
+func messageAuth(raw []byte, at int, secret []byte) []byte {
 	mac := hmac.New(md5.New, secret)
 	mac.Write(raw[:4])
-	mac.Write(authenticator[:])
+	mac.Write(make([]byte, 16))
 	mac.Write(raw[headerSize:at])
 	mac.Write(make([]byte, md5.Size))
 	mac.Write(raw[at+md5.Size:])
@@ -135,22 +136,17 @@ func messageAuth(raw []byte, at int, authenticator [16]byte, secret []byte) []by
 // Signed says whether the packet has a Message-Authenticator.
 func (p *Packet) Signed() bool { return p.auth != 0 }
 
-// Answer is the Accounting-Response to p: its Proxy-States in their order, and a
-// Message-Authenticator where p has one.
+// Answer is the Accounting-Response to p: its Proxy-States in their order. It has no
+// Message-Authenticator: RFC 2869 has none in accounting, and who reckons with one
+// does not agree over which authenticator it is made.
 func (p *Packet) Answer(secret []byte) []byte {
 	var attrs []Attribute
-	if p.Signed() {
-		attrs = append(attrs, Attribute{MessageAuthenticator, make([]byte, md5.Size)})
-	}
 	for _, a := range p.Attributes {
 		if a.Type == ProxyState {
 			attrs = append(attrs, a)
 		}
 	}
 	b := write(AccountingResponse, p.ID, attrs)
-	if p.Signed() {
-		copy(b[headerSize+2:], messageAuth(b, headerSize+2, p.Authenticator, secret))
-	}
 	copy(b[4:headerSize], p.Authenticator[:])
 	return seal(b, secret)
 }
@@ -163,7 +159,7 @@ func Request(id byte, attrs []Attribute, signed bool, secret []byte) []byte {
 	}
 	b := write(AccountingRequest, id, attrs)
 	if signed {
-		copy(b[headerSize+2:], messageAuth(b, headerSize+2, [16]byte{}, secret))
+		copy(b[headerSize+2:], messageAuth(b, headerSize+2, secret))
 	}
 	return seal(b, secret)
 }
@@ -179,10 +175,7 @@ func Answers(b, request, secret []byte) bool {
 	sum.Write(request[4:headerSize])
 	sum.Write(p.raw[headerSize:])
 	sum.Write(secret)
-	if subtle.ConstantTimeCompare(sum.Sum(nil), p.Authenticator[:]) != 1 {
-		return false
-	}
-	return p.auth == 0 || hmac.Equal(p.raw[p.auth:p.auth+md5.Size], messageAuth(p.raw, p.auth, [16]byte(request[4:headerSize]), secret))
+	return subtle.ConstantTimeCompare(sum.Sum(nil), p.Authenticator[:]) == 1
 }
 
 func write(code, id byte, attrs []Attribute) []byte {
