@@ -89,16 +89,16 @@ func (r *reader) known(h header, parts []part, depth int) Format {
 
 var hubZone = regexp.MustCompile(`event time [0-9-]+ [0-9:]+ ([+-]\d\d:\d\d)`)
 
-// bodyText is the first text of a mail; of a page, what stands between its tags.
+// bodyText is the first text of a mail, at most MaxSearched bytes; of a page, what stands between its tags.
 func bodyText(parts []part) string {
 	for _, p := range parts {
 		if p.kind == "text/plain" && p.name == "" && len(bytes.TrimSpace(p.body)) > 0 {
-			return text(p.body)
+			return text(p.body[:min(len(p.body), MaxSearched)])
 		}
 	}
 	for _, p := range parts {
 		if p.kind == "text/html" {
-			return tags.ReplaceAllString(text(p.body), " ")
+			return tags.ReplaceAllString(text(p.body[:min(len(p.body), MaxSearched)]), " ")
 		}
 	}
 	return ""

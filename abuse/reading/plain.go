@@ -22,9 +22,13 @@ func (r *reader) plain(s string) {
 	r.res.Person = true
 	at := map[netip.Addr]int{}
 	lines := 0
+	if len(s) > MaxSearched {
+		r.warn("a text of %d bytes: the first %d are searched", len(s), MaxSearched)
+		s = short(s, MaxSearched)
+	}
 	for line := range strings.Lines(s) {
 		line = strings.TrimSpace(line)
-		if lines++; lines > 20_000 || len(at) >= MaxFound {
+		if lines++; lines > 5000 || len(at) >= MaxFound {
 			r.warn("a long text: its beginning is searched")
 			return
 		}
@@ -54,9 +58,11 @@ func (r *reader) plain(s string) {
 
 // fillLine takes from a line what an event still lacks.
 func (r *reader) fillLine(e *Event, line string) {
-	if m := lineTime.FindString(line); m != "" {
-		t, zone, ok := when(strings.Replace(m, ",", ".", strings.Count(m, ",")*btoi(m[0] >= '0' && m[0] <= '9')))
-		if ok && (e.Time.IsZero() || e.TimeKind == OfReport) {
+	if m := lineTime.FindString(line); m != "" && (e.Time.IsZero() || e.TimeKind == OfReport) {
+		if m[0] <= '9' { // 12:00:00,123 is how some logs write parts of a second
+			m = strings.ReplaceAll(m, ",", ".")
+		}
+		if t, zone, ok := when(m); ok {
 			e.Time, e.Zone, e.TimeKind = t, zone, Exact
 		}
 	}
@@ -74,13 +80,6 @@ func (r *reader) fillLine(e *Event, line string) {
 	if m := protoWord.FindString(line); m != "" && e.Protocol == "" {
 		e.transport(strings.TrimSuffix(strings.ToLower(m), "d"))
 	}
-}
-
-func btoi(b bool) int {
-	if b {
-		return 1
-	}
-	return 0
 }
 
 // lineSource is the address that a line says did something: behind a word for

@@ -35,6 +35,7 @@ const (
 	MaxRow         = 256 << 10 // bytes of one row or line; the widest real one has 5 KB
 	MaxUnpacked    = 64 << 20  // that the archives of one report are unpacked to
 	MaxField       = 2000      // bytes of a text that is handed on
+	MaxSearched    = 1 << 20   // bytes of a text that is searched by patterns
 	MaxFound       = 50        // addresses in a mail for a person
 	maxRatio       = 200       // unpacked to packed; CSV reaches about 20, a made bomb 1,000
 	maxFiles       = 50        // of one archive

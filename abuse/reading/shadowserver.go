@@ -143,7 +143,9 @@ func (r *reader) shadowserver(file string, t *csvTable) Format {
 			r.refuse(BadRow, row, "timestamp %q is no time", short(t.named("timestamp"), 60))
 			return
 		}
-		e.span(first(t.named("start_time"), t.named("timestamp")), t.named("end_time"))
+		if end := t.named("end_time"); end != "" {
+			e.span(first(t.named("start_time"), t.named("timestamp")), end)
+		}
 		r.row(t, n, &e)
 		r.emit(e)
 	})

@@ -32,7 +32,7 @@ var withZone = []string{
 // of a zone: "" where there was none, and then UTC is taken. ok is false where it
 // is no time.
 func when(s string) (t time.Time, zone string, ok bool) {
-	if len(s) > 200 {
+	if s == "" || len(s) > 200 {
 		return time.Time{}, "", false
 	}
 	if t, err := time.Parse(time.DateTime, s); err == nil { // what the large feeds write
