@@ -10,7 +10,7 @@ import (
 // (RFC 6430) and what feedback loops leave out.
 func (r *reader) arf(report part, parts []part) Format {
 	h, _ := split(append(report.body, "\r\n\r\n"...))
-	e := Event{Kind: strings.ToLower(h.get("feedback-type")), Application: "smtp", Protocol: "tcp", Proof: Handshake}
+	e := Event{Kind: strings.ToLower(h.get("feedback-type")), Application: "smtp", Protocol: "tcp", Basis: Handshake}
 	if h.get("version") == "" || h.get("user-agent") == "" {
 		e.warn("arf-incomplete")
 	}

@@ -111,7 +111,7 @@ func table(out io.Writer, name string, r Result) error {
 		if e.Spoofable {
 			spoof = ", spoofable"
 		}
-		fmt.Fprintf(w, "  %s\t%s\t%s\t%s%s\t%s\n", e.Class, terminal.Escape(e.Where()), e.When(), e.Proof, spoof, e.Role)
+		fmt.Fprintf(w, "  %s\t%s\t%s\t%s%s\t%s\n", e.Class, terminal.Escape(e.Where()), e.When(), e.Basis, spoof, e.Role)
 	}
 	if err := w.Flush(); err != nil {
 		return err

@@ -53,9 +53,9 @@ type Event struct {
 	ReportID string `json:"report_id,omitempty"`
 	Kind     string `json:"kind,omitempty"` // the report's own word for it: scan_dns, regbot
 
-	// Proof is what the report rests on; Spoofable says that anybody could have
+	// Basis is what the report rests on; Spoofable says that anybody could have
 	// made it with a false sender's address. Nobody is cut off for such an event.
-	Proof     Proof `json:"proof"`
+	Basis     Basis `json:"basis"`
 	Spoofable bool  `json:"spoofable"`
 
 	Confidence float64    `json:"confidence,omitempty"` // 0 to 1 as the reporter says; 0: not said
@@ -108,26 +108,26 @@ const (
 	OfReport TimeKind = "report" // only the report's own
 )
 
-// Proof is what the reporter saw.
-type Proof string
+// Basis is what the reporter saw.
+type Basis string
 
-// The proofs. The last five are spoofable.
+// The bases. The last five are spoofable.
 const (
-	Handshake Proof = "handshake" // a TCP connection stood: a login, a mail, a request
-	Sinkhole  Proof = "sinkhole"  // over TCP
-	Answered  Proof = "answered"  // it answered what the reporter asked it
-	Content   Proof = "content"   // the reporter fetched it there
-	OwnFlow   Proof = "own-flow"  // our own collector saw it leave our network
-	Contact   Proof = "contact"   // a sinkhole was reached; not said over what
-	UDP       Proof = "udp"
-	SYN       Proof = "syn" // single packets: scans, floods, darknets
-	Claim     Proof = "claim"
-	FoundText Proof = "text" // found in a text that nobody has read yet
+	Handshake Basis = "handshake" // a TCP connection stood: a login, a mail, a request
+	Sinkhole  Basis = "sinkhole"  // over TCP
+	Answered  Basis = "answered"  // it answered what the reporter asked it
+	Content   Basis = "content"   // the reporter fetched it there
+	OwnFlow   Basis = "own-flow"  // our own collector saw it leave our network
+	Contact   Basis = "contact"   // a sinkhole was reached; not said over what
+	UDP       Basis = "udp"
+	SYN       Basis = "syn" // single packets: scans, floods, darknets
+	Claim     Basis = "claim"
+	FoundText Basis = "text" // found in a text that nobody has read yet
 )
 
 // Spoofable says that a forged sender's address may be behind it.
-func (p Proof) Spoofable() bool {
-	switch p {
+func (b Basis) Spoofable() bool {
+	switch b {
 	case Handshake, Sinkhole, Answered, Content, OwnFlow:
 		return false
 	}
@@ -155,10 +155,10 @@ func (e *Event) complete() {
 	if e.XARF == "" {
 		e.XARF = e.Class.xarf()
 	}
-	if e.Proof == "" {
-		e.Proof = Claim
+	if e.Basis == "" {
+		e.Basis = Claim
 	}
-	e.Spoofable = e.Proof.Spoofable()
+	e.Spoofable = e.Basis.Spoofable()
 	if !e.Time.IsZero() && e.TimeKind == "" {
 		e.TimeKind = Exact
 	}

@@ -62,12 +62,12 @@ func (r *reader) intelmq(o object, row int) {
 	} else {
 		e.Confidence = sure(o.at("feed").num("accuracy"), 100)
 	}
-	e.Proof = classProof(e.Class, e.Protocol)
+	e.Basis = classBasis(e.Class, e.Protocol)
 	r.emit(e)
 }
 
-// classProof is what a feed of a class can rest on where it does not say.
-func classProof(c Class, protocol string) Proof {
+// classBasis is what a feed of a class can rest on where it does not say.
+func classBasis(c Class, protocol string) Basis {
 	switch {
 	case strings.HasPrefix(string(c), "vulnerable/"):
 		return Answered
@@ -121,7 +121,7 @@ func (r *reader) n6(o object, row int) {
 	e.transport(o.str("proto"))
 	e.at(o.str("time"), "UTC")
 	e.span(o.str("time"), first(o.str("until"), o.str("modified_until")))
-	e.Proof = classProof(e.Class, e.Protocol)
+	e.Basis = classBasis(e.Class, e.Protocol)
 	addresses := o.list("address")
 	if len(addresses) == 0 {
 		r.emit(e)
@@ -146,13 +146,13 @@ func (r *reader) ctip(o object, row int) {
 	e := Event{Row: row, Reporter: "Microsoft", Kind: o.str("indicatorthreattype"), Malware: o.str("externalid"), Confidence: sure(o.num("confidence"), 100), TLP: tlp(o.str("tlplevel"))}
 	switch strings.ToLower(e.Kind) {
 	case "botnet", "malware":
-		e.Class, e.Proof = Infected, Contact
+		e.Class, e.Basis = Infected, Contact
 		e.source(o.firstStr("networksourceipv4", "networksourceipv6"))
 		e.SourcePort = o.port("networksourceport")
 		e.DestinationIP, _ = addr(firstOf(o.firstStr("networkdestinationipv4", "networkdestinationipv6")))
 		e.DestinationPort = o.port("networkdestinationport")
 	case "maliciousurl":
-		e.Class, e.Proof, e.Protocol, e.Application = MalwareSite, Content, "tcp", "http"
+		e.Class, e.Basis, e.Protocol, e.Application = MalwareSite, Content, "tcp", "http"
 		e.source(o.firstStr("networkdestinationipv4", "networkdestinationipv6"))
 		e.SourceURL = short(o.str("url"), MaxField)
 		e.SourcePort = o.port("networkdestinationport")
@@ -173,7 +173,7 @@ func firstOf(s string) string {
 
 // ctipAzure reads Microsoft's newer feed: one object a line.
 func (r *reader) ctipAzure(o object, row int) {
-	e := Event{Class: Infected, Proof: Contact, Row: row, Reporter: "Microsoft", Kind: o.str("DataFeed"), Malware: o.firstStr("ThreatCode", "Malware"), TLP: tlp(o.str("TLP")), Count: count(o.str("TotalEncounters"))}
+	e := Event{Class: Infected, Basis: Contact, Row: row, Reporter: "Microsoft", Kind: o.str("DataFeed"), Malware: o.firstStr("ThreatCode", "Malware"), TLP: tlp(o.str("TLP")), Count: count(o.str("TotalEncounters"))}
 	e.source(o.str("SourceIp"))
 	e.SourcePort = o.port("SourcePort")
 	e.DestinationIP, _ = addr(o.str("DestinationIp"))
@@ -199,7 +199,7 @@ func (r *reader) ctipAzure(o object, row int) {
 		e.Person = true
 	}
 	if strings.Contains(strings.ToLower(o.str("SourcedFrom")), "sinkhole") && o.at("HttpInfo").str("HttpMethod") != "" {
-		e.Proof = Sinkhole
+		e.Basis = Sinkhole
 	}
 	r.emit(e)
 }
@@ -207,7 +207,7 @@ func (r *reader) ctipAzure(o object, row int) {
 // anubis reads a sinkhole's contacts.
 func (r *reader) anubis(o object, row int) {
 	malw, comm, env := o.at("malw"), o.at("comm"), o.at("env")
-	e := Event{Class: Infected, Proof: Contact, Row: row, Reporter: "AnubisNetworks", Kind: first(o.str("_origin"), "infections"), Malware: first(malw.firstStr("variant", "family"), o.str("trojanfamily"))}
+	e := Event{Class: Infected, Basis: Contact, Row: row, Reporter: "AnubisNetworks", Kind: first(o.str("_origin"), "infections"), Malware: first(malw.firstStr("variant", "family"), o.str("trojanfamily"))}
 	e.SourceIP, _ = addr(first(o.at("src").str("ip"), env.str("remote_addr")))
 	e.SourcePort, _ = port(first(o.at("src").str("port"), env.str("remote_port")))
 	e.DestinationIP, _ = addr(first(o.at("dst").str("ip"), env.str("server_addr")))
@@ -218,9 +218,9 @@ func (r *reader) anubis(o object, row int) {
 	}
 	switch app := first(comm.str("proto"), o.str("app_proto")); {
 	case app == "http" || env.str("request_method") != "":
-		e.Protocol, e.Application, e.Proof = "tcp", "http", Sinkhole
+		e.Protocol, e.Application, e.Basis = "tcp", "http", Sinkhole
 	case app == "dns":
-		e.Protocol, e.Application, e.Proof = "udp", "dns", UDP
+		e.Protocol, e.Application, e.Basis = "udp", "dns", UDP
 		e.warn("may-be-a-resolver")
 	}
 	if malw.str("family") == "TestSinkholingLoss" { // the sinkhole's own test
@@ -256,7 +256,7 @@ func (r *reader) misp(o object, row int) {
 		}
 	}
 	for _, a := range attributes {
-		e := Event{Class: class, Kind: a.str("type"), Row: row, Reporter: first(o.at("Orgc").str("name"), o.at("Org").str("name"), "MISP"), ReportID: a.str("uuid"), TLP: marking, Malware: malware, Proof: Content}
+		e := Event{Class: class, Kind: a.str("type"), Row: row, Reporter: first(o.at("Orgc").str("name"), o.at("Org").str("name"), "MISP"), ReportID: a.str("uuid"), TLP: marking, Malware: malware, Basis: Content}
 		switch a.str("type") {
 		case "url", "uri", "link", "domain", "hostname", "ip-src", "ip-dst":
 			e.source(a.str("value"))

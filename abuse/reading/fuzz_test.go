@@ -34,8 +34,8 @@ func sound(t *testing.T, name string, raw []byte) {
 			t.Errorf("no source: %+v", e)
 		case !slices.Contains(classes, e.Class):
 			t.Errorf("class %q", e.Class)
-		case e.Spoofable != e.Proof.Spoofable():
-			t.Errorf("%s is spoofable: %v", e.Proof, e.Spoofable)
+		case e.Spoofable != e.Basis.Spoofable():
+			t.Errorf("%s is spoofable: %v", e.Basis, e.Spoofable)
 		case e.Time.IsZero() || e.Time.Year() < 1990 || e.Time.Year() > 2100:
 			t.Errorf("time %v", e.Time)
 		case !e.From.IsZero() && !e.To.IsZero() && e.To.Before(e.From):

@@ -30,7 +30,7 @@ var complaint = regexp.MustCompile(`(?i)complaint about message from \[?([0-9a-f
 // complaint reads a feedback loop that names the source in the subject and
 // attaches the mail, without RFC 5965.
 func (r *reader) complaint(source string, parts []part) Format {
-	e := Event{Class: Spam, Kind: "complaint", Protocol: "tcp", Application: "smtp", Proof: Handshake}
+	e := Event{Class: Spam, Kind: "complaint", Protocol: "tcp", Application: "smtp", Basis: Handshake}
 	e.SourceIP, _ = addr(source)
 	for _, p := range parts {
 		if p.kind == "message/rfc822" {
@@ -51,7 +51,7 @@ var (
 )
 
 func (r *reader) spamcop(h header, subject, body string) Format {
-	e := Event{Class: Spam, Kind: "spamcop", Protocol: "tcp", Application: "smtp", Proof: Handshake, Reporter: "SpamCop"}
+	e := Event{Class: Spam, Kind: "spamcop", Protocol: "tcp", Application: "smtp", Basis: Handshake, Reporter: "SpamCop"}
 	if m := spamcopSubject.FindStringSubmatch(subject); m != nil {
 		e.source(m[1])
 		e.ReportID = m[2]
@@ -60,7 +60,7 @@ func (r *reader) spamcop(h header, subject, body string) Format {
 		e.SourceIP = a
 	}
 	if m := spamcopSite.FindStringSubmatch(body); m != nil {
-		e.Kind, e.Application, e.Proof = "spamvertised", "http", Content
+		e.Kind, e.Application, e.Basis = "spamvertised", "http", Content
 		e.SourceURL = short(m[1], MaxField)
 		e.SourcePort = urlPort(e.SourceURL)
 		e.SourceIP, _ = addr(m[2])
@@ -127,9 +127,9 @@ func (r *reader) honeypot(body string) Format {
 			if a, ok := addr(word); ok {
 				kind := current.Kind
 				flush()
-				current = Event{Class: class, SourceIP: a, Kind: kind, Proof: Handshake, Protocol: "tcp", Reporter: "Project Honey Pot"}
+				current = Event{Class: class, SourceIP: a, Kind: kind, Basis: Handshake, Protocol: "tcp", Reporter: "Project Honey Pot"}
 				if class == Undetermined {
-					current.Proof = Claim
+					current.Basis = Claim
 				}
 			}
 		}
@@ -158,7 +158,7 @@ func (r *reader) webiron(body string) Format {
 		switch strings.ToLower(strings.TrimSpace(m[1])) {
 		case "offending ip", "offending/source ip":
 			flush()
-			base = Event{Class: Exploiting, Kind: "web-attack", Proof: Handshake, Protocol: "tcp", Application: "http", Reporter: "Webiron"}
+			base = Event{Class: Exploiting, Kind: "web-attack", Basis: Handshake, Protocol: "tcp", Application: "http", Reporter: "Webiron"}
 			base.source(value)
 			e = base
 		case "issue":
@@ -183,7 +183,7 @@ func (r *reader) webiron(body string) Format {
 var cysconLine = regexp.MustCompile(`(?m)^(IP|URL|Tested on|Result):[ \t]+([^\r\n]+)`)
 
 func (r *reader) cyscon(body string) Format {
-	e := Event{Class: Undetermined, Proof: Content, Protocol: "tcp", Application: "http", Reporter: "cyscon"}
+	e := Event{Class: Undetermined, Basis: Content, Protocol: "tcp", Application: "http", Reporter: "cyscon"}
 	for _, m := range cysconLine.FindAllStringSubmatch(body, 20) {
 		switch value := strings.TrimSpace(m[2]); m[1] {
 		case "IP":

@@ -43,10 +43,10 @@ func (r *reader) eachLine(raw []byte, comment string, fn func(line string, row i
 	}
 }
 
-// cymruClass is the class and proof of each category of Team Cymru.
+// cymruClass is the class and basis of each category of Team Cymru.
 var cymruClass = map[string]struct {
 	class Class
-	proof Proof
+	basis Basis
 }{
 	"bot": {Infected, Contact}, "bots": {Infected, Contact}, "conficker": {Infected, Contact}, "bruteforce": {BruteForce, Handshake},
 	"controller": {C2, Answered}, "darknet": {Scanner, SYN}, "honeypot": {Scanner, SYN}, "scanner": {Scanner, SYN}, "ddosreport": {DDoS, Claim},
@@ -70,7 +70,7 @@ func (r *reader) cymru(line string, row int) {
 	}
 	e := Event{Kind: strings.ToLower(f[0]), Row: row, Reporter: "Team Cymru"}
 	if c, ok := cymruClass[e.Kind]; ok {
-		e.Class, e.Proof = c.class, c.proof
+		e.Class, e.Basis = c.class, c.basis
 	} else {
 		e.warn("unknown-type")
 	}
@@ -119,10 +119,10 @@ func (r *reader) cymru(line string, row int) {
 		}
 	}
 	switch {
-	case e.Proof == Contact && e.Protocol == "tcp":
-		e.Proof = Sinkhole
-	case e.Protocol == "udp" && e.Proof != Answered:
-		e.Proof = UDP
+	case e.Basis == Contact && e.Protocol == "tcp":
+		e.Basis = Sinkhole
+	case e.Protocol == "udp" && e.Basis != Answered:
+		e.Basis = UDP
 	}
 	r.emit(e)
 }
@@ -158,29 +158,29 @@ func (r *reader) spamhausCERT(line string, row int) {
 	}
 	switch kind := e.Kind; {
 	case kind == "openrelay" || kind == "iotrdp":
-		e.Class, e.Proof = BruteForce, Handshake
+		e.Class, e.Basis = BruteForce, Handshake
 		if kind == "openrelay" {
-			e.Class, e.Proof = OpenService, Answered
+			e.Class, e.Basis = OpenService, Answered
 		}
 	case strings.HasSuffix(kind, "auth") || strings.HasPrefix(kind, "authspoof") || kind == "w_wplogin" || kind == "imap" || kind == "pop":
-		e.Class, e.Proof = BruteForce, Handshake
+		e.Class, e.Basis = BruteForce, Handshake
 	case strings.HasSuffix(kind, "scan") || strings.HasSuffix(kind, "scanner") || kind == "proxyget":
-		e.Class, e.Proof = Scanner, Handshake
+		e.Class, e.Basis = Scanner, Handshake
 	case kind == "l_spamlink" || kind == "extortion":
-		e.Class, e.Proof = Spam, Handshake
+		e.Class, e.Basis = Spam, Handshake
 		if kind == "l_spamlink" {
 			e.addURL(e.DestinationName)
 		}
 	case kind == "misc" || kind == "auto":
-		e.Class, e.Proof = Infected, Contact
+		e.Class, e.Basis = Infected, Contact
 	default:
-		e.Class, e.Proof, e.Malware = Infected, Contact, kind
+		e.Class, e.Basis, e.Malware = Infected, Contact, kind
 	}
-	if e.Proof == Contact && e.Protocol == "tcp" {
-		e.Proof = Sinkhole
+	if e.Basis == Contact && e.Protocol == "tcp" {
+		e.Basis = Sinkhole
 	}
-	if e.Proof == Handshake && e.Protocol != "tcp" {
-		e.Proof = Claim
+	if e.Basis == Handshake && e.Protocol != "tcp" {
+		e.Basis = Claim
 	}
 	r.emit(e)
 }
@@ -197,7 +197,7 @@ func (r *reader) listed(head string) {
 func (r *reader) drop(line string, row int) {
 	what, id, _ := strings.Cut(line, ";")
 	what = strings.TrimSpace(what)
-	e := Event{Class: Other, Role: NoAbuse, XARF: "reputation/blocklist", Kind: "drop", Row: row, Reporter: "Spamhaus", Proof: Claim}
+	e := Event{Class: Other, Role: NoAbuse, XARF: "reputation/blocklist", Kind: "drop", Row: row, Reporter: "Spamhaus", Basis: Claim}
 	if sbl := strings.TrimSpace(id); strings.HasPrefix(sbl, "SBL") {
 		e.ReportID = sbl
 	}

@@ -74,7 +74,7 @@ func (r *reader) known(h header, parts []part, depth int) Format {
 			continue
 		}
 		f := r.file(p.name, body, depth+1)
-		if found == "" {
+		if found == "" && f != Unreadable { // a broken attachment does not hide the letter around it
 			found = f
 		}
 		if found == AbuseHub { // the table behind it says the same again

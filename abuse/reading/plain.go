@@ -46,7 +46,7 @@ func (r *reader) plain(s string) {
 			}
 			continue
 		}
-		e := Event{Class: Undetermined, Kind: "line", Proof: FoundText, Person: true, SourceIP: a, SourcePort: p, Count: 1}
+		e := Event{Class: Undetermined, Kind: "line", Basis: FoundText, Person: true, SourceIP: a, SourcePort: p, Count: 1}
 		e.Evidence = []Evidence{evidence("text/plain", []byte(line), true)}
 		r.fillLine(&e, line)
 		n := len(r.res.Events)

@@ -41,7 +41,7 @@ const iodefSample = `<?xml version="1.0" encoding="UTF-8"?>
 var samples = []struct {
 	name, file, raw string
 	format          Format
-	want            string // class source time proof, of each event, by line
+	want            string // class source time basis, of each event, by line
 }{
 	{"XARF 4", "", x4(scan), XARF4, "information-gathering/scanner 192.0.2.7:40001 2026-11-20T09:21:23Z syn"},
 	{"XARF 4 login", "", x4(strings.Replace(scan, "port_scan", "login_attack", 1)), XARF4, "intrusion-attempts/brute-force 192.0.2.7:40001 2026-11-20T09:21:23Z handshake"},
@@ -81,7 +81,7 @@ var samples = []struct {
 func shown(r Result) string {
 	var lines []string
 	for _, e := range r.Events {
-		lines = append(lines, fmt.Sprintf("%s %s %s %s", e.Class, e.Where(), e.When(), e.Proof))
+		lines = append(lines, fmt.Sprintf("%s %s %s %s", e.Class, e.Where(), e.When(), e.Basis))
 	}
 	return strings.Join(lines, "\n")
 }
@@ -105,11 +105,11 @@ func TestRead(t *testing.T) {
 func TestWhatMayBeForgedIsMarked(t *testing.T) {
 	for _, s := range samples {
 		for _, e := range Read(s.file, []byte(s.raw), Option{}).Events {
-			forged := e.Proof == SYN || e.Proof == UDP || e.Proof == Contact || e.Proof == Claim || e.Proof == FoundText
+			forged := e.Basis == SYN || e.Basis == UDP || e.Basis == Contact || e.Basis == Claim || e.Basis == FoundText
 			if e.Spoofable != forged {
-				t.Errorf("%s: %s is spoofable: %v", s.name, e.Proof, e.Spoofable)
+				t.Errorf("%s: %s is spoofable: %v", s.name, e.Basis, e.Spoofable)
 			}
-			if e.Proof == FoundText && !e.Person {
+			if e.Basis == FoundText && !e.Person {
 				t.Errorf("%s: found in a text and not for a person", s.name)
 			}
 		}
@@ -186,6 +186,16 @@ func TestRefusedWithAReason(t *testing.T) {
 	}
 	if r := Read("", []byte(packed(t, 2, x4(scan))), Option{}); len(r.Events) != 1 {
 		t.Errorf("two archives in each other: %v", r.Refused)
+	}
+}
+
+// What is attached and cannot be read is named, and a person still sees what the
+// letter says.
+func TestABrokenAttachmentDoesNotHideTheLetter(t *testing.T) {
+	raw := strings.Replace(mailOf("Content-Type: text/plain\r\n\r\n2026-11-20 01:02:03 +0000 login from 192.0.2.77 port 4711", "Content-Type: application/zip; name=a.docx\r\n\r\nPK\x03\x04broken"), "multipart/report; report-type=feedback-report;", "multipart/mixed;", 1)
+	r := Read("", []byte(raw), Option{})
+	if r.Format != PlainMail || !r.Person || shown(r) != "other/undetermined 192.0.2.77:4711 2026-11-20T01:02:03Z text" || len(r.Refused) != 1 || r.Refused[0].Code != BadArchive {
+		t.Errorf("%s: %s, refused %v", r.Format, shown(r), r.Refused)
 	}
 }
 

@@ -119,10 +119,10 @@ func (r *reader) shadowserver(file string, t *csvTable) Format {
 		if ft == nil {
 			if n, ft = rowType(t); ft == nil {
 				unknown = true
-				ft = &feedType{class: Undetermined, proof: Claim}
+				ft = &feedType{class: Undetermined, basis: Claim}
 			}
 		}
-		e := Event{Class: ft.class, Proof: ft.proof, Protocol: ft.proto, Application: ft.app, Kind: n, Row: row, Reporter: "Shadowserver Foundation"}
+		e := Event{Class: ft.class, Basis: ft.basis, Protocol: ft.proto, Application: ft.app, Kind: n, Row: row, Reporter: "Shadowserver Foundation"}
 		if a, ok := addr(t.cell(ip)); ok {
 			e.SourceIP = a
 		} else if p, err := netip.ParsePrefix(t.cell(ip)); err == nil {
@@ -185,12 +185,12 @@ func (r *reader) row(t *csvTable, name string, e *Event) {
 		e.Application = first(t.named("service"), t.named("application"), e.Application)
 	}
 	switch {
-	case e.Protocol == "udp" && (e.Proof == Sinkhole || e.Proof == Contact || e.Proof == Handshake):
-		e.Proof = UDP
-	case e.Proof == Contact && stated && e.Protocol == "tcp", e.Proof == Contact && t.named("http_host") != "", e.Proof == Contact && strings.HasPrefix(t.named("url"), "GET "):
-		e.Proof = Sinkhole
-	case e.Proof == Sinkhole && e.Protocol == "":
-		e.Proof = Contact
+	case e.Protocol == "udp" && (e.Basis == Sinkhole || e.Basis == Contact || e.Basis == Handshake):
+		e.Basis = UDP
+	case e.Basis == Contact && stated && e.Protocol == "tcp", e.Basis == Contact && t.named("http_host") != "", e.Basis == Contact && strings.HasPrefix(t.named("url"), "GET "):
+		e.Basis = Sinkhole
+	case e.Basis == Sinkhole && e.Protocol == "":
+		e.Basis = Contact
 	}
 	switch {
 	case strings.Contains(name, "ddos_amp") || strings.Contains(name, "ddos_target") || name == "event4_honeypot_ddos":

@@ -4,7 +4,7 @@ package reading
 type feedType struct {
 	name  string // as in the file's name, scan_dns; older names behind it
 	class Class
-	proof Proof
+	basis Basis
 	proto string // transport where the row names none
 	app   string
 }

@@ -146,11 +146,11 @@ func urlPort(s string) uint16 {
 // abusehub reads the table of the Dutch exchange, which hands on others' reports.
 func (r *reader) abusehub(t *csvTable) {
 	t.each(r, func(row int) {
-		e := Event{Row: row, Reporter: t.named("reliable_notifier"), Kind: t.named("report_type"), Malware: t.named("infection_type"), Proof: Claim}
+		e := Event{Row: row, Reporter: t.named("reliable_notifier"), Kind: t.named("report_type"), Malware: t.named("infection_type"), Basis: Claim}
 		kind := strings.ToLower(e.Kind)
 		switch {
 		case strings.Contains(kind, "drone") || strings.Contains(kind, "sinkhole") || strings.Contains(kind, "bot"):
-			e.Class, e.Proof = Infected, Contact
+			e.Class, e.Basis = Infected, Contact
 		case strings.Contains(kind, "spam"):
 			e.Class = Spam
 		case strings.Contains(kind, "phish"):
@@ -158,9 +158,9 @@ func (r *reader) abusehub(t *csvTable) {
 		case strings.Contains(kind, "brute"):
 			e.Class = BruteForce
 		case strings.Contains(kind, "open") || strings.Contains(kind, "accessible"):
-			e.Class, e.Proof = OpenService, Answered
+			e.Class, e.Basis = OpenService, Answered
 		case strings.Contains(kind, "malware"):
-			e.Class, e.Proof = MalwareSite, Content
+			e.Class, e.Basis = MalwareSite, Content
 		}
 		e.source(first(t.named("src_ip"), t.named("src_url"), t.named("src_hostname")))
 		e.SourcePort, _ = port(t.named("src_port"))
@@ -170,10 +170,10 @@ func (r *reader) abusehub(t *csvTable) {
 		e.DestinationName = t.named("dst_hostname")
 		e.transport(t.named("protocol"))
 		switch {
-		case e.Proof == Contact && e.Protocol == "tcp":
-			e.Proof = Sinkhole
-		case e.Proof == Contact && e.Protocol == "udp":
-			e.Proof = UDP
+		case e.Basis == Contact && e.Protocol == "tcp":
+			e.Basis = Sinkhole
+		case e.Basis == Contact && e.Protocol == "udp":
+			e.Basis = UDP
 		}
 		// Its times are in the Netherlands' own zone, and say so only in the mail.
 		zone := r.hubZone
@@ -188,7 +188,7 @@ func (r *reader) abusehub(t *csvTable) {
 // zoneH reads lists of defaced pages.
 func (r *reader) zoneH(t *csvTable) {
 	t.each(r, func(row int) {
-		e := Event{Class: AppCompromise, Proof: Content, Row: row, Reporter: "zone-h", Kind: "defacement", Protocol: "tcp", Application: "http"}
+		e := Event{Class: AppCompromise, Basis: Content, Row: row, Reporter: "zone-h", Kind: "defacement", Protocol: "tcp", Application: "http"}
 		e.SourceIP, _ = addr(t.named("ip_address"))
 		e.SourceURL = short(t.named("domain"), MaxField)
 		e.SourcePort = urlPort(e.SourceURL)

@@ -136,14 +136,14 @@ func (r *reader) xarf4(o object, row int) {
 	e.Malware = o.firstStr("malware_family", "malware_name")
 	e.Count = count(o.firstStr("attempt_count", "complaint_count", "message_count", "request_count", "total_requests"))
 	e.addURL(o.firstStr("url"))
-	e.Proof = xarfProof(o, &e)
+	e.Basis = xarfBasis(o, &e)
 	r.xarfEvidence(o, &e)
 	r.emit(e)
 }
 
-// xarfProof judges what the report rests on. XARF does not say whether a TCP
+// xarfBasis judges what the report rests on. XARF does not say whether a TCP
 // connection stood, so only what cannot be done without one counts as one.
-func xarfProof(o object, e *Event) Proof {
+func xarfBasis(o object, e *Event) Basis {
 	switch o.str("category") {
 	case "messaging":
 		if o.str("protocol") == "smtp" || o.str("smtp_from") != "" {
@@ -265,7 +265,7 @@ func (r *reader) xarf3(o object, row int) {
 	if category == "messaging" {
 		v4["protocol"] = "smtp"
 	}
-	e.Proof = xarfProof(v4, &e)
+	e.Basis = xarfBasis(v4, &e)
 	for i, a := range report.list("Attachment") {
 		if i < 10 {
 			body, err := base64.StdEncoding.DecodeString(a.str("Data"))

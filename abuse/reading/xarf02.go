@@ -72,7 +72,7 @@ func (r *reader) xarf02(f map[string]string) Format {
 func (r *reader) xarf02Event(f map[string]string) (e Event, ok bool) {
 	kind := strings.ToLower(f["report-type"])
 	e = Event{Kind: kind, Reporter: f["reported-from"], ReportID: f["report-id"], TLP: tlp(f["tlp"]), Malware: f["malware"]}
-	e.Class, e.Proof = xarf02Class(strings.ToLower(f["category"]), kind, strings.ToLower(f["service"]))
+	e.Class, e.Basis = xarf02Class(strings.ToLower(f["category"]), kind, strings.ToLower(f["service"]))
 	e.source(f["source"])
 	if !e.hasSource() {
 		r.refuse(BadAddress, 0, "source %q is no address, name or link", short(f["source"], 100))
@@ -86,7 +86,7 @@ func (r *reader) xarf02Event(f map[string]string) (e Event, ok bool) {
 	e.transport(f["protocol"])
 	e.Application = first(e.Application, f["service"])
 	p, _ := port(first(f["port"], f["download-port"]))
-	switch e.Proof {
+	switch e.Basis {
 	case Content:
 		e.SourcePort = p // where the page lies
 	default:
@@ -95,17 +95,17 @@ func (r *reader) xarf02Event(f map[string]string) (e Event, ok bool) {
 	}
 	e.DestinationIP, _ = addr(first(f["destination"], f["destination-ip"]))
 	e.addURL(f["download-link"])
-	if e.Protocol == "" && e.Proof == Handshake {
+	if e.Protocol == "" && e.Basis == Handshake {
 		e.Protocol = "tcp"
 	}
 	if e.Protocol == "udp" {
-		e.Proof = UDP
+		e.Basis = UDP
 	}
 	return e, true
 }
 
 // xarf02Class reads the words that reporters use: X-ARF leaves the type open.
-func xarf02Class(category, kind, service string) (Class, Proof) {
+func xarf02Class(category, kind, service string) (Class, Basis) {
 	is := func(words ...string) bool {
 		for _, w := range words {
 			if strings.Contains(kind, w) {

@@ -146,7 +146,7 @@ func (r *reader) safeBrowsing(doc *node) {
 			class = Phishing
 		}
 		for _, u := range list.all("url_info") {
-			e := Event{Class: class, Kind: "list-" + short(list.attr["type"], 20), Proof: Content, Protocol: "tcp", Application: "http", Reporter: "Google Safe Browsing",
+			e := Event{Class: class, Kind: "list-" + short(list.attr["type"], 20), Basis: Content, Protocol: "tcp", Application: "http", Reporter: "Google Safe Browsing",
 				SourceURL: short(u.attr["url"], MaxField)}
 			e.SourceIP, _ = addr(u.attr["ip"])
 			e.SourcePort = urlPort(e.SourceURL)
@@ -227,7 +227,7 @@ func (r *reader) systems(in *node, base Event) (n int) {
 		e.SourcePort, _ = port(s.value("Port"))
 		e.Count = count(s.value("Counter"))
 		e.SourceDomain = first(s.value("Name"), s.value("NodeName"))
-		e.Proof = classProof(e.Class, e.Protocol)
+		e.Basis = classBasis(e.Class, e.Protocol)
 		addresses := s.all("Address")
 		for _, a := range addresses {
 			each := e
