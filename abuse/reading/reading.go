@@ -28,7 +28,8 @@ const (
 	MaxBytes       = 64 << 20 // of a report; a day of the largest feed for one network is about 40 MB
 	MaxMailBytes   = 25 << 20 // of a mail: what most operators' servers accept
 	MaxEvents      = 200_000
-	MaxRefused     = 1000 // rows that are named; the rest is counted
+	MaxRefused     = 1000   // rows that are named; the rest is counted
+	MaxBad         = 50_000 // things refused; then the rest of the report is not read
 	MaxWarnings    = 50
 	MaxDepth       = 32 // of JSON, XML and MIME
 	MaxParts       = 200
@@ -189,6 +190,10 @@ func (r *reader) refuse(code Code, row int, format string, args ...any) {
 	}
 	if len(r.res.Refused) < MaxRefused {
 		r.res.Refused = append(r.res.Refused, Refusal{code, short(fmt.Sprintf(format, args...), 300), row})
+	}
+	if r.res.RefusedCount == MaxBad && !r.full {
+		r.full = true
+		r.warn("more than %d things that cannot be read: the rest is not looked at", MaxBad)
 	}
 }
 

@@ -315,6 +315,14 @@ func TestManyRows(t *testing.T) {
 	}
 }
 
+func TestManyBadRows(t *testing.T) {
+	raw := "timestamp,ip,asn\n" + strings.Repeat("a,b,c\n", 2*MaxBad)
+	r := Read("scan_dns.csv", []byte(raw), Option{})
+	if len(r.Refused) != MaxRefused || r.RefusedCount > MaxBad+1 || len(r.Warnings) != 1 {
+		t.Errorf("%d of %d refused, warnings %v", len(r.Refused), r.RefusedCount, r.Warnings)
+	}
+}
+
 func TestCommand(t *testing.T) {
 	dir := t.TempDir()
 	good, bad := dir+"/good.json", dir+"/bad.json"

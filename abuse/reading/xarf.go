@@ -106,6 +106,12 @@ func (r *reader) xarf4(o object, row int) {
 		return
 	}
 	delete(o, "_internal") // the sender's own; never passed on
+	for _, key := range []string{"tags", "evidence"} {
+		if list, _ := o[key].([]any); len(list) > 1000 { // before the schema looks at each
+			r.refuse(BadSchema, row, "/%s: %d items", key, len(list))
+			return
+		}
+	}
 	if err := valid(o); err != nil {
 		r.refuse(BadSchema, row, "%v", err)
 		return
