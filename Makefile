@@ -58,6 +58,7 @@ corpus: ## real mails from the SMTP door to a proposal; BOLWERK_DATA names their
 
 sim: ## the simulation, longer: ROUNDS=20000
 	$(GO) test -count=1 ./test/sim -rapid.checks=$(or $(ROUNDS),2000)
+	$(GO) test -count=1 -timeout 0 ./shield -run any_history -rapid.checks=$(or $(ROUNDS),300)
 
 # SQLite is translated C and 33 times slower under the detector, so of what runs
 # on it only the ground with goroutines of its own is here. The worst mails need

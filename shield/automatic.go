@@ -290,6 +290,15 @@ func (s *Shield) rate(tx *store.Tx, mode judge.Mode, source string) (r judge.Rat
 		}
 		return nil
 	})
+	if err != nil || mode != judge.On {
+		return r, err
+	}
+	// What came back and was blocked again has no record of its own: its case had
+	// one already.
+	var lately, hour int
+	err = tx.Row(`select coalesce(sum(case when b.made_at>$3 then 1 else 0 end),0),count(*) from shield_block b where b.actor=$1 and b.made_at>$2
+		and not exists(select 1 from shield_auto a where a.case_id=b.case_id and a.block=b.id)`, byRules.String(), store.Micros(now.Add(-time.Hour)), ten).Scan(&lately, &hour)
+	r.Total, r.Hour = r.Total+lately, r.Hour+hour
 	return r, err
 }
 

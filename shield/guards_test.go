@@ -4,6 +4,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -26,6 +28,13 @@ const fake = "anchorbank-login.example"
 func byRule(t *testing.T, mode judge.Mode) *testShield {
 	t.Helper()
 	s := newShield(t)
+	s.letRules(mode)
+	return s
+}
+
+// letRules has rules do what mode says with phishing.
+func (s *testShield) letRules(mode judge.Mode) {
+	s.t.Helper()
 	s.file("feed.txt", "pay-parcel.example\n"+fake+"\nanchorbank-two.example\n")
 	var good strings.Builder
 	for i := range 1000 {
@@ -35,10 +44,9 @@ func byRule(t *testing.T, mode judge.Mode) *testShield {
 	s.guard.cfg.Lists[0].Tier = 1
 	s.guard.cfg.Lists = append(s.guard.cfg.Lists, ListConfig{Source: lists.Source{Name: "good", Kind: lists.KnownGood, Format: lists.Plain}, File: s.dir + "/good.txt"})
 	s.cfg.Automatic.Phishing = mode
-	if err := s.Load(t.Context()); err != nil {
-		t.Fatal(err)
+	if err := s.Load(s.t.Context()); err != nil {
+		s.t.Fatal(err)
 	}
-	return s
 }
 
 // decide reports a name and has rules look at it.
@@ -417,6 +425,76 @@ func TestGuard12_live_and_visited_is_extended(t *testing.T) {
 	if want := s.clock.Now().Add(judge.ForMachine); !got.Until.Equal(want) || !s.served(b.ID) || got.Ref != b.Ref {
 		t.Errorf("until %s, want %s", got.Until, want)
 	}
+}
+
+// TestGuard12_lists_that_changed: what is live and visited is not extended against
+// what the guards say today.
+func TestGuard12_lists_that_changed(t *testing.T) {
+	for what, change := range map[string]func(*testShield){
+		"known-good": func(s *testShield) { s.append("good.txt", fake) },
+		"popular":    func(s *testShield) { s.append("popular.txt", fake) },
+		"exempt": func(s *testShield) {
+			if _, err := s.Exempt(t.Context(), Decider(s.person("anna", account.Analyst)), Exempt{Name: bolwerk.MustDomain(fake), For: time.Hour, Reason: "theirs"}); err != nil {
+				t.Fatal(err)
+			}
+		},
+	} {
+		s := byRule(t, judge.On)
+		s.decide(fake)
+		b := s.blockOf(fake)
+		s.clock.Add(b.Until.Add(-30 * time.Minute).Sub(s.clock.Now()))
+		change(s)
+		if err := s.Load(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		s.hit("edge-1", b.Ref, 5)
+		s.seen(fake, judge.LiveOnline, "kit-1")
+		s.read(func(tx *store.Tx) (err error) {
+			got, err := findBlock(tx, b.ID)
+			if !got.Until.Equal(b.Until) {
+				t.Errorf("%s: extended to %s", what, got.Until)
+			}
+			return err
+		})
+	}
+}
+
+// TestGuard08_what_came_back_is_counted: a name that rules block again because it
+// is back is one more that they blocked.
+func TestGuard08_what_came_back_is_counted(t *testing.T) {
+	s := byRule(t, judge.On)
+	s.report(lure("x", "https://"+fake+"/"))
+	if _, err := s.Confirm(t.Context(), Decider(s.person("anna", account.Analyst)), Confirm{Name: bolwerk.MustDomain(fake), Reason: "seen"}); err != nil {
+		t.Fatal(err)
+	}
+	s.clock.Add(time.Hour)
+	s.seen(fake, judge.LiveOnline, "kit-1")
+	for range 3 {
+		s.clock.Add(24 * time.Hour)
+		s.seen(fake, judge.LiveOffline, "")
+	}
+	s.clock.Add(24 * time.Hour)
+	s.seen(fake, judge.LiveOnline, "kit-1")
+	if b := s.blockOf(fake); !b.Machine || b.State != InForce {
+		t.Fatalf("not blocked again: %+v", b)
+	}
+	s.read(func(tx *store.Tx) error {
+		r, err := s.rate(tx, judge.On, "")
+		if r.Total != 1 || r.Hour != 1 {
+			t.Errorf("got %+v", r)
+		}
+		return err
+	})
+}
+
+// append adds a name to a list's file.
+func (s *testShield) append(file, name string) {
+	s.t.Helper()
+	body, err := os.ReadFile(filepath.Join(s.dir, file))
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	s.file(file, string(body)+name+"\n")
 }
 
 func (s *testShield) appeal(b Block) {

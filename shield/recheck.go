@@ -283,12 +283,40 @@ func (s *Shield) followLook(ctx context.Context, id string) error {
 		case suspendIt:
 			return s.suspend(tx, b, bolwerk.Rule("appeal-check"), OnAppeal, "somebody says that it is a mistake, and a new look found nothing")
 		case extendIt:
+			if why, err := s.mayExtend(tx, b, until); err != nil || why != nil {
+				if why != nil {
+					s.log.Error("a block is live and is not extended: a person looks", "alarm", true, "block", b.Ref, "why", why)
+				}
+				return err
+			}
 			return s.extend(tx, b, until, bolwerk.Rule("re-check"), "seen live and asked for")
 		case againIt:
 			return s.again(tx, b)
 		}
 		return nil
 	})
+}
+
+// mayExtend has the guards look before rules extend a block: lists and exemptions
+// may have changed since it was placed. why is what they object to.
+func (s *Shield) mayExtend(tx *store.Tx, b Block, until time.Time) (why, err error) {
+	subject := ""
+	if c, err := desk.FindCase(tx, b.CaseID); err == nil {
+		subject = c.Subject
+	} else if !errors.Is(err, bolwerk.ErrNotFound) {
+		return nil, err
+	}
+	p := judge.Proposal{Name: b.Name, Scope: b.Scope, Until: until, Class: b.Class, Brand: b.Brand, Compromised: b.Compromised}
+	c, err := s.contextOf(tx, p, subject)
+	if err != nil {
+		return nil, err
+	}
+	c.Since = b.From
+	r := s.guard.rules()
+	if taken, ok := r.canaries.Taken(r.place(b.Name), b.Scope); ok {
+		return bolwerk.Forbidden("it takes %s of the known-good set", taken.Name), nil
+	}
+	return judge.Refusal(judge.CheckRenewal(p, c, b.Machine)), nil
 }
 
 // extend leaves a block in force until another time. The guards on its length

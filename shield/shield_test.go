@@ -55,7 +55,7 @@ var start = time.Date(2026, 11, 23, 13, 0, 0, 0, time.UTC)
 // testShield is a shield over a real store, with a real reader child.
 type testShield struct {
 	*Shield
-	t        *testing.T
+	t        testing.TB
 	accounts *account.Accounts
 	clock    *clock.Fake
 	dir      string
@@ -63,7 +63,27 @@ type testShield struct {
 	to       string // whom the next reports are written to
 }
 
-func newShield(t *testing.T) *testShield {
+func newShield(t testing.TB) *testShield {
+	t.Helper()
+	return shieldWith(t, readers(t))
+}
+
+// readers are reader children, until the test ends.
+func readers(t testing.TB) *reading.Pool {
+	t.Helper()
+	exe, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	pool := reading.NewPool(1, func() *exec.Cmd { return exec.Command(exe, "reader") }, 0, slog.New(slog.DiscardHandler))
+	ctx, stop := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- pool.Run(ctx) }()
+	t.Cleanup(func() { stop(); <-ended })
+	return pool
+}
+
+func shieldWith(t testing.TB, pool *reading.Pool) *testShield {
 	t.Helper()
 	s := &testShield{t: t, clock: clock.NewFake(start), dir: t.TempDir()}
 	db := storetest.Open(t, s.clock, audit.Schema(), factlog.Schema(), publish.Schema(), ledger.Schema(), job.Schema(), blob.Schema(), desk.Schema(), account.Schema(), idem.Schema(), hosts.Schema(), webhook.Schema(), Schema())
@@ -72,15 +92,6 @@ func newShield(t *testing.T) *testShield {
 		t.Fatal(err)
 	}
 	log := slog.New(slog.DiscardHandler)
-	exe, err := os.Executable()
-	if err != nil {
-		t.Fatal(err)
-	}
-	pool := reading.NewPool(1, func() *exec.Cmd { return exec.Command(exe, "reader") }, 0, log)
-	ctx, stop := context.WithCancel(t.Context())
-	ended := make(chan error, 1)
-	go func() { ended <- pool.Run(ctx) }()
-	t.Cleanup(func() { stop(); <-ended })
 	s.Shield = New(s.config(), Parts{DB: db, Clock: s.clock, Log: log, Facts: factlog.New(db, log), Vault: v, Blobs: blob.New(v),
 		Ledger: ledgertest.New(t, db, s.clock), Publish: publish.New(db, "test"), Reader: pool, Metrics: prometheus.NewRegistry()})
 	if err := s.Load(t.Context()); err != nil {

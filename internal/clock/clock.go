@@ -70,5 +70,8 @@ func (f *Fake) Suspect() bool { f.mu.Lock(); defer f.mu.Unlock(); return f.suspe
 // Add moves the clock on.
 func (f *Fake) Add(d time.Duration) { f.mu.Lock(); f.now = f.now.Add(d); f.mu.Unlock() }
 
+// Clear says that a person looked and the clock is right.
+func (f *Fake) Clear() { f.mu.Lock(); f.suspect = false; f.mu.Unlock() }
+
 // Jump sets the wall clock and makes it suspect.
 func (f *Fake) Jump(t time.Time) { f.mu.Lock(); f.now, f.suspect = t.UTC(), true; f.mu.Unlock() }

@@ -265,6 +265,22 @@ func Check(p Proposal, c Context) []Objection {
 	return out
 }
 
+// CheckRenewal lets the guards look at a block that rules are about to extend. What
+// refuses everybody refuses this; where no person has confirmed the block, what asks
+// for a second person leaves it to people too.
+func CheckRenewal(p Proposal, c Context, machine bool) (out []Objection) {
+	g := given{p, c, PlaceOf(p.Name, c.Suffixes, c.Platforms)}
+	for _, rules := range [][]rule[given]{technicalRules, decisionRules} {
+		for _, r := range rules {
+			if o := r.check(g); o != nil && !c.off[r.name] && (machine || o.Effect == Refuse) {
+				o.Guard, o.Rule, o.Text = r.guard, r.name, cmp.Or(o.Text, r.name)
+				out = append(out, *o)
+			}
+		}
+	}
+	return out
+}
+
 // needsTwo says that one of the rules that are on asks for a second person.
 func (g given) needsTwo() bool {
 	g.Second = nil
