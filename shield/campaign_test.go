@@ -147,6 +147,30 @@ func TestCampaign_pages_of_one_kit_put_cases_together(t *testing.T) {
 	}
 }
 
+// TestSiblings_of_form_and_landing: where a member's page led its visitors, and where
+// its form sends, is proposed with what it is; a brand's own name never.
+func TestSiblings_of_form_and_landing(t *testing.T) {
+	s := newShield(t)
+	s.report(lure("Your card is stopped", "https://anchorbank-unlock1.example/a"))
+	b := pageAt("https://landing-here.example/", `<html lang=en><title>Anchor Bank</title><form action="https://collects-it.example/x"><input name="cardnumber"><input name="otp"></form>`)
+	first := b.Hops[0]
+	first.URL = "https://leads-on.example/go"
+	b.Hops = append([]capture.Hop{first, {URL: "https://www.anchorbank.example/"}}, b.Hops...)
+	s.saw("anchorbank-unlock1.example", b)
+	id, _ := s.campaignOfName("anchorbank-unlock1.example")
+	v, err := s.Campaign(t.Context(), id)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := map[string]string{}
+	for _, b := range v.Siblings {
+		got[b.Name.String()] = b.Why
+	}
+	if len(got) != 3 || got["collects-it.example"] != "form" || got["leads-on.example"] != "landing" || got["landing-here.example"] != "landing" {
+		t.Errorf("got %v", got)
+	}
+}
+
 func TestCampaign_ends_and_comes_back(t *testing.T) {
 	s := newShield(t)
 	s.report(lure("Your card is stopped", "https://anchorbank-pay7.example/in"))

@@ -140,6 +140,9 @@ func (s *Shield) keepNear(ctx context.Context, log string, next, size int64, fou
 			if n == 0 {
 				continue
 			}
+			if err := s.nearCampaign(tx, s.guard.rules(), f); err != nil {
+				return err
+			}
 			var observable string
 			err = tx.Row(`select id from shield_observable where value=$1`, f.name.String()).Scan(&observable)
 			if store.None(err) {

@@ -171,6 +171,10 @@ func (s *Shield) caseFor(tx *store.Tx, in Confirm) (desk.Case, error) {
 		on conflict(value) do update set case_id=excluded.case_id returning id`, bolwerk.NewID(tx.Now()), f.value, f.place.Registrable.String(), tx.NowMicros(), c.ID).Scan(&observable); err != nil {
 		return c, err
 	}
+	_, f.popular = rules.popular.Rank(f.place.Registrable)
+	if err := s.planLookup(tx, f); err != nil {
+		return c, err
+	}
 	d, err := s.scopeOf(tx, rules, f.place, false)
 	if err != nil {
 		return c, err

@@ -298,20 +298,28 @@ func short(err error) string {
 // tellKnown makes evidence of what was answered, for all that was reported of a
 // domain, and judges that anew.
 func (s *Shield) tellKnown(tx *store.Tx, name bolwerk.Domain, k known) error {
-	evidence := k.evidence(tx.Now(), name)
-	observables, err := texts(tx, `select id from shield_observable where registrable=$1 order by last_seen desc limit $2`, name.String(), seenOfName)
+	evidence, keys := k.evidence(tx.Now(), name), k.registerKeys()
+	type heard struct{ id, caseID string }
+	all, err := store.List(tx, func(scan func(...any) error) (h heard, err error) { err = scan(&h.id, &h.caseID); return h, err },
+		`select id,case_id from shield_observable where registrable=$1 order by last_seen desc limit $2`, name.String(), seenOfName)
 	if err != nil {
 		return err
 	}
-	for _, o := range observables {
-		if err := s.addEvidence(tx, o, evidence); err != nil {
+	for _, o := range all {
+		if err := s.addEvidence(tx, o.id, evidence); err != nil {
 			return err
 		}
-		if err := s.rescope(tx, o); err != nil {
+		if err := s.rescope(tx, o.id); err != nil {
+			return err
+		}
+		if err := s.registeredAs(tx, o.caseID, keys); err != nil {
+			return err
+		}
+		if err := s.toldLate(tx, o.caseID, evidence); err != nil {
 			return err
 		}
 	}
-	return nil
+	return s.siblingsRegistered(tx, name, keys)
 }
 
 // addEvidence keeps new evidence of a source in place of what it said before,

@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -17,6 +18,8 @@ import (
 	"math/big"
 
 	"bolwerk"
+	"bolwerk/desk"
+	"bolwerk/internal/account"
 	"bolwerk/internal/store"
 	"bolwerk/shield/judge"
 )
@@ -24,6 +27,7 @@ import (
 // outside is a registry and a certificate log in one, over TLS.
 type outside struct {
 	created string // of every domain; "" breaks the registry
+	servers []string
 	certs   [][]byte
 }
 
@@ -32,7 +36,11 @@ func (o *outside) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case ok && o.created == "":
 		http.Error(w, "broken", http.StatusBadGateway)
 	case ok:
-		fmt.Fprintf(w, `{"objectClassName":"domain","ldhName":%q,"events":[{"eventAction":"registration","eventDate":%q}]}`, name, o.created)
+		var servers []string
+		for _, n := range o.servers {
+			servers = append(servers, fmt.Sprintf(`{"ldhName":%q}`, n))
+		}
+		fmt.Fprintf(w, `{"objectClassName":"domain","ldhName":%q,"events":[{"eventAction":"registration","eventDate":%q}],"nameservers":[%s],"entities":[{"roles":["registrar"],"vcardArray":["vcard",[["fn",{},"text","Cheap Names"]]]}]}`, name, o.created, strings.Join(servers, ","))
 	case r.URL.Path == "/checkpoint":
 		fmt.Fprintf(w, "log\n%d\nroot\n", len(o.certs))
 	case strings.HasPrefix(r.URL.Path, "/tile/data/000.p/"):
@@ -175,5 +183,83 @@ func TestNewCertificatesNearABrandAreKept(t *testing.T) {
 	}
 	if names, _ = s.NearNames(t.Context(), NearFilter{}); len(names) != 0 {
 		t.Errorf("%+v", names)
+	}
+}
+
+// TestAnAnswerAfterTheDecision: it stands with the case and in its trail. What a
+// person decided stays; what a rule would not have blocked is a person's again.
+func TestAnAnswerAfterTheDecision(t *testing.T) {
+	for _, years := range []int{0, -3} {
+		s := byRule(t, judge.On)
+		o := outsideOf(t, s)
+		o.created = ""
+		who := Decider(s.person("anna", account.Analyst))
+		s.decide(fake)
+		s.report(lure("Your card", "https://anchorbank-mine.example/a"))
+		if _, err := s.Confirm(t.Context(), who, Confirm{Name: bolwerk.MustDomain("anchorbank-mine.example"), Reason: "seen"}); err != nil {
+			t.Fatal(err)
+		}
+		s.ask() // nobody answers
+		s.clock.Add(askFailed)
+		o.created = start.AddDate(years, 0, -5).Format(time.RFC3339)
+		s.ask()
+		want := InForce
+		if years < 0 {
+			want = Suspended
+		}
+		for name, want := range map[string]State{fake: want, "anchorbank-mine.example": InForce} {
+			b, c := s.blockOf(name), s.theCase(name)
+			if b.State != want || (want == InForce) != (c.State == desk.Decided) {
+				t.Errorf("%d years: %s is %s, its case %s", years, name, b.State, c.State)
+			}
+			e := s.evidence(name, judge.FamilyRegistration)
+			if len(e) != 1 || e[0].Verdict == judge.Failed {
+				t.Errorf("%s: %+v", name, e)
+			}
+			if got := s.one(`select count(*) from audit where action='shield.case.told' and object=$1`, c.Ref); got != "1" {
+				t.Errorf("%s was told %s times", name, got)
+			}
+		}
+	}
+}
+
+// TestSiblings_of_registration_and_shape: a name of a new certificate that nobody
+// reported is proposed where its shape, or its registration on the same day, is a
+// campaign's.
+func TestSiblings_of_registration_and_shape(t *testing.T) {
+	s := newShield(t)
+	o := outsideOf(t, s)
+	o.servers = []string{"ns1.cheap.example", "ns2.cheap.example"}
+	if err := s.followLog(t.Context(), s.cfg.Lookup.Logs[0]); err != nil {
+		t.Fatal(err)
+	}
+	s.report(lure("Your card is stopped", "https://anchorbank-secure12.example/a"))
+	s.ask()
+	campaign, _ := s.campaignOfName("anchorbank-secure12.example")
+	o.certificate(t, "anchorbank-secure77.example")
+	o.certificate(t, "my-anchorbank.example")
+	if err := s.followLog(t.Context(), s.cfg.Lookup.Logs[0]); err != nil {
+		t.Fatal(err)
+	}
+	s.ask()
+	o.created = start.AddDate(0, 0, -9).Format(time.RFC3339) // days apart
+	o.certificate(t, "our-anchorbank.example")
+	if err := s.followLog(t.Context(), s.cfg.Lookup.Logs[0]); err != nil {
+		t.Fatal(err)
+	}
+	s.ask()
+	v, err := s.Campaign(t.Context(), campaign)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := map[string]string{}
+	for _, b := range v.Siblings {
+		got[b.Name.String()] = b.Why + " " + b.Beside
+	}
+	if len(got) != 2 || got["anchorbank-secure77.example"] != "template {brand}-secureN.example" || got["my-anchorbank.example"] != "registration anchorbank-secure12.example" {
+		t.Errorf("got %v", got)
+	}
+	if !slices.ContainsFunc(v.Traits, func(k judge.Key) bool { return k.Kind == judge.KeyRegister }) {
+		t.Errorf("it does not know how its names are registered: %v", v.Traits)
 	}
 }

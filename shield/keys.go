@@ -200,7 +200,9 @@ func (s *Shield) joinCampaign(tx *store.Tx, caseID string, keys []judge.Key, dom
 		}
 	case slices.ContainsFunc(keys, func(k judge.Key) bool { return k.Kind == judge.KeyName }):
 		by = string(judge.KeyName)
-		id, err = s.newCampaign(tx, keys, nil, brand, title)
+		if id, err = s.newCampaign(tx, keys, nil, brand, title); err == nil {
+			err = s.siblingsOfShape(tx, id, brand, keys)
+		}
 	default:
 		return "", "", hold(tx, caseID, true, keys, dom)
 	}
@@ -284,8 +286,8 @@ func (s *Shield) adopt(tx *store.Tx, campaign, caseID, by string) error {
 
 // sawPage takes in what a fetched page of a case shows, besides the evidence: what
 // it asks for is proposed with the case and told to its campaign, and its keys
-// find the campaign where the message had not. Names that stand with it in one
-// certificate are proposed as siblings.
+// find the campaign where the message had not. Names that it shows beside its own are
+// proposed as siblings.
 func (s *Shield) sawPage(tx *store.Tx, rules *rules, caseID string, b *capture.Bundle, f content.Facts, hits []kit.Hit) error {
 	var campaign, brand, known string
 	if err := tx.Row(`select campaign,brand,asked_for from shield_case where id=$1`, caseID).Scan(&campaign, &brand, &known); err != nil {
@@ -307,23 +309,14 @@ func (s *Shield) sawPage(tx *store.Tx, rules *rules, caseID string, b *capture.B
 		if err := hold(tx, campaign, false, keys, f.DOM); err != nil {
 			return err
 		}
-		return s.siblings(tx, rules, campaign, f.Host, b)
+		return s.siblings(tx, rules, campaign, caseID, f, b)
 	}
 	// With what the case holds already, two kinds may agree now.
-	if err := tx.Each(`select key,strong from shield_key where holder=$1 limit 100`, []any{caseID}, func(scan func(...any) error) error {
-		var text string
-		var k judge.Key
-		if err := scan(&text, &k.Strong); err != nil {
-			return err
-		}
-		kind, value, _ := strings.Cut(text, "|")
-		if k.Kind, k.Value = judge.KeyKind(kind), value; k.Kind != judge.KeyDOM {
-			keys = append(keys, k)
-		}
-		return nil
-	}); err != nil {
+	held, err := heldBy(tx, caseID)
+	if err != nil {
 		return err
 	}
+	keys = append(keys, held...)
 	if brand == "" {
 		brand = f.Brand()
 	}
@@ -338,7 +331,25 @@ func (s *Shield) sawPage(tx *store.Tx, rules *rules, caseID string, b *capture.B
 	if err := s.adopt(tx, id, caseID, by); err != nil {
 		return err
 	}
-	return s.siblings(tx, rules, id, f.Host, b)
+	return s.siblings(tx, rules, id, caseID, f, b)
+}
+
+// heldBy are the keys that a case holds that is in no campaign, but for those of
+// its page, of which the full hash is needed.
+func heldBy(tx *store.Tx, caseID string) (keys []judge.Key, err error) {
+	err = tx.Each(`select key,strong from shield_key where holder=$1 limit 100`, []any{caseID}, func(scan func(...any) error) error {
+		var text string
+		var k judge.Key
+		if err := scan(&text, &k.Strong); err != nil {
+			return err
+		}
+		kind, value, _ := strings.Cut(text, "|")
+		if k.Kind, k.Value = judge.KeyKind(kind), value; k.Kind != judge.KeyDOM {
+			keys = append(keys, k)
+		}
+		return nil
+	})
+	return keys, err
 }
 
 // askedOfCampaign adds to what the sites of a campaign are known to ask for.
@@ -358,47 +369,4 @@ func askedOfCampaign(tx *store.Tx, campaign string, asked aid.Set) error {
 		return err
 	}
 	return nil
-}
-
-// maxSiblings bounds the names that one campaign proposes.
-const maxSiblings = 200
-
-// siblings proposes the names that stand with a page's name in one certificate
-// and that nobody reported. A certificate of a host that strangers share has
-// everybody's names and says nothing.
-func (s *Shield) siblings(tx *store.Tx, rules *rules, campaign string, host bolwerk.Domain, b *capture.Bundle) error {
-	if host.IsZero() || len(b.Hops) == 0 {
-		return nil
-	}
-	p := rules.place(host)
-	names := b.Hops[len(b.Hops)-1].Names
-	if p.Shared || !p.Tenant.IsZero() || len(names) > 100 {
-		return nil
-	}
-	for _, n := range names {
-		d, err := bolwerk.ParseDomain(strings.TrimPrefix(n, "*."))
-		if err != nil || d.Below(p.Registrable) || host.Below(d) {
-			continue
-		}
-		if err := proposeSibling(tx, rules, campaign, d, "certificate", host.String()); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// proposeSibling proposes a name as one of a campaign, for a person to look at. A
-// name that was reported, is a brand's own or shared by strangers is left out.
-func proposeSibling(tx *store.Tx, rules *rules, campaign string, d bolwerk.Domain, why, with string) error {
-	p := rules.place(d)
-	if p.Shared || p.Registrable.IsZero() || rules.brands.Owner(d) != "" {
-		return nil
-	}
-	if _, popular := rules.popular.Rank(p.Registrable); popular {
-		return nil
-	}
-	_, err := tx.Exec(`insert into shield_sibling(campaign,name,why,beside,at) select $1,$2,$3,$4,cast($5 as bigint)
-		where not exists (select 1 from shield_observable where name=$2) and (select count(*) from shield_sibling where campaign=$1)<$6 on conflict(campaign,name) do nothing`,
-		campaign, d.String(), why, with, tx.NowMicros(), maxSiblings)
-	return err
 }

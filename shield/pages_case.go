@@ -38,6 +38,7 @@ type caseData struct {
 	Report   string // whose mail the frame shows; empty without one
 	Families []family
 	Silent   []judge.Evidence // asked, and said nothing
+	Pending  bool             // registry and DNS were asked and have not answered yet
 	Said     []saidRow        // for the brand, by its own people
 	Options  []option
 	Proposed *option // what the rules propose; nil for no DNS measure
@@ -66,7 +67,8 @@ type family struct {
 
 type evidenceRow struct {
 	judge.Evidence
-	At time.Time
+	At   time.Time
+	Late bool // it came after the decision
 }
 
 // option is one way to block the name of a case, with what the guards say to it
@@ -183,6 +185,9 @@ func (p *Pages) showCase(w http.ResponseWriter, r *http.Request, status int, c c
 func (p *Pages) evidence(ctx context.Context, data *caseData) error {
 	at := map[[3]string]time.Time{}
 	err := p.s.db.Read(ctx, func(tx *store.Tx) error {
+		if err := tx.Row(`select exists(select 1 from shield_registration r join shield_observable o on o.registrable=r.name join shield_case s on s.observable=o.id where s.id=$1 and r.state='waiting' and r.at=0)`, data.ID).Scan(&data.Pending); err != nil {
+			return err
+		}
 		return tx.Each(`select e.family,e.source,e.reason,e.at from shield_evidence e join shield_case s on s.observable=e.observable where s.id=$1`, []any{data.ID},
 			func(scan func(...any) error) error {
 				var k [3]string
@@ -205,7 +210,9 @@ func (p *Pages) evidence(ctx context.Context, data *caseData) error {
 		if e.Family == judge.FamilyUse { // counted now, of days that are over
 			at[[3]string{string(e.Family), e.Source, e.Reason}] = p.s.clock.Now()
 		}
-		data.Families[i].Rows = append(data.Families[i].Rows, evidenceRow{e, at[[3]string{string(e.Family), e.Source, e.Reason}]})
+		row := evidenceRow{Evidence: e, At: at[[3]string{string(e.Family), e.Source, e.Reason}]}
+		row.Late = e.Family != judge.FamilyUse && data.State == desk.Decided && row.At.After(data.ClosedAt)
+		data.Families[i].Rows = append(data.Families[i].Rows, row)
 	}
 	return err
 }

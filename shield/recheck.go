@@ -312,9 +312,10 @@ func (s *Shield) mayExtend(tx *store.Tx, b Block, until time.Time) (why, err err
 		return nil, err
 	}
 	c.Since = b.From
-	r := s.guard.rules()
-	if taken, ok := r.canaries.Taken(r.place(b.Name), b.Scope); ok {
-		return bolwerk.Forbidden("it takes %s of the known-good set", taken.Name), nil
+	if err := s.checkPublication(tx, p); judge.Objections(err) != nil {
+		return err, nil
+	} else if err != nil {
+		return nil, err
 	}
 	return judge.Refusal(judge.CheckRenewal(p, c, b.Machine)), nil
 }

@@ -174,8 +174,8 @@ create index shield_key_holder on shield_key(holder);
 create table shield_sibling (
   campaign text not null, -- keep case: which campaign
   name    text not null,  -- keep case: a name that nobody reported
-  why     text not null,  -- keep case: what it has in common: certificate, template
-  beside  text not null,  -- keep case: the member that it stands beside
+  why     text not null,  -- keep case: what it has in common: certificate, form, landing, template, registration
+  beside  text not null,  -- keep case: the member that it stands beside, or the shape of the names
   at      bigint not null, -- keep case: when it was proposed
   primary key (campaign, name)
 );

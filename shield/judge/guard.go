@@ -281,6 +281,27 @@ func CheckRenewal(p Proposal, c Context, machine bool) (out []Objection) {
 	return out
 }
 
+// CheckAge lets the guards on age look again at a block of a rule, when the age of
+// its domain has become known after the decision.
+func CheckAge(p Proposal, c Context) (out []Objection) {
+	if c.Machine == nil {
+		c.Machine = &Machine{}
+	}
+	g := given{p, c, PlaceOf(p.Name, c.Suffixes, c.Platforms)}
+	for _, rules := range [][]rule[given]{decisionRules, machineRules} {
+		for _, r := range rules {
+			if r.guard != 4 || c.off[r.name] {
+				continue
+			}
+			if o := r.check(g); o != nil {
+				o.Guard, o.Rule, o.Text = r.guard, r.name, cmp.Or(o.Text, r.name)
+				out = append(out, *o)
+			}
+		}
+	}
+	return out
+}
+
 // needsTwo says that one of the rules that are on asks for a second person.
 func (g given) needsTwo() bool {
 	g.Second = nil
