@@ -5,6 +5,7 @@ package idem
 import (
 	"bytes"
 	"context"
+	"crypto/rand"
 	"crypto/sha256"
 	_ "embed"
 	"encoding/hex"
@@ -40,10 +41,13 @@ type Keeper struct {
 	db    *store.DB
 	vault *vault.Vault
 	log   *slog.Logger
+	run   string // of this desk: who holds a claim of another one, at a store that only one desk opens, is dead
 }
 
 // New keeps what it is given. Answers are sealed by v: one may hold a token.
-func New(db *store.DB, v *vault.Vault, log *slog.Logger) *Keeper { return &Keeper{db, v, log} }
+func New(db *store.DB, v *vault.Vault, log *slog.Logger) *Keeper {
+	return &Keeper{db, v, log, rand.Text()}
+}
 
 type row struct {
 	digest, kind string
@@ -145,15 +149,17 @@ func (k *Keeper) claim(ctx context.Context, c *claimed, digest string) (old *row
 		if err := Expire(tx); err != nil {
 			return err
 		}
-		n, err := tx.Exec(`insert into idempotency(person,key,digest,status,kind,answer,at) values($1,$2,$3,0,'',$4,$5) on conflict(person,key) do nothing`,
-			c.person, c.key, digest, []byte{}, c.at)
+		n, err := tx.Exec(`insert into idempotency(person,key,digest,status,kind,answer,at,holder) values($1,$2,$3,0,'',$4,$5,$6) on conflict(person,key) do nothing`,
+			c.person, c.key, digest, []byte{}, c.at, k.run)
 		if err != nil || n == 1 {
 			return err
 		}
 		// A claim that gave no answer was cut off, as by a crash: its effect, which
-		// would have come with its answer, is not there.
-		n, err = tx.Exec(`update idempotency set at=$1 where person=$2 and key=$3 and digest=$4 and status=0 and at<$5`,
-			c.at, c.person, c.key, digest, store.Micros(tx.Now().Add(-claim)))
+		// would have come with its answer, is not there. A desk alone at its store
+		// knows that at once: whoever began it is gone. Where several desks meet,
+		// another one may be at work.
+		n, err = tx.Exec(`update idempotency set at=$1, holder=$6 where person=$2 and key=$3 and digest=$4 and status=0 and (at<$5 or $7 and holder<>$6)`,
+			c.at, c.person, c.key, digest, store.Micros(tx.Now().Add(-claim)), k.run, !k.db.Postgres())
 		if err != nil || n == 1 {
 			return err
 		}
@@ -188,7 +194,7 @@ func (k *Keeper) again(w http.ResponseWriter, r *http.Request, old *row, digest 
 
 func (k *Keeper) release(ctx context.Context, c *claimed) {
 	err := k.db.Write(context.WithoutCancel(ctx), store.Decision, func(tx *store.Tx) error {
-		_, err := tx.Exec(`delete from idempotency where person=$1 and key=$2 and status=0 and at=$3`, c.person, c.key, c.at)
+		_, err := tx.Exec(`delete from idempotency where person=$1 and key=$2 and status=0 and at=$3 and holder=$4`, c.person, c.key, c.at, k.run)
 		return err
 	})
 	if err != nil {
@@ -216,8 +222,8 @@ func (c *claimed) put(tx *store.Tx, status int, contentType string, body []byte)
 	if err != nil {
 		return err
 	}
-	n, err := tx.Exec(`update idempotency set status=$1, kind=$2, answer=$3 where person=$4 and key=$5 and status=0 and at=$6`,
-		status, contentType, box, c.person, c.key, c.at)
+	n, err := tx.Exec(`update idempotency set status=$1, kind=$2, answer=$3 where person=$4 and key=$5 and status=0 and at=$6 and holder=$7`,
+		status, contentType, box, c.person, c.key, c.at, c.k.run)
 	if err == nil && n == 0 {
 		err = bolwerk.Conflict("the same request was made again meanwhile")
 	}

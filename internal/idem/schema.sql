@@ -6,6 +6,7 @@ create table idempotency (
   kind    text not null,    -- keep secret: content type of the answer
   answer  bytea not null,   -- keep secret: the answer, sealed
   at      bigint not null,  -- keep secret: when the request came; kept 24 h
+  holder  text not null,    -- keep secret: which run of a desk makes the answer
   primary key (person, key)
 );
 create index idempotency_at on idempotency(at);
