@@ -62,6 +62,7 @@ type rules struct {
 	canaries  *judge.NeverBlock // what must resolve through every publication
 	feeds     []judge.Feed
 	ask       json.RawMessage // of a reader, with each capture
+	tlds      []string        // of a reader, with each report: those that the compiled suffix list does not have
 	versions  map[string]string
 	// given are the domains that brands' owners gave and that were taken over, and
 	// own the configured brands and those with such domains, with all of theirs.
@@ -180,7 +181,7 @@ func (g *guard) fetch(ctx context.Context, l ListConfig, psl *suffix.List) (*lis
 
 // rebuild makes the rules of what is loaded now.
 func (g *guard) rebuild(ctx context.Context, db *store.DB, psl *suffix.List) error {
-	r := &rules{psl: psl, versions: map[string]string{"suffix": psl.Version(), "rules": judge.Ruleset}}
+	r := &rules{psl: psl, tlds: psl.More(), versions: map[string]string{"suffix": psl.Version(), "rules": judge.Ruleset}}
 	var err error
 	if r.platforms, err = judge.NewPlatforms(g.cfg.Platforms...); err != nil {
 		return err

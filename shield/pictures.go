@@ -81,7 +81,7 @@ func (s *Shield) readPictures(ctx context.Context) (again bool, err error) {
 	if err != nil {
 		return true, err
 	}
-	r, err := s.slow.Read(ctx, taskOf(in.Form), body, reading.Option{Evidence: in.Form.Evidence()})
+	r, err := s.slow.Read(ctx, taskOf(in.Form), body, reading.Option{Evidence: in.Form.Evidence(), TLDs: s.guard.rules().tlds})
 	var death *reading.Death
 	switch {
 	case errors.As(err, &death) && tries < maxTries:

@@ -2,6 +2,7 @@ package shield
 
 import (
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"bolwerk"
@@ -55,5 +56,25 @@ func TestSuffixFile_is_the_list_of_the_reader_too(t *testing.T) {
 	}
 	if got := scope(); got.Scope != bolwerk.ScopeSubtree || got.Name.String() != "bad.hosted.example" {
 		t.Errorf("got %+v, want the subtree of the customer", got)
+	}
+}
+
+// TestSuffixFile_bare_names_in_a_text: a top-level domain that is younger than the
+// program ends a name in a text as soon as the operator's list has it.
+func TestSuffixFile_bare_names_in_a_text(t *testing.T) {
+	s := newShield(t)
+	text := "Pay the fee of your parcel today at first-depot.newtld before tonight"
+	s.report(text)
+	if got := s.one(`select count(*) from shield_observable where name='first-depot.newtld'`); got != "0" {
+		t.Errorf("the compiled list knows .newtld: %s", got)
+	}
+	s.file("suffixes.dat", strings.Replace(ownSuffixes, "com\n", "com\nnewtld\n", 1))
+	s.guard.cfg.SuffixFile = filepath.Join(s.dir, "suffixes.dat")
+	if err := s.Load(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	s.report(text)
+	if got := s.one(`select count(*) from shield_observable where name='first-depot.newtld'`); got != "1" {
+		t.Errorf("got %s observables", got)
 	}
 }

@@ -123,7 +123,7 @@ func (s *Shield) readOne(ctx context.Context, id string) error {
 		return s.giveUp(ctx, id, err.Error())
 	}
 	start := time.Now()
-	r, err := s.reader.Read(ctx, taskOf(in.Form), in.Body, reading.Option{Evidence: in.Form.Evidence(), Fast: true})
+	r, err := s.reader.Read(ctx, taskOf(in.Form), in.Body, reading.Option{Evidence: in.Form.Evidence(), Fast: true, TLDs: s.guard.rules().tlds})
 	s.count.read.Observe(time.Since(start).Seconds())
 	var death *reading.Death
 	switch {

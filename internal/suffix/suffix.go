@@ -6,6 +6,8 @@ package suffix
 
 import (
 	"bolwerk"
+	"slices"
+	"strings"
 
 	"golang.org/x/net/publicsuffix"
 )
@@ -58,6 +60,21 @@ func (l *List) Text() string { return l.text }
 // Rules is the number of rules of a loaded list, 0 for the compiled one, which
 // does not say.
 func (l *List) Rules() int { return l.size }
+
+// More are the top-level domains that the list has and the compiled one has not; nil
+// where it is the compiled list.
+func (l *List) More() (out []string) {
+	for name, k := range l.rules {
+		if strings.Contains(name, ".") || k&^(normalPrivate|wildcardPrivate|exception) == 0 || k&normalPrivate != 0 {
+			continue
+		}
+		if s, icann := publicsuffix.PublicSuffix(name); !icann || s != name {
+			out = append(out, name)
+		}
+	}
+	slices.Sort(out)
+	return out
+}
 
 // Suffix is the public suffix of d and the section of the rule that says so. By
 // the algorithm of publicsuffix.org an exception wins over everything, else the

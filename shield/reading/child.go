@@ -86,9 +86,9 @@ func answer(task Task, raw []byte, opt Option) Result {
 	case ReadMail:
 		return Mail(raw, opt)
 	case ReadText:
-		return Text(string(raw))
+		return readText(string(raw), opt)
 	case ReadLink:
-		return Link(string(raw))
+		return readLink(string(raw), opt)
 	case CutPicture:
 		var q CutOut
 		if json.Unmarshal(raw, &q) == nil {

@@ -298,7 +298,7 @@ func (p *parser) absolute(raw string) string {
 	if i := strings.IndexAny(slashed, "/?#"); i >= 0 {
 		host, tail = slashed[:i], slashed[i:]
 	}
-	if strings.HasPrefix(strings.ToLower(host), "www.") || p.base == "" && bareHost(strings.TrimRight(host, "."), tail) {
+	if strings.HasPrefix(strings.ToLower(host), "www.") || p.base == "" && bareHost(strings.TrimRight(host, "."), tail, nil) {
 		return "http://" + raw
 	}
 	if p.base == "" {

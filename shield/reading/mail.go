@@ -29,7 +29,7 @@ func read(name string, raw []byte, opt Option) Result {
 		c.warn("nothing in it")
 		return c.result(Result{Kind: Unreadable})
 	}
-	c.seen.fast = opt.Fast
+	c.seen.fast, c.seen.tlds = opt.Fast, opt.TLDs
 	m := walk(raw, name, &c)
 	return m.result(&c, opt)
 }

@@ -82,7 +82,7 @@ func (c *collector) mailAddress(s string, at int) {
 	}
 	local, host := strings.Trim(s[from:at], ".+%"), strings.TrimRight(s[at+1:to], ".-")
 	d, err := idn.Parse(host)
-	if local == "" || err != nil || d.Labels() < 2 || !knownTLD(d) {
+	if local == "" || err != nil || d.Labels() < 2 || !knownTLD(d, c.seen.tlds) {
 		return
 	}
 	c.other(EMail, local+"@"+d.String())

@@ -31,8 +31,9 @@ const (
 
 // seen is what the pictures and PDFs of one report have taken.
 type seen struct {
-	fast    bool // leave them to the second pass
-	later   int  // left to it
+	fast    bool     // leave them to the second pass
+	tlds    []string // Option.TLDs
+	later   int      // left to it
 	shots   []shot
 	pdfs    int
 	decoded int // bytes of the streams of PDFs

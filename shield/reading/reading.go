@@ -75,6 +75,9 @@ type Option struct {
 	Fast bool `json:"fast,omitempty"`
 	// MaxBytes lowers the bound MaxBytes; 0 leaves it.
 	MaxBytes int `json:"max_bytes,omitempty"`
+	// TLDs are top-level domains that the caller's suffix list has and the compiled one
+	// has not. A name without a scheme is a link only below one that there is.
+	TLDs []string `json:"tlds,omitempty"`
 	// Ask goes to a Look, with what it looks at.
 	Ask json.RawMessage `json:"ask,omitempty"`
 }
@@ -198,8 +201,11 @@ func (r Role) rank() int {
 }
 
 // Text reads an SMS or pasted text.
-func Text(s string) Result {
+func Text(s string) Result { return readText(s, Option{}) }
+
+func readText(s string, opt Option) Result {
 	var c collector
+	c.seen.tlds = opt.TLDs
 	s = clean(string(c.clip([]byte(s))))
 	c.scanText(s, Lure, []string{"text"})
 	c.scanOthers(s)
@@ -208,8 +214,11 @@ func Text(s string) Result {
 
 // Link reads one URL as somebody typed or pasted it: defanged, without scheme,
 // with text around it. The first URL counts.
-func Link(s string) Result {
+func Link(s string) Result { return readLink(s, Option{}) }
+
+func readLink(s string, opt Option) Result {
 	var c collector
+	c.seen.tlds = opt.TLDs
 	s = clean(string(c.clip([]byte(s))))
 	c.scanText(s, Lure, []string{"url"})
 	if len(c.urls) == 0 {

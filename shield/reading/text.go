@@ -195,7 +195,7 @@ func (c *collector) bare(word string, at int, fanged []int, role Role, via []str
 			tail = ""
 		}
 		host = strings.TrimLeft(host, ".-")
-		if !bareHost(host, tail) {
+		if !bareHost(host, tail, c.seen.tlds) {
 			continue
 		}
 		to := at + i + len(host) + len(tail)
@@ -213,7 +213,7 @@ func portTail(t string) bool {
 // bareHost says that text without a scheme is meant as a link. A path makes it
 // sure; without one, file names ("invoice.zip", "main.rs") and sentences without
 // a space ("done.So") are no links.
-func bareHost(host, tail string) bool {
+func bareHost(host, tail string, tlds []string) bool {
 	n := strings.Count(host, ".")
 	if n == 0 || n > 20 || len(host) > 253*4 {
 		return false
@@ -224,7 +224,7 @@ func bareHost(host, tail string) bool {
 		return isAddress && ok && n == 3 && len(tail) > 0 && (tail[0] == '/' || tail[0] == ':')
 	}
 	d, err := idn.Parse(host)
-	if err != nil || !knownTLD(d) {
+	if err != nil || !knownTLD(d, tlds) {
 		return false
 	}
 	if tail != "" || n >= 2 && strings.HasPrefix(strings.ToLower(host), "www.") {

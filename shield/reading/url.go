@@ -2,6 +2,7 @@ package reading
 
 import (
 	"net/netip"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -311,8 +312,9 @@ func dots(path string) string {
 
 // knownTLD says that a name ends in a suffix that the public suffix list holds
 // in its ICANN section, or in one that RFC 2606 keeps for examples and tests.
-func knownTLD(d bolwerk.Domain) bool {
+// more are those that only the caller's list has.
+func knownTLD(d bolwerk.Domain, more []string) bool {
 	s := d.String()
 	tld := s[strings.LastIndexByte(s, '.')+1:]
-	return tld == "example" || tld == "test" || icann(tld)
+	return tld == "example" || tld == "test" || icann(tld) || slices.Contains(more, tld)
 }
