@@ -282,14 +282,16 @@ func (s *Shield) rate(tx *store.Tx, mode judge.Mode, source string) (r judge.Rat
 		if err := scan(&nth, &n); err != nil {
 			return err
 		}
-		switch {
-		case nth >= 0 && nth < 14:
+		if nth >= 0 && nth < 14 {
 			r.Past[nth] = n
-		case nth == 14:
-			r.Hour = n
 		}
 		return nil
 	})
+	if err != nil {
+		return r, err
+	}
+	// What lies after now counts too: a clock that jumped back gives no new budget.
+	err = tx.Row(`select count(*) from shield_auto where mode=$1 and at>$2`, string(mode), store.Micros(now.Add(-time.Hour))).Scan(&r.Hour)
 	if err != nil || mode != judge.On {
 		return r, err
 	}

@@ -487,6 +487,20 @@ func TestGuard08_what_came_back_is_counted(t *testing.T) {
 	})
 }
 
+// TestGuard08_a_clock_that_jumps_back: it gives no new budget.
+func TestGuard08_a_clock_that_jumps_back(t *testing.T) {
+	s := byRule(t, judge.On)
+	s.decide(fake)
+	s.clock.Jump(s.clock.Now().Add(-time.Hour))
+	s.read(func(tx *store.Tx) error {
+		r, err := s.rate(tx, judge.On, "list:partner")
+		if r.Source != 1 || r.Total != 1 || r.Hour != 1 {
+			t.Errorf("got %+v", r)
+		}
+		return err
+	})
+}
+
 // append adds a name to a list's file.
 func (s *testShield) append(file, name string) {
 	s.t.Helper()
