@@ -117,7 +117,11 @@ func printExplanation(w io.Writer, e Explanation) {
 		if r.Zone != nil {
 			line += fmt.Sprintf(", serial %d.%d", r.Zone.Epoch, r.Zone.Serial)
 		}
-		fmt.Fprintf(w, "resolver\t%s %s: %s\n", terminal.Escape(r.Name), r.Address, line)
+		by := ""
+		if r.By != "" {
+			by = " (asked by this " + terminal.Escape(r.By) + ")"
+		}
+		fmt.Fprintf(w, "resolver\t%s %s%s: %s\n", terminal.Escape(r.Name), terminal.Escape(r.Address), by, line)
 		if r.Hint != "" {
 			fmt.Fprintf(w, "\t%s\n", terminal.Escape(r.Hint))
 		}

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"bolwerk"
+	"bolwerk/internal/inquiry"
 	"bolwerk/internal/rpz"
 	"bolwerk/internal/store"
 	"bolwerk/shield/judge"
@@ -44,8 +45,11 @@ type PlaceView struct {
 
 // ResolverView is what one resolver says.
 type ResolverView struct {
-	Name     string        `json:"name"`
-	Address  string        `json:"address"`
+	Name    string `json:"name"`
+	Address string `json:"address"`
+	// By is "edge" or "agent" where that host asked the resolver beside it; absent
+	// where the desk did.
+	By       string        `json:"by,omitempty"`
 	State    string        `json:"state"` // blocks, passes, away
 	Answer   *rpz.Answer   `json:"answer,omitempty"`
 	Zone     *rpz.State    `json:"zone,omitempty"` // by its canary; nil where it shows none
@@ -56,7 +60,8 @@ type ResolverView struct {
 	Hint string `json:"hint,omitempty"`
 }
 
-// Explain looks a name up here and asks every configured resolver live.
+// Explain looks a name up here and asks every configured resolver, and the one beside
+// each edge and agent, live.
 func (s *Shield) Explain(ctx context.Context, name bolwerk.Domain) (Explanation, error) {
 	e := Explanation{Name: name}
 	rules := s.guard.rules()
@@ -114,8 +119,39 @@ func (s *Shield) askAll(ctx context.Context, name bolwerk.Domain, e Explanation)
 	for i := range out {
 		wg.Go(func() { s.askOne(ctx, name, e, &out[i]) })
 	}
+	var beside []inquiry.Reply
+	if s.asking != nil {
+		beside = s.asking.Ask(ctx, name)
+	}
 	wg.Wait()
+	for _, r := range beside {
+		v := ResolverView{Name: r.Host, Address: r.Address, By: r.Role, Answer: r.Answer, State: "away", Problem: r.Problem}
+		if r.Answer != nil {
+			s.judge(name, e, &v, r.Ours)
+		}
+		out = append(out, v)
+	}
 	return out
+}
+
+// Asker asks every host for a name at the resolver beside it.
+type Asker interface {
+	Ask(ctx context.Context, name bolwerk.Domain) []inquiry.Reply
+}
+
+// Asking gives the shield who asks hosts; before Run.
+func (s *Shield) Asking(a Asker) { s.asking = a }
+
+// judge says what a resolver's answer means. ours is what who asked makes of it.
+func (s *Shield) judge(name bolwerk.Domain, e Explanation, r *ResolverView, ours bool) {
+	r.State = "passes"
+	if ours || s.policyAnswer(*r.Answer, e) {
+		r.State = "blocks"
+	}
+	if r.Agrees = (r.State == "blocks") == e.Blocked; !r.Agrees {
+		n := name.String()
+		r.Hint = "empty its cache of the name: BIND: rndc flushtree " + n + "; Unbound: unbound-control flush_zone " + n + "; PowerDNS Recursor: rec_control wipe-cache " + n + "$; then look at its zone serial"
+	}
 }
 
 func (s *Shield) askOne(ctx context.Context, name bolwerk.Domain, e Explanation, r *ResolverView) {
@@ -125,11 +161,8 @@ func (s *Shield) askOne(ctx context.Context, name bolwerk.Domain, e Explanation,
 		r.State, r.Problem = "away", err.Error()
 		return
 	}
-	r.Answer, r.State = &a, "passes"
-	if s.policyAnswer(a, e) {
-		r.State = "blocks"
-	}
-	r.Agrees = (r.State == "blocks") == e.Blocked
+	r.Answer = &a
+	s.judge(name, e, r, false)
 	if s.feed != nil {
 		r.Delivery = s.feed.delivery(r.Name)
 		for _, zone := range []bolwerk.Domain{HotZone, BlockZone} { // the hot one is the newer
@@ -142,10 +175,6 @@ func (s *Shield) askOne(ctx context.Context, name bolwerk.Domain, e Explanation,
 				break
 			}
 		}
-	}
-	if !r.Agrees {
-		n := name.String()
-		r.Hint = "empty its cache of the name: BIND: rndc flushtree " + n + "; Unbound: unbound-control flush_zone " + n + "; PowerDNS Recursor: rec_control wipe-cache " + n + "$; then look at its zone serial"
 	}
 }
 

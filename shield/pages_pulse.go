@@ -48,7 +48,7 @@ func (p *Pages) inForce(w http.ResponseWriter, r *http.Request, who account.Pers
 		}
 		data.Targets = append(data.Targets, targetRow{t, spark.SVG()})
 	}
-	data.Chart = all.chart(texts, lang)
+	data.Chart = all.chart(texts, lang, p.frame.Zone())
 	return p.pages.Render(w, r, http.StatusOK, "in-force", data)
 }
 
@@ -63,7 +63,7 @@ func quick(texts *web.Texts, lang bolwerk.Lang) func(time.Duration) string {
 }
 
 // chart draws the middle and the longest time of each turn of the hour.
-func (p Pulse) chart(texts *web.Texts, lang bolwerk.Lang) template.HTML {
+func (p Pulse) chart(texts *web.Texts, lang bolwerk.Lang, zone *time.Location) template.HTML {
 	if len(p.steps) < 2 {
 		return ""
 	}
@@ -79,14 +79,14 @@ func (p Pulse) chart(texts *web.Texts, lang bolwerk.Lang) template.HTML {
 		}
 	}
 	half, slow := chart.Line{Name: texts.T(lang, "shield.pulse.half")}, chart.Line{Name: texts.T(lang, "shield.pulse.slowest")}
-	pic := chart.Lines{Width: 900, Height: 200, About: chart.About{ID: "c-pulse", Title: texts.T(lang, "shield.pulse.chart"), Desc: texts.T(lang, "shield.pulse.chart.desc", told(most))},
+	pic := chart.Lines{About: chart.About{ID: "c-pulse", Title: texts.T(lang, "shield.pulse.chart"), Desc: texts.T(lang, "shield.pulse.chart.desc", told(most))},
 		Axis: func(n float64) string { return told(time.Duration(n * float64(time.Millisecond))) }}
 	value := func(d time.Duration, ok bool) chart.Value {
 		return chart.Value{N: float64(d) / float64(time.Millisecond), Text: told(d), None: !ok}
 	}
 	for _, at := range p.steps {
 		all := took[at]
-		pic.Steps = append(pic.Steps, at.UTC().Format("15:04"))
+		pic.Steps = append(pic.Steps, at.In(zone).Format("15:04"))
 		half.Points = append(half.Points, value(quantile(all, 50), len(all) > 0))
 		slow.Points = append(slow.Points, value(quantile(all, 100), len(all) > 0))
 	}

@@ -81,6 +81,7 @@ type Shield struct {
 
 	releasing sync.Mutex // of held orders
 	pulses    pulses
+	asking    Asker   // nil: no host is asked
 	touched   touched // blocks of which the public is to be told anew
 	visits    visits
 }

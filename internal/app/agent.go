@@ -51,7 +51,7 @@ func BuildAgent(cfg Config, env Env, dir string) (*Agent, error) {
 	if err := a.Register(j.reg); err != nil {
 		return nil, err
 	}
-	front = append(front, part{"agent", a.Run})
+	front = append(front, part{"agent", a.Run}, j.inquiry(a.Inquire))
 	for _, s := range []struct {
 		name   string
 		listen func() (net.Listener, error)

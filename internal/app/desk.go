@@ -29,6 +29,7 @@ import (
 	"bolwerk/internal/handin"
 	"bolwerk/internal/hosts"
 	"bolwerk/internal/idem"
+	"bolwerk/internal/inquiry"
 	"bolwerk/internal/job"
 	"bolwerk/internal/join"
 	"bolwerk/internal/keypair"
@@ -306,6 +307,11 @@ func (d *Desk) buildHosts(reg prometheus.Registerer) error {
 	mux.Handle("/v1/handin", d.authority.Require(receiver, join.Roles()...))
 	mux.Handle("/v1/handin/", d.authority.Require(receiver, join.Roles()...))
 	mux.Handle(openlog.Path, d.authority.Require(ledger.NewHandler(d.ledger, d.env.Clock, d.env.Log), join.Intake))
+	asked := inquiry.New()
+	d.shield.Asking(asked)
+	inquire := d.authority.Require(asked, join.Edge, join.Agent)
+	mux.Handle(inquiry.Path, inquire)
+	mux.Handle(inquiry.Path+"/", inquire)
 	mux.Handle("/v1/copy/", d.authority.Require(copies, join.Roles()...))
 	l, err := net.Listen("tcp", d.cfg.Hosts.Listen)
 	if err != nil {

@@ -14,6 +14,7 @@ import (
 	"bolwerk/internal/copy"
 	"bolwerk/internal/dnsserve"
 	"bolwerk/internal/idn"
+	"bolwerk/internal/inquiry"
 	"bolwerk/internal/join"
 	"bolwerk/internal/web"
 	"bolwerk/shield/edge"
@@ -86,6 +87,9 @@ func BuildEdge(ctx context.Context, cfg Config, env Env, dir string) (*Edge, err
 			{"warning page", func(ctx context.Context) error { return e.ServePage(ctx, page) }},
 			{"tls door", func(ctx context.Context) error { return e.ServeTLS(ctx, tls) }},
 			{"edge", e.Run},
+			j.inquiry(func(ctx context.Context, name bolwerk.Domain) inquiry.Reply {
+				return e.Inquire(ctx, socks.Addr(), name)
+			}),
 			{"pulse", func(ctx context.Context) error { return e.Pulse(ctx, socks.Addr()) }},
 			{"settings", func(ctx context.Context) error { return env.again.reloads(ctx, env, cfg, dns) }},
 			{"edge socket", func(ctx context.Context) error { return web.Serve(ctx, socket, ownHandler(e, ready), env.Log) }},

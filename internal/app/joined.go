@@ -8,9 +8,11 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"bolwerk"
 	"bolwerk/internal/copy"
 	"bolwerk/internal/disk"
 	"bolwerk/internal/handin"
+	"bolwerk/internal/inquiry"
 	"bolwerk/internal/join"
 )
 
@@ -52,4 +54,9 @@ func (j joined) back(follower *copy.Follower, name string) []part {
 		{"hand-in", handin.NewSender(j.spool, j.client, j.host.Base(), j.env.Log).Run}, {"copy " + name, follower.Run},
 		{"certificate", func(ctx context.Context) error { return j.host.Run(ctx, j.client) }},
 	}
+}
+
+// inquiry asks the resolver beside this host what the desk wants to know of it.
+func (j joined) inquiry(look func(context.Context, bolwerk.Domain) inquiry.Reply) part {
+	return part{"inquiry", inquiry.Host{Client: j.client, Base: j.host.Base(), Look: look, Log: j.env.Log}.Run}
 }

@@ -24,6 +24,7 @@ import (
 	"bolwerk/internal/clock"
 	copies "bolwerk/internal/copy"
 	"bolwerk/internal/disk"
+	"bolwerk/internal/inquiry"
 	"bolwerk/internal/rpz"
 	"bolwerk/shield/edge"
 	"bolwerk/shield/zones"
@@ -240,6 +241,11 @@ func DecodeForce(b []byte) (Force, error) {
 }
 
 const maxProblem = 500
+
+// Inquire asks the resolver beside this agent for a name on the desk's behalf.
+func (a *Agent) Inquire(ctx context.Context, name bolwerk.Domain) inquiry.Reply {
+	return edge.Inquire(ctx, a.ask, name, func(got rpz.Answer) bool { return a.ours(got, edge.Redirect) })
+}
 
 // tellFelt hands in what the pulse showed.
 func (a *Agent) tellFelt(f edge.Felt) {

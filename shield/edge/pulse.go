@@ -10,6 +10,7 @@ import (
 
 	"bolwerk"
 	"bolwerk/internal/copy"
+	"bolwerk/internal/inquiry"
 	"bolwerk/internal/rpz"
 )
 
@@ -127,14 +128,37 @@ type Feeler struct {
 // NewFeeler makes a feeler of the resolver at an address. ours says that an answer
 // is that of a block; tell is called from Run, and for the service beside it.
 func NewFeeler(at netip.AddrPort, ours func(rpz.Answer) bool, tell func(Felt)) *Feeler {
-	if at.Addr().IsUnspecified() {
-		loopback := netip.IPv6Loopback()
-		if at.Addr().Is4() {
-			loopback = netip.AddrFrom4([4]byte{127, 0, 0, 1})
-		}
-		at = netip.AddrPortFrom(loopback, at.Port())
+	return &Feeler{at: onHere(at), ours: ours, tell: tell, turns: make(chan Turn, 1)}
+}
+
+// onHere is where a server that listens at an address is asked on its own machine.
+func onHere(at netip.AddrPort) netip.AddrPort {
+	switch a := at.Addr(); {
+	case !a.IsUnspecified():
+		return at
+	case a.Is4():
+		return netip.AddrPortFrom(netip.AddrFrom4([4]byte{127, 0, 0, 1}), at.Port())
 	}
-	return &Feeler{at: at, ours: ours, tell: tell, turns: make(chan Turn, 1)}
+	return netip.AddrPortFrom(netip.IPv6Loopback(), at.Port())
+}
+
+// Inquire asks the resolver at an address for a name on the desk's behalf; ours says
+// that an answer is that of a block.
+func Inquire(ctx context.Context, at netip.AddrPort, name bolwerk.Domain, ours func(rpz.Answer) bool) inquiry.Reply {
+	at = onHere(at)
+	r := inquiry.Reply{Address: at.String()}
+	a, err := rpz.Ask(ctx, at, name, "A")
+	if err != nil {
+		r.Problem = err.Error()
+		return r
+	}
+	r.Answer, r.Ours = &a, ours(a)
+	return r
+}
+
+// Inquire asks this edge itself, at an address that it serves.
+func (e *Edge) Inquire(ctx context.Context, at netip.AddrPort, name bolwerk.Domain) inquiry.Reply {
+	return Inquire(ctx, at, name, e.isOurs)
 }
 
 // Begin tells of a new turn; the one before is over. It never waits.
