@@ -179,6 +179,9 @@ func (f *Feed) beat(ctx context.Context) error {
 func (f *Feed) load(ctx context.Context) error {
 	err := f.db.Write(ctx, store.WayBack, func(tx *store.Tx) error { f.publish.Beat(tx, CopyBlocks); return nil })
 	if err != nil {
+		if f.db.Postgres() { // another desk may have served this serial with another content
+			return err
+		}
 		f.log.Error("policy zones loaded without a new serial", "alarm", true, "err", err)
 	}
 	f.beaten = f.clock.Now()

@@ -14,6 +14,7 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
+	"sync"
 	"time"
 
 	"bolwerk"
@@ -42,11 +43,14 @@ type Keeper struct {
 	vault *vault.Vault
 	log   *slog.Logger
 	run   string // of this desk: who holds a claim of another one, at a store that only one desk opens, is dead
+
+	mu    sync.Mutex
+	ended map[[2]string][]int64 // person and key of claims that could not be released -> when they were made
 }
 
 // New keeps what it is given. Answers are sealed by v: one may hold a token.
 func New(db *store.DB, v *vault.Vault, log *slog.Logger) *Keeper {
-	return &Keeper{db, v, log, rand.Text()}
+	return &Keeper{db: db, vault: v, log: log, run: rand.Text()}
 }
 
 type row struct {
@@ -110,6 +114,7 @@ func (k *Keeper) serve(w http.ResponseWriter, r *http.Request, person, key strin
 		return nil
 	}
 	if err != nil {
+		k.remember(c) // it may be there all the same: the store did not say
 		return err
 	}
 	if old != nil {
@@ -157,11 +162,17 @@ func (k *Keeper) claim(ctx context.Context, c *claimed, digest string) (old *row
 		// A claim that gave no answer was cut off, as by a crash: its effect, which
 		// would have come with its answer, is not there. A desk alone at its store
 		// knows that at once: whoever began it is gone. Where several desks meet,
-		// another one may be at work.
+		// another one may be at work; of our own we know.
 		n, err = tx.Exec(`update idempotency set at=$1, holder=$6 where person=$2 and key=$3 and digest=$4 and status=0 and (at<$5 or $7 and holder<>$6)`,
 			c.at, c.person, c.key, digest, store.Micros(tx.Now().Add(-claim)), k.run, !k.db.Postgres())
 		if err != nil || n == 1 {
 			return err
+		}
+		for _, at := range k.dead(c) {
+			n, err = tx.Exec(`update idempotency set at=$1, holder=$6 where person=$2 and key=$3 and digest=$4 and status=0 and at=$5`, c.at, c.person, c.key, digest, at, k.run)
+			if err != nil || n == 1 {
+				return err
+			}
 		}
 		old = &row{}
 		return tx.Row(`select digest,status,kind,answer,at from idempotency where person=$1 and key=$2`, c.person, c.key).
@@ -199,7 +210,38 @@ func (k *Keeper) release(ctx context.Context, c *claimed) {
 	})
 	if err != nil {
 		k.log.Warn("idempotency key not released", "err", err) // it frees itself
+		k.remember(c)
 	}
+}
+
+// remember keeps that the request of a claim has ended without an answer.
+func (k *Keeper) remember(c *claimed) {
+	if c.at == 0 {
+		return // it never got as far as the store
+	}
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.ended == nil || len(k.ended) >= maxEnded {
+		k.ended = map[[2]string][]int64{}
+	}
+	id := [2]string{c.person, c.key}
+	if all := k.ended[id]; len(all) < maxTries {
+		k.ended[id] = append(all, c.at)
+	}
+}
+
+// maxTries bounds the ended claims under one key that are remembered.
+const maxTries = 32
+
+// maxEnded bounds the claims of which we remember that they could not be released.
+const maxEnded = 10_000
+
+// dead are the times of the claims under this key whose requests have ended here
+// without an answer, though the store, which was away, may not know.
+func (k *Keeper) dead(c *claimed) []int64 {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.ended[[2]string{c.person, c.key}]
 }
 
 // Answer keeps the answer in the transaction of the effect, for the request

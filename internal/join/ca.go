@@ -25,7 +25,7 @@ const (
 	// month in which an edge may be without a desk.
 	renewAt = 30 * 24 * time.Hour
 	// early is how far a host's clock may be behind the desk's.
-	early = time.Hour
+	early = 2 * time.Hour
 
 	// deskName is the name in the desk's certificate, whatever its address is.
 	deskName = "desk.bolwerk.internal"

@@ -340,7 +340,7 @@ func TestTwoDesksShareTheWork(t *testing.T) {
 
 	// A session, a token and a role are the same at both, at once.
 	browser := p.site.LogIn("dora")
-	cookies := browser.Jar.(http.CookieJar)
+	cookies := browser.Jar
 	at := func(d *desk) int {
 		req, _ := http.NewRequest("GET", d.Console+"/account", nil)
 		u, _ := req.URL.Parse(p.site.Console)
@@ -381,6 +381,8 @@ func TestTheDeskThatPublishesIsKilled(t *testing.T) {
 	blocked, receipts := map[string]string{}, map[string]string{}
 	stop := make(chan struct{})
 	var wg sync.WaitGroup
+	end := sync.OnceFunc(func() { close(stop); wg.Wait() })
+	t.Cleanup(end)
 	work := func(pace time.Duration, fn func(n int)) {
 		wg.Go(func() {
 			for n := 0; ; n++ {
@@ -427,8 +429,7 @@ func TestTheDeskThatPublishesIsKilled(t *testing.T) {
 	}))
 	t.Logf("a new decision is in force at the edge %s after the kill", time.Since(died).Round(10*time.Millisecond))
 	time.Sleep(2 * time.Second)
-	close(stop)
-	wg.Wait()
+	end()
 
 	listed, err := other.Listed("in_force")
 	must(t, err)

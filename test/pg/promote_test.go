@@ -78,7 +78,7 @@ func (s *server) start() {
 	must(s.t, err)
 	log, err := os.Create(s.data + ".log")
 	must(s.t, err)
-	s.cmd = exec.Command(filepath.Join(s.bin, "postgres"), "-D", s.data, "-k", filepath.Dir(s.data), "-c", "listen_addresses="+s.ip, "-c", "fsync=off", "-c", "max_connections=150")
+	s.cmd = exec.Command(filepath.Join(s.bin, "postgres"), "-D", s.data, "-k", "", "-c", "listen_addresses="+s.ip, "-c", "fsync=off", "-c", "max_connections=150")
 	s.cmd.Dir, s.cmd.SysProcAttr, s.cmd.Stdout, s.cmd.Stderr = filepath.Dir(s.data), as, log, log
 	started := make(chan error)
 	go func() { // the server ends with the thread that started it
@@ -132,6 +132,7 @@ type customers struct {
 	t    *testing.T
 	s    *live.Site
 	stop chan struct{}
+	halt func()
 	wg   sync.WaitGroup
 
 	mu      sync.Mutex
@@ -142,6 +143,8 @@ type customers struct {
 
 func ask(t *testing.T, s *live.Site) *customers {
 	c := &customers{t: t, s: s, stop: make(chan struct{})}
+	c.halt = sync.OnceFunc(func() { close(c.stop); c.wg.Wait() })
+	t.Cleanup(c.halt)
 	c.wg.Go(func() {
 		for n := 0; ; n++ {
 			c.mu.Lock()
@@ -183,8 +186,7 @@ func (c *customers) know(name string) {
 }
 
 func (c *customers) end() {
-	close(c.stop)
-	c.wg.Wait()
+	c.halt()
 	if len(c.failed) > 0 {
 		c.t.Errorf("%d of %d questions of customers went wrong: %s", len(c.failed), c.asked, strings.Join(c.failed[:min(5, len(c.failed))], "; "))
 	}
@@ -217,6 +219,8 @@ func TestTheStandbyOfTheDatabaseIsPromoted(t *testing.T) {
 	var died time.Time
 	stop := make(chan struct{})
 	var wg sync.WaitGroup
+	end := sync.OnceFunc(func() { close(stop); wg.Wait() })
+	t.Cleanup(end)
 	for i, d := range []*desk{p.one, p.two} {
 		wg.Go(func() {
 			for n := 0; ; n++ {
@@ -287,8 +291,7 @@ func TestTheStandbyOfTheDatabaseIsPromoted(t *testing.T) {
 	must(t, err)
 	must(t, live.Until(40*time.Second, func() (bool, error) { return p.site.Blocked("after.example") }))
 	t.Logf("a decision in force at the edge %s after the kill", time.Since(died).Round(10*time.Millisecond))
-	close(stop)
-	wg.Wait()
+	end()
 	people.end()
 
 	listed, err := p.one.Listed("in_force")
