@@ -50,9 +50,8 @@ func (w *Who) take(tx *store.Tx, records []session.Record) error {
 
 // nas is what a batch tells of one access server.
 type nas struct {
-	source  session.Source
-	at      []time.Time
-	restart bool
+	source session.Source
+	at     []time.Time
 }
 
 func hear(all map[string]*nas, r session.Record) {

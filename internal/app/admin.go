@@ -53,6 +53,7 @@ func (d *Desk) admin(accounts http.Handler) http.Handler {
 		}
 		return map[string]string{"line": inv.Line()}, nil
 	})
+	route("POST /abuse/who", d.whoHad)
 	route("GET /hosts", func(ctx context.Context, _ *http.Request) (any, error) {
 		all, err := d.hosts.All(ctx)
 		return map[string]any{"items": nonNil(all)}, err

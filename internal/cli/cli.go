@@ -17,7 +17,6 @@ import (
 	"github.com/alecthomas/kong"
 
 	"bolwerk"
-	"bolwerk/abuse"
 	"bolwerk/internal/account"
 	"bolwerk/internal/terminal"
 	"bolwerk/shield"
@@ -71,7 +70,7 @@ type grammar struct {
 	Export  exportCmd         `cmd:"" group:"Care" help:"Write all that is kept into a folder, in open formats. The desk may run."`
 	Replay  replayCmd         `cmd:"" group:"Care" help:"Have every host hand in again what it still keeps."`
 
-	Abuse      abuse.Cmd     `cmd:"" group:"Tools" help:"Read reports of abuse."`
+	Abuse      abuseCmd      `cmd:"" group:"Tools" help:"Read reports of abuse, and ask who had an address."`
 	Read       readCmd       `cmd:"" group:"Tools" help:"Show what the desk would read in mails and texts. Needs no desk."`
 	Completion completionCmd `cmd:"" group:"Tools" help:"Print the completion of a shell, such as: source <(bolwerk completion bash)."`
 	Version    versionCmd    `cmd:"" group:"Tools" help:"Print the version."`

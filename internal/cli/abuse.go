@@ -1,0 +1,67 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net/http"
+	"net/netip"
+	"strings"
+	"time"
+
+	"bolwerk"
+	"bolwerk/abuse"
+	"bolwerk/abuse/session"
+	"bolwerk/internal/app"
+	"bolwerk/internal/terminal"
+)
+
+// abuseCmd is the capability's part, and what needs the desk's machine.
+type abuseCmd struct {
+	abuse.Cmd
+	Who abuseWho `cmd:"" help:"Show who had an address at a time, as far as is known. The look is noted."`
+}
+
+type abuseWho struct {
+	socket
+	Address string        `arg:"" help:"Address of a report."`
+	At      string        `help:"Time of the report, RFC 3339." required:"" placeholder:"TIME"`
+	Port    uint16        `help:"Source port: without one nobody is named behind a shared address." placeholder:"N"`
+	Skew    time.Duration `help:"How far the reporter's clock may be wrong. Default: abuse.who.skew." placeholder:"TIME"`
+	Reason  string        `help:"Why you look, in a few words; the privacy officer sees it." required:"" placeholder:"TEXT"`
+	Case    string        `help:"Case that you look for." placeholder:"ID"`
+}
+
+// Run does it.
+func (c *abuseWho) Run(ctx context.Context, t *terminal.Terminal) error {
+	at, err := time.Parse(time.RFC3339, c.At)
+	if err != nil {
+		return bolwerk.WithHint(bolwerk.Invalid("--at %q is no time", c.At), "such as 2026-11-30T12:00:00Z")
+	}
+	addr, err := netip.ParseAddr(c.Address)
+	if err != nil {
+		return bolwerk.WithHint(bolwerk.Invalid("%q is no address", c.Address), "such as 198.51.100.7 or 2001:db8::7")
+	}
+	q := app.WhoHad{Question: session.Question{Addr: addr, Port: c.Port, At: at, Skew: c.Skew}, Reason: c.Reason, Case: c.Case}
+	return ask(ctx, t, c.socket, http.MethodPost, "/abuse/who", q, func(w io.Writer, a session.Answer) {
+		for _, h := range a.Candidates {
+			fmt.Fprintf(w, "%s\t%s\t%s\t%s\n", terminal.Escape(h.Subscriber), terminal.Escape(h.Line), h.Level, words(h.Why))
+		}
+		switch _, ok := a.Act(); {
+		case ok:
+			fmt.Fprintln(w, "one candidate: may be acted on")
+		case len(a.Candidates) == 0:
+			fmt.Fprintf(w, "nobody is known to have had it\t%s\n", words(a.Why))
+		default:
+			fmt.Fprintf(w, "%d candidates: nothing acts on this\t%s\n", len(a.Candidates), words(a.Why))
+		}
+	})
+}
+
+func words(why []session.Reason) string {
+	var out []string
+	for _, r := range why {
+		out = append(out, strings.ReplaceAll(string(r), "_", " "))
+	}
+	return strings.Join(out, ", ")
+}
