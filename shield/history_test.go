@@ -51,8 +51,7 @@ func TestGuards_through_any_history(t *testing.T) {
 // oneHistory is the test of one history: what it opens is closed when it ends.
 type oneHistory struct {
 	testing.TB
-	rt  *rapid.T
-	dir string
+	rt *rapid.T
 }
 
 func (o *oneHistory) Helper()                   {}
@@ -80,8 +79,7 @@ var (
 
 type history struct {
 	*testShield
-	rt    *rapid.T
-	ended error
+	rt *rapid.T
 
 	step    int
 	people  map[string]judge.Person // by account id
