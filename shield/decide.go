@@ -10,6 +10,7 @@ import (
 
 	"bolwerk"
 	"bolwerk/desk"
+	"bolwerk/internal/account"
 	"bolwerk/internal/audit"
 	"bolwerk/internal/rpz"
 	"bolwerk/internal/store"
@@ -272,8 +273,44 @@ func (s *Shield) check(tx *store.Tx, p plan, first judge.Person, second *judge.A
 // guardsOf is what the guards look at about a plan of people.
 func (s *Shield) guardsOf(tx *store.Tx, p plan, first judge.Person, second *judge.Approval) (judge.Context, error) {
 	c, err := s.contextOf(tx, p.Proposal, p.Subject)
+	if err != nil {
+		return c, err
+	}
 	c.First, c.Second = first, second
+	if second != nil {
+		c.Reporters, err = s.reportedBy(tx, p.Subject, first.ID, second.By.ID)
+	}
 	return c, err
+}
+
+// reportedBy are those of our own people whose mail address reported a subject this
+// month. Who reported in earlier months is known no more: their key is gone.
+func (s *Shield) reportedBy(tx *store.Tx, subject string, people ...string) (found []string, err error) {
+	id, _, err := sighted(tx, subject)
+	if err != nil || id == "" {
+		return nil, err
+	}
+	for _, person := range people {
+		a, err := account.ByID(tx, person)
+		if errors.Is(err, bolwerk.ErrNotFound) || err == nil && a.Mail == "" {
+			continue
+		}
+		if err != nil {
+			return nil, err
+		}
+		mark, err := s.vault.Mark("reporter", strings.ToLower(a.Mail))
+		if err != nil {
+			return nil, err
+		}
+		var n int
+		err = tx.Row(`select 1 from shield_link l join shield_report r on r.id=l.report where l.observable=$1 and r.mark=$2 limit 1`, id, mark).Scan(&n)
+		if err == nil {
+			found = append(found, person)
+		} else if !store.None(err) {
+			return nil, err
+		}
+	}
+	return found, nil
 }
 
 // contextOf is all that the guards may look at about a proposal. subject is what
