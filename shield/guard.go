@@ -208,22 +208,6 @@ func (g *guard) rebuild(ctx context.Context, db *store.DB, psl *suffix.List) err
 	for _, d := range r.given {
 		rows = append(rows, judge.NeverRow{Name: d.name, Below: true, Why: d.brand + "'s own name"})
 	}
-	err = db.Read(ctx, func(tx *store.Tx) error {
-		return tx.Each(`select name,subtree,reason from shield_never`, nil, func(scan func(...any) error) error {
-			var name string
-			var row judge.NeverRow
-			if err := scan(&name, &row.Below, &row.Why); err != nil {
-				return err
-			}
-			d, err := bolwerk.ParseDomain(name)
-			row.Name = d
-			rows = append(rows, row)
-			return err
-		})
-	})
-	if err != nil {
-		return err
-	}
 	r.never = judge.NewNeverBlock(rows...)
 	for _, l := range g.cfg.Lists {
 		set := g.sets[l.Name]

@@ -316,13 +316,6 @@ create table shield_list (
   why     text not null,    -- keep tech: why it is held or failed
   at      bigint not null   -- keep tech: when
 );
-create table shield_never (
-  name    text primary key, -- keep log: a name that is never blocked
-  subtree boolean not null, -- keep log: and all below
-  reason  text not null,    -- keep log: why
-  actor   text not null,    -- keep log: who
-  at      bigint not null   -- keep log: when
-);
 create table shield_order_report (
   issuer     text primary key, -- keep tech: which issuer is told of its orders
   changed_at bigint not null,  -- keep tech: changes up to then are told
