@@ -42,7 +42,7 @@ type Keeper struct {
 	db    *store.DB
 	vault *vault.Vault
 	log   *slog.Logger
-	run   string // of this desk: who holds a claim of another one, at a store that only one desk opens, is dead
+	run   string // of this desk: several may be at work
 
 	mu    sync.Mutex
 	ended map[[2]string][]int64 // person and key of claims that could not be released -> when they were made
@@ -159,12 +159,11 @@ func (k *Keeper) claim(ctx context.Context, c *claimed, digest string) (old *row
 		if err != nil || n == 1 {
 			return err
 		}
-		// A claim that gave no answer was cut off, as by a crash: its effect, which
-		// would have come with its answer, is not there. A desk alone at its store
-		// knows that at once: whoever began it is gone. Where several desks meet,
-		// another one may be at work; of our own we know.
-		n, err = tx.Exec(`update idempotency set at=$1, holder=$6 where person=$2 and key=$3 and digest=$4 and status=0 and (at<$5 or $7 and holder<>$6)`,
-			c.at, c.person, c.key, digest, store.Micros(tx.Now().Add(-claim)), k.run, !k.db.Postgres())
+		// A claim that gave no answer was cut off, as by a crash. Its effect may be
+		// there, without its answer: for two minutes nobody says more than that it is
+		// not known.
+		n, err = tx.Exec(`update idempotency set at=$1, holder=$6 where person=$2 and key=$3 and digest=$4 and status=0 and at<$5`,
+			c.at, c.person, c.key, digest, store.Micros(tx.Now().Add(-claim)), k.run)
 		if err != nil || n == 1 {
 			return err
 		}

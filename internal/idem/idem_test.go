@@ -145,37 +145,6 @@ func TestARequestThatWasCutOffMayComeAgain(t *testing.T) {
 	}
 }
 
-// TestARequestOfADeskThatIsGone: who was killed answers nobody any more. The desk
-// that is started after it takes the request up at once, where no other desk may be
-// at work on it; another request with that key is refused all the same.
-func TestARequestOfADeskThatIsGone(t *testing.T) {
-	gone := open(t)
-	began := &claimed{k: gone.Keeper, person: "p", key: sum([]byte("k"))}
-	if _, err := gone.claim(t.Context(), began, sum([]byte("POST /api/v1/x\n\na"))); err != nil {
-		t.Fatal(err)
-	}
-	s := &setup{Keeper: New(gone.db, gone.vault, gone.log), clock: gone.clock, dir: gone.dir}
-	h := s.handler()
-	if w := post(h, "k", "other", "p"); w.Code != 422 {
-		t.Errorf("another request: got %d", w.Code)
-	}
-	want := 201
-	if storetest.Postgres() {
-		want = 409
-	}
-	for range 2 {
-		if w := post(h, "k", "a", "p"); w.Code != want {
-			t.Errorf("got %d %s, want %d", w.Code, w.Body, want)
-		}
-	}
-	if want == 201 && s.calls != 1 {
-		t.Errorf("done %d times", s.calls)
-	}
-	if err := gone.db.Write(t.Context(), store.Decision, func(tx *store.Tx) error { return began.put(tx, 200, "", nil) }); want == 201 && err == nil {
-		t.Error("a desk that lost its claim kept an answer")
-	}
-}
-
 func TestAnswersAreSealed(t *testing.T) {
 	s := open(t)
 	post(s.handler(), "plain-key", "a", "p")
