@@ -57,7 +57,7 @@ phase sim "drop, reorder, crash, restore: the promises after every step" ROUNDS=
 if [ -n "${BOLWERK_DATA:-}" ]; then phase corpus "real mails from the door to a proposal"; else skipped+=("corpus: BOLWERK_DATA is not set: no real mails and lists"); fi
 if lacks chromium; then skip browser "chromium is not installed"; else phase browser "a walk through the pages"; fi
 if lacks gcc; then skip race "gcc is not installed"; else phase race "the race detector"; fi
-phase fuzz "strangers' bytes, 10 s a target" TIME=10s
+phase fuzz "strangers' bytes, 6 s a target" TIME=6s
 
 echo
 printf '%s\n' "${table[@]}"
