@@ -56,9 +56,9 @@ deb-test: ## builds the package and walks through the documents on a machine of 
 corpus: ## real mails from the SMTP door to a proposal; BOLWERK_DATA names their folder
 	$(GO) test -count=1 -v -timeout 20m ./test/corpus
 
-sim: ## the simulation, longer: ROUNDS=20000
+sim: ## the simulation, longer: ROUNDS=20000; histories of the guards: HISTORIES=1000
 	$(GO) test -count=1 ./test/sim -rapid.checks=$(or $(ROUNDS),2000)
-	$(GO) test -count=1 -timeout 0 ./shield -run any_history -rapid.checks=$(or $(ROUNDS),300)
+	$(GO) test -count=1 -timeout 0 ./shield -run any_history -rapid.checks=$(or $(HISTORIES),300)
 
 # SQLite is translated C and 33 times slower under the detector, so of what runs
 # on it only the ground with goroutines of its own is here. The worst mails need

@@ -53,7 +53,7 @@ if [ "$(id -u)" != 0 ]; then skip deb-test "a machine of its own needs root"; el
 phase kill "kill -9 at random, 5 a role" KILLS=5
 phase crash "a kill, an error and a torn write at every fault point of hosts"
 phase days "restore, full disk, forbidden doors, planted addresses, hostile input"
-phase sim "drop, reorder, crash, restore: the promises after every step" ROUNDS=500
+phase sim "drop, reorder, crash, restore: the promises after every step" ROUNDS=500 HISTORIES=20
 if [ -n "${BOLWERK_DATA:-}" ]; then phase corpus "real mails from the door to a proposal"; else skipped+=("corpus: BOLWERK_DATA is not set: no real mails and lists"); fi
 if lacks chromium; then skip browser "chromium is not installed"; else phase browser "a walk through the pages"; fi
 if lacks gcc; then skip race "gcc is not installed"; else phase race "the race detector"; fi
