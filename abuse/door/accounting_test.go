@@ -51,6 +51,13 @@ func (s *spool) put(kind string, body []byte) (string, error) {
 	return "id", nil
 }
 
+// change sets what is under the lock.
+func (s *spool) change(f func()) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	f()
+}
+
 func (s *spool) records() []session.Record {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -145,12 +152,13 @@ func request(id byte, more ...radius.Attribute) []byte {
 
 func TestAccountingIsAnsweredOnlyOnceItIsDurable(t *testing.T) {
 	a := start(t)
-	a.hold = make(chan struct{})
+	hold := make(chan struct{})
+	a.change(func() { a.hold = hold })
 	b := request(1)
 	if a.answered(t, b, short) {
 		t.Fatal("answered before it was durable")
 	}
-	close(a.hold)
+	close(hold)
 	if !a.hears(b, soon) {
 		t.Fatal("not answered once it was durable")
 	}
@@ -161,14 +169,12 @@ func TestAccountingIsAnsweredOnlyOnceItIsDurable(t *testing.T) {
 
 func TestWhatCannotBeMadeDurableIsNotAnswered(t *testing.T) {
 	a := start(t)
-	a.fails = true
+	a.change(func() { a.fails = true })
 	b := request(1)
 	if a.answered(t, b, short) {
 		t.Fatal("answered though it is lost")
 	}
-	a.mu.Lock()
-	a.fails = false
-	a.mu.Unlock()
+	a.change(func() { a.fails = false })
 	if !a.answered(t, b, soon) { // it comes again
 		t.Fatal("not answered when there was room again")
 	}
