@@ -1,55 +1,13 @@
 package kill
 
 import (
-	"encoding/json"
-	"encoding/pem"
 	"fmt"
-	"io"
-	"net/http"
-	"net/http/httptest"
-	"os"
-	"path/filepath"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
 	"bolwerk/test/live"
 )
-
-// authority is an API that takes notices, and notes each request.
-type authority struct {
-	mu   sync.Mutex
-	keys map[string]int             // Idempotency-Key -> requests
-	of   map[string]map[string]bool // name -> keys under which it was told
-}
-
-func (a *authority) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	var in struct{ ID, Name string }
-	b, _ := io.ReadAll(r.Body)
-	if err := json.Unmarshal(b, &in); err != nil || in.Name == "" || r.Header.Get("Idempotency-Key") == "" {
-		w.WriteHeader(http.StatusBadRequest)
-		return
-	}
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	key := r.Header.Get("Idempotency-Key")
-	a.keys[key]++
-	if a.of[in.Name] == nil {
-		a.of[in.Name] = map[string]bool{}
-	}
-	a.of[in.Name][key] = true
-	fmt.Fprintf(w, `{"ticket":%q}`, "T-"+in.ID)
-}
-
-func (a *authority) told() (names, keys, requests int) {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	for _, n := range a.keys {
-		requests += n
-	}
-	return len(a.of), len(a.keys), requests
-}
 
 // Whoever is to be told is told under one Idempotency-Key, however often the desk is
 // killed: at random, and when the recipient has the notice and the desk has not yet
@@ -59,18 +17,11 @@ func TestNoticesAreNeitherLostNorToldTwiceWhenTheDeskIsKilled(t *testing.T) {
 		t.Skip("kills of the real program take minutes: not with -short")
 	}
 	t.Parallel()
-	a := &authority{keys: map[string]int{}, of: map[string]map[string]bool{}}
-	srv := httptest.NewTLSServer(a)
-	t.Cleanup(srv.Close)
-	ca := filepath.Join(t.TempDir(), "ca.pem")
-	if err := os.WriteFile(ca, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: srv.Certificate().Raw}), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	s := live.Apart(t, "fault", fmt.Sprintf("[shield]\nfetch_allow = ['127.0.0.0/8']\n[[shield.notices.to]]\nname = 'cert'\nkind = 'authority'\nurl = '%s/reports'\n", srv.URL), nil)
-	env := "SSL_CERT_FILE=" + ca
+	a := live.NewAuthority(t)
+	s := live.Apart(t, "fault", a.Config, nil)
 	start := func(fault string) {
 		t.Helper()
-		_, ready, err := s.Launch("desk", env, "BOLWERK_FAULT="+fault)
+		_, ready, err := s.Launch("desk", a.Env, "BOLWERK_FAULT="+fault)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -124,7 +75,7 @@ func TestNoticesAreNeitherLostNorToldTwiceWhenTheDeskIsKilled(t *testing.T) {
 	}); err != nil {
 		t.Fatal(err)
 	}
-	if _, _, requests := a.told(); requests != 0 {
+	if _, _, requests := a.Told(); requests != 0 {
 		t.Fatalf("%d requests before a person has read the first", requests)
 	}
 	if _, err := s.Call("POST", s.Console+"/api/v1/notices/"+first.ID+"/let", "", nil, nil); err != nil {
@@ -173,7 +124,7 @@ func TestNoticesAreNeitherLostNorToldTwiceWhenTheDeskIsKilled(t *testing.T) {
 	}); err != nil {
 		t.Fatal(err)
 	}
-	names, keys, requests := a.told()
+	names, keys, requests := a.Told()
 	t.Logf("%d names, %d keys, %d requests, %d kills at a fault point", names, keys, requests, faults)
 	if names != n+1 || keys != n+1 {
 		t.Errorf("%d names told under %d keys, want %d and %d", names, keys, n+1, n+1)

@@ -3,15 +3,11 @@ package main
 import (
 	"bufio"
 	"database/sql"
-	"encoding/json"
-	"encoding/pem"
 	"fmt"
 	"io"
 	"maps"
 	"net/http"
-	"net/http/httptest"
 	"os"
-	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -33,8 +29,8 @@ type pair struct {
 	url  string
 	one  *desk
 	two  *desk
-	site *live.Site // the first desk, with intake and edge
-	told *authority // hears of each block
+	site *live.Site      // the first desk, with intake and edge
+	told *live.Authority // hears of each block
 }
 
 // desk is one of the two.
@@ -61,9 +57,9 @@ func newPair(t *testing.T, url string, fault ...string) *pair {
 	if len(fault) > 0 {
 		tags = "fault"
 	}
-	p := &pair{t: t, url: url, told: newAuthority(t)}
-	p.site = live.Apart(t, tags, fmt.Sprintf("[store]\nurl = '%s'\n%s", url, p.told.config), nil)
-	p.one, p.two = &desk{p.site, "desk", p.told.env}, &desk{p.site.Beside(), "desk-2", p.told.env}
+	p := &pair{t: t, url: url, told: live.NewAuthority(t)}
+	p.site = live.Apart(t, tags, fmt.Sprintf("[store]\nurl = '%s'\n%s", url, p.told.Config), nil)
+	p.one, p.two = &desk{p.site, "desk", p.told.Env}, &desk{p.site.Beside(), "desk-2", p.told.Env}
 	p.one.start()
 	p.site.ShareKeys(p.two.Site)
 	p.two.start()
@@ -82,43 +78,6 @@ func newPair(t *testing.T, url string, fault ...string) *pair {
 	return p
 }
 
-// authority is told of each block by a job: it counts who was told twice.
-type authority struct {
-	config, env string
-
-	mu   sync.Mutex
-	keys map[string]int             // Idempotency-Key -> requests
-	of   map[string]map[string]bool // name -> keys under which it was told
-}
-
-func newAuthority(t *testing.T) *authority {
-	a := &authority{keys: map[string]int{}, of: map[string]map[string]bool{}}
-	srv := httptest.NewTLSServer(a)
-	t.Cleanup(srv.Close)
-	ca := filepath.Join(t.TempDir(), "ca.pem")
-	must(t, os.WriteFile(ca, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: srv.Certificate().Raw}), 0o600))
-	a.env = "SSL_CERT_FILE=" + ca
-	a.config = fmt.Sprintf("[shield]\nfetch_allow = ['127.0.0.0/8']\n[[shield.notices.to]]\nname = 'cert'\nkind = 'authority'\nurl = '%s/reports'\n", srv.URL)
-	return a
-}
-
-func (a *authority) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	var in struct{ ID, Name string }
-	if err := json.NewDecoder(r.Body).Decode(&in); err != nil || in.Name == "" || r.Header.Get("Idempotency-Key") == "" {
-		w.WriteHeader(http.StatusBadRequest)
-		return
-	}
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	key := r.Header.Get("Idempotency-Key")
-	a.keys[key]++
-	if a.of[in.Name] == nil {
-		a.of[in.Name] = map[string]bool{}
-	}
-	a.of[in.Name][key] = true
-	fmt.Fprintf(w, `{"ticket":%q}`, "T-"+in.ID)
-}
-
 // letNotices has a person let the first notice go: from then on they go by themselves.
 func (p *pair) letNotices() {
 	p.t.Helper()
@@ -133,36 +92,27 @@ func (p *pair) letNotices() {
 	must(p.t, err)
 }
 
-// once waits until the authority has heard of each name, and says what it was told
-// more than once. A desk that is killed between the request and its row makes it
-// again, under the same key.
-func (a *authority) once(t *testing.T, names []string, kills int) {
-	t.Helper()
-	must(t, live.Until(3*time.Minute, func() (bool, error) { // a claim of two minutes may have to run out
-		a.mu.Lock()
-		defer a.mu.Unlock()
+// toldOnce waits until the authority has heard of each name, and says what it was
+// told more than once. A desk that is killed between the request and its row makes
+// it again, under the same key.
+func (p *pair) toldOnce(names []string, kills int) {
+	p.t.Helper()
+	must(p.t, live.Until(3*time.Minute, func() (bool, error) { // a claim of two minutes may have to run out
 		for _, n := range names {
-			if len(a.of[n]) == 0 {
+			if !p.told.Knows(n) {
 				return false, fmt.Errorf("nobody was told of %s", n)
 			}
 		}
 		return true, nil
 	}))
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	requests := 0
-	for name, keys := range a.of {
-		if len(keys) != 1 {
-			t.Errorf("%s was told under %d keys", name, len(keys))
-		}
-		for k := range keys {
-			requests += a.keys[k]
-		}
+	told, keys, requests := p.told.Told()
+	if keys != told {
+		p.t.Errorf("%d names were told under %d keys", told, keys)
 	}
-	if requests > len(a.of)+kills {
-		t.Errorf("%d requests of %d names, want %d more at most", requests, len(a.of), kills)
+	if requests > told+kills {
+		p.t.Errorf("%d requests of %d names, want %d more at most", requests, told, kills)
 	}
-	t.Logf("%d names told in %d requests", len(a.of), requests)
+	p.t.Logf("%d names told in %d requests", told, requests)
 }
 
 func needPostgres(t *testing.T) {
@@ -460,7 +410,7 @@ func TestTheDeskThatPublishesIsKilled(t *testing.T) {
 	}
 	zone.end()
 	t.Logf("%d blocks and %d reports acknowledged; %d serials seen, the longest time without a zone %s", len(blocked), len(receipts), len(zone.text), zone.gap.Round(10*time.Millisecond))
-	p.told.once(t, slices.Collect(maps.Keys(blocked)), 8)
+	p.toldOnce(slices.Collect(maps.Keys(blocked)), 8)
 	checkRows(t, p)
 	p.site.MustRun("audit", "verify", "--data", other.Data("desk"))
 
@@ -508,7 +458,7 @@ func TestADeskThatWasPausedPublishesNothing(t *testing.T) {
 		holds, other = other, holds
 	}
 	zone.end()
-	p.told.once(t, []string{"before.example", "late-2.example"}, 0)
+	p.toldOnce([]string{"before.example", "late-2.example"}, 0)
 	checkRows(t, p)
 }
 
