@@ -14,7 +14,7 @@ import (
 
 // Authority is an API that takes notices, and notes each request.
 type Authority struct {
-	Config string // a desk's, so that it tells this authority
+	Config string // a desk's, so that it tells this authority, as much as there is
 	Env    string // of the desk, so that it trusts its certificate
 
 	mu   sync.Mutex
@@ -33,7 +33,16 @@ func NewAuthority(t testing.TB) *Authority {
 		t.Fatal(err)
 	}
 	a.Env = "SSL_CERT_FILE=" + ca
-	a.Config = fmt.Sprintf("[shield]\nfetch_allow = ['127.0.0.0/8']\n[[shield.notices.to]]\nname = 'cert'\nkind = 'authority'\nurl = '%s/reports'\n", srv.URL)
+	a.Config = fmt.Sprintf(`[shield]
+fetch_allow = ['127.0.0.0/8']
+[shield.notices]
+per_hour = 10000
+[[shield.notices.to]]
+name = 'cert'
+kind = 'authority'
+url = '%s/reports'
+per_day = 100000
+`, srv.URL)
 	return a
 }
 
