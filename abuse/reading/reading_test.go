@@ -301,9 +301,6 @@ func TestReportTypesAreNamedOnce(t *testing.T) {
 
 // More events than are read cost nothing more.
 func TestManyRows(t *testing.T) {
-	if testing.Short() {
-		t.Skip("skipped: two hundred thousand rows")
-	}
 	var b bytes.Buffer
 	b.WriteString("# \n#category|address|asn|timestamp|optional_information|asninfo\n")
 	for range MaxEvents + 5 {
