@@ -7,6 +7,7 @@ import (
 	"context"
 	"crypto/rand"
 	"crypto/sha256"
+	"database/sql"
 	_ "embed"
 	"encoding/hex"
 	"errors"
@@ -31,10 +32,15 @@ func Schema() store.Schema { return store.Schema{Name: "idem", Steps: []string{s
 
 const (
 	keep      = 24 * time.Hour
-	claim     = 2 * time.Minute // after which a request that gave no answer may be made again
 	maxAnswer = 1 << 20
 	maxKey    = 255
 	purpose   = "idempotency.answer"
+)
+
+// What a row's status is while it is no answer's.
+const (
+	claimed  = 0 // nothing is done yet, as far as the store knows
+	effected = 1 // something is: the mark is in the transaction of the effect
 )
 
 // Keeper keeps answers.
@@ -42,32 +48,27 @@ type Keeper struct {
 	db    *store.DB
 	vault *vault.Vault
 	log   *slog.Logger
-	run   string // of this desk: several may be at work
 
-	mu    sync.Mutex
-	ended map[[2]string][]int64 // person and key of claims that could not be released -> when they were made
+	mu      sync.Mutex
+	running map[[2]string]bool // person and key of the requests that are being answered here
 }
 
 // New keeps what it is given. Answers are sealed by v: one may hold a token.
 func New(db *store.DB, v *vault.Vault, log *slog.Logger) *Keeper {
-	return &Keeper{db: db, vault: v, log: log, run: rand.Text()}
+	return &Keeper{db: db, vault: v, log: log, running: map[[2]string]bool{}}
 }
 
 type row struct {
 	digest, kind string
 	status       int
 	answer       []byte
-	at           int64
 }
 
-type claimKey struct{}
-
-// claimed is the row that a running request holds.
-type claimed struct {
+// claim is a request that holds its key.
+type claim struct {
 	k           *Keeper
 	person, key string
-	at          int64
-	kept        bool
+	token       string // of this try alone
 }
 
 // Wrap gives a POST with an Idempotency-Key one effect. person is whose key it
@@ -75,8 +76,11 @@ type claimed struct {
 // answered with 422, one that is still running with 409. An answer of 500 and
 // above is not kept: the request may be made again.
 //
-// An effect and its answer are one when the handler calls Answer in the
-// transaction of the effect; otherwise the answer is kept after the handler.
+// Each write under the request's context marks the key in its own transaction. A
+// request that was cut off, as by a kill, is made again when nothing of it was done;
+// when something was, it is answered with 409 and that it was: the answer is lost
+// then, the effect neither lost nor doubled. Where two try under one
+// key, at two desks, the writes of the one that began first fail.
 func (k *Keeper) Wrap(person func(*http.Request) string, next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		key := r.Header.Get("Idempotency-Key")
@@ -104,9 +108,13 @@ func (k *Keeper) serve(w http.ResponseWriter, r *http.Request, person, key strin
 		return err
 	}
 	r.Body = io.NopCloser(bytes.NewReader(body))
-	c := &claimed{k: k, person: person, key: sum([]byte(key))}
+	c := &claim{k: k, person: person, key: sum([]byte(key)), token: rand.Text()}
 	digest := sum([]byte(r.Method + " " + r.URL.RequestURI() + "\n" + r.Header.Get("Content-Type") + "\n" + string(body)))
-	old, err := k.claim(r.Context(), c, digest)
+	first := k.begin(c)
+	if first {
+		defer k.end(c)
+	}
+	old, err := k.take(r.Context(), c, digest, first)
 	if errors.Is(err, bolwerk.ErrFull) {
 		// The disk is full: nothing can be done twice but what takes out of force,
 		// and that is the same once and twice.
@@ -114,7 +122,6 @@ func (k *Keeper) serve(w http.ResponseWriter, r *http.Request, person, key strin
 		return nil
 	}
 	if err != nil {
-		k.remember(c) // it may be there all the same: the store did not say
 		return err
 	}
 	if old != nil {
@@ -127,144 +134,120 @@ func (k *Keeper) serve(w http.ResponseWriter, r *http.Request, person, key strin
 			panic(p)
 		}
 	}()
-	next.ServeHTTP(rec, r.WithContext(context.WithValue(r.Context(), claimKey{}, c)))
-	switch {
-	case c.kept:
-	case rec.code() >= 500 || rec.body.Len() > maxAnswer:
+	next.ServeHTTP(rec, r.WithContext(store.Fenced(r.Context(), c.mark)))
+	if rec.code() >= 500 || rec.body.Len() > maxAnswer {
 		k.release(r.Context(), c)
-	default:
-		err := k.db.Write(context.WithoutCancel(r.Context()), store.Decision, func(tx *store.Tx) error {
-			return c.put(tx, rec.code(), rec.header.Get("Content-Type"), rec.body.Bytes())
-		})
-		if err != nil {
-			// The work is done and the caller shall know; a repetition is refused
-			// by what was done, or is done again after the claim.
-			k.log.Error("answer not kept for its key", "request", web.RequestID(r), "err", err)
-		}
+	} else if err := k.db.Write(context.WithoutCancel(r.Context()), store.Decision, func(tx *store.Tx) error {
+		return c.put(tx, rec.code(), rec.header.Get("Content-Type"), rec.body.Bytes())
+	}); err != nil {
+		// The work is done and the caller shall know.
+		k.log.Error("answer not kept for its key", "request", web.RequestID(r), "err", err)
 	}
 	w.WriteHeader(rec.code())
 	_, _ = w.Write(rec.body.Bytes()) // a broken connection is all that can go wrong
 	return nil
 }
 
-// claim takes the key, or gives the row of the request that took it before.
-func (k *Keeper) claim(ctx context.Context, c *claimed, digest string) (old *row, err error) {
+// begin says whether no other request under the key is being answered here.
+func (k *Keeper) begin(c *claim) bool {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	id := [2]string{c.person, c.key}
+	if k.running[id] {
+		return false
+	}
+	k.running[id] = true
+	return true
+}
+
+func (k *Keeper) end(c *claim) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	delete(k.running, [2]string{c.person, c.key})
+}
+
+// take takes the key when first, or gives the row of the request that took it before.
+func (k *Keeper) take(ctx context.Context, c *claim, digest string, first bool) (old *row, err error) {
 	err = k.db.Write(ctx, store.Decision, func(tx *store.Tx) error {
-		old, c.at = nil, tx.NowMicros()
+		old = nil
 		if err := Expire(tx); err != nil {
 			return err
 		}
-		n, err := tx.Exec(`insert into idempotency(person,key,digest,status,kind,answer,at,holder) values($1,$2,$3,0,'',$4,$5,$6) on conflict(person,key) do nothing`,
-			c.person, c.key, digest, []byte{}, c.at, k.run)
-		if err != nil || n == 1 {
-			return err
-		}
-		// A claim that gave no answer was cut off, as by a crash. Its effect may be
-		// there, without its answer: for two minutes nobody says more than that it is
-		// not known.
-		n, err = tx.Exec(`update idempotency set at=$1, holder=$6 where person=$2 and key=$3 and digest=$4 and status=0 and at<$5`,
-			c.at, c.person, c.key, digest, store.Micros(tx.Now().Add(-claim)), k.run)
-		if err != nil || n == 1 {
-			return err
-		}
-		for _, at := range k.dead(c) {
-			n, err = tx.Exec(`update idempotency set at=$1, holder=$6 where person=$2 and key=$3 and digest=$4 and status=0 and at=$5`, c.at, c.person, c.key, digest, at, k.run)
+		if first {
+			// A claim that is not running here was cut off, or runs at another desk and
+			// loses it.
+			n, err := tx.Exec(`insert into idempotency(person,key,digest,status,kind,answer,at,claim) values($1,$2,$3,$4,'',$5,$6,$7)
+				on conflict(person,key) do update set at=excluded.at, claim=excluded.claim where idempotency.status=$4 and idempotency.digest=excluded.digest`,
+				c.person, c.key, digest, claimed, []byte{}, tx.NowMicros(), c.token)
 			if err != nil || n == 1 {
 				return err
 			}
 		}
-		old = &row{}
-		return tx.Row(`select digest,status,kind,answer,at from idempotency where person=$1 and key=$2`, c.person, c.key).
-			Scan(&old.digest, &old.status, &old.kind, &old.answer, &old.at)
+		old = &row{digest: digest, status: claimed}
+		err := tx.Row(`select digest,status,kind,answer from idempotency where person=$1 and key=$2`, c.person, c.key).
+			Scan(&old.digest, &old.status, &old.kind, &old.answer)
+		if !first && errors.Is(err, sql.ErrNoRows) {
+			return nil // the other has not taken it yet, or gives it back
+		}
+		return err
 	})
 	return old, err
 }
 
 func (k *Keeper) again(w http.ResponseWriter, r *http.Request, old *row, digest string) error {
-	if old.digest != digest {
-		web.Problem{Status: http.StatusUnprocessableEntity, Detail: "this Idempotency-Key was used for another request", Hint: "use a new key for a new request", Request: web.RequestID(r)}.Write(w)
+	p := web.Problem{Request: web.RequestID(r)}
+	switch {
+	case old.digest != digest:
+		p.Status, p.Detail, p.Hint = http.StatusUnprocessableEntity, "this Idempotency-Key was used for another request", "use a new key for a new request"
+	case old.status == claimed:
+		p.Status, p.Detail, p.Hint, p.After = http.StatusConflict, "the first request with this Idempotency-Key is still being answered", "try again in a few seconds", 5
+	case old.status == effected:
+		p.Status, p.Detail, p.Hint = http.StatusConflict, "the desk carried this request out and could not answer it", "look at what the request was about; nothing is done again under this Idempotency-Key"
+	default:
+		body, err := k.vault.Open(purpose, old.answer)
+		if err != nil {
+			return fmt.Errorf("kept answer: %w", err)
+		}
+		if old.kind != "" {
+			w.Header().Set("Content-Type", old.kind)
+		}
+		w.Header().Set("Idempotency-Replayed", "true")
+		w.WriteHeader(old.status)
+		_, _ = w.Write(body)
 		return nil
 	}
-	if old.status == 0 {
-		web.Problem{Status: http.StatusConflict, Detail: "the first request with this Idempotency-Key is still being answered", Hint: "try again in a few seconds", Request: web.RequestID(r), After: 5}.Write(w)
-		return nil
-	}
-	body, err := k.vault.Open(purpose, old.answer)
-	if err != nil {
-		return fmt.Errorf("kept answer: %w", err)
-	}
-	if old.kind != "" {
-		w.Header().Set("Content-Type", old.kind)
-	}
-	w.Header().Set("Idempotency-Replayed", "true")
-	w.WriteHeader(old.status)
-	_, _ = w.Write(body)
+	p.Write(w)
 	return nil
 }
 
-func (k *Keeper) release(ctx context.Context, c *claimed) {
+// release gives the key back, where nothing was done.
+func (k *Keeper) release(ctx context.Context, c *claim) {
 	err := k.db.Write(context.WithoutCancel(ctx), store.Decision, func(tx *store.Tx) error {
-		_, err := tx.Exec(`delete from idempotency where person=$1 and key=$2 and status=0 and at=$3 and holder=$4`, c.person, c.key, c.at, k.run)
+		_, err := tx.Exec(`delete from idempotency where person=$1 and key=$2 and status=$3 and claim=$4`, c.person, c.key, claimed, c.token)
 		return err
 	})
 	if err != nil {
-		k.log.Warn("idempotency key not released", "err", err) // it frees itself
-		k.remember(c)
+		k.log.Warn("idempotency key not released", "err", err) // the next who comes with it takes it
 	}
 }
 
-// remember keeps that the request of a claim has ended without an answer.
-func (k *Keeper) remember(c *claimed) {
-	if c.at == 0 {
-		return // it never got as far as the store
-	}
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	if k.ended == nil || len(k.ended) >= maxEnded {
-		k.ended = map[[2]string][]int64{}
-	}
-	id := [2]string{c.person, c.key}
-	if all := k.ended[id]; len(all) < maxTries {
-		k.ended[id] = append(all, c.at)
-	}
+// mark says in the transaction of an effect that there is one.
+func (c *claim) mark(tx *store.Tx) error {
+	n, err := tx.Exec(`update idempotency set status=$1 where person=$2 and key=$3 and status in ($1,$4) and claim=$5`, effected, c.person, c.key, claimed, c.token)
+	return lost(n, err)
 }
 
-// maxTries bounds the ended claims under one key that are remembered.
-const maxTries = 32
-
-// maxEnded bounds the claims of which we remember that they could not be released.
-const maxEnded = 10_000
-
-// dead are the times of the claims under this key whose requests have ended here
-// without an answer, though the store, which was away, may not know.
-func (k *Keeper) dead(c *claimed) []int64 {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	return k.ended[[2]string{c.person, c.key}]
-}
-
-// Answer keeps the answer in the transaction of the effect, for the request
-// whose context ctx is. Without a key it does nothing. The handler must then
-// give that very answer.
-func Answer(ctx context.Context, tx *store.Tx, status int, contentType string, body []byte) error {
-	c, _ := ctx.Value(claimKey{}).(*claimed)
-	if c == nil {
-		return nil
-	}
-	if err := c.put(tx, status, contentType, body); err != nil {
-		return err
-	}
-	tx.After(func() { c.kept = true })
-	return nil
-}
-
-func (c *claimed) put(tx *store.Tx, status int, contentType string, body []byte) error {
+func (c *claim) put(tx *store.Tx, status int, contentType string, body []byte) error {
 	box, err := c.k.vault.Seal(purpose, body)
 	if err != nil {
 		return err
 	}
-	n, err := tx.Exec(`update idempotency set status=$1, kind=$2, answer=$3 where person=$4 and key=$5 and status=0 and at=$6 and holder=$7`,
-		status, contentType, box, c.person, c.key, c.at, c.k.run)
+	n, err := tx.Exec(`update idempotency set status=$1, kind=$2, answer=$3 where person=$4 and key=$5 and status in ($6,$7) and claim=$8`,
+		status, contentType, box, c.person, c.key, claimed, effected, c.token)
+	return lost(n, err)
+}
+
+func lost(n int64, err error) error {
 	if err == nil && n == 0 {
 		err = bolwerk.Conflict("the same request was made again meanwhile")
 	}

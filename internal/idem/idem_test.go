@@ -40,28 +40,30 @@ func open(t *testing.T) *setup {
 }
 
 // handler answers how often it was called; a body of "fail" fails, one of
-// "atomic" keeps its answer in its own transaction.
+// "effect, then fail" does so after a write.
 func (s *setup) handler() http.Handler {
 	return s.Wrap(func(r *http.Request) string { return r.Header.Get("Person") }, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		s.calls++
 		b, _ := io.ReadAll(r.Body)
 		w.Header().Set("Content-Type", "text/plain")
-		if string(b) == "fail" {
-			w.WriteHeader(500)
-			return
-		}
-		answer := fmt.Sprintf("secret answer %d", s.calls)
-		if string(b) == "atomic" {
-			if err := s.db.Write(r.Context(), store.Decision, func(tx *store.Tx) error {
-				return Answer(r.Context(), tx, 201, "text/plain", []byte(answer))
-			}); err != nil {
-				http.Error(w, err.Error(), 500)
+		if strings.HasPrefix(string(b), "effect") {
+			if err := s.effect(r.Context()); err != nil {
+				http.Error(w, err.Error(), 409)
 				return
 			}
 		}
+		if strings.HasSuffix(string(b), "fail") {
+			w.WriteHeader(500)
+			return
+		}
 		w.WriteHeader(201)
-		io.WriteString(w, answer)
+		fmt.Fprintf(w, "secret answer %d", s.calls)
 	}))
+}
+
+// effect is a write of a request.
+func (s *setup) effect(ctx context.Context) error {
+	return s.db.Write(ctx, store.Decision, func(*store.Tx) error { return nil })
 }
 
 func post(h http.Handler, key, body, person string) *httptest.ResponseRecorder {
@@ -90,8 +92,11 @@ func TestOneKeyOneEffect(t *testing.T) {
 		{"no key", "", "a", "p", 201, "secret answer 3"},
 		{"our fault", "f", "fail", "p", 500, ""},
 		{"our fault, again", "f", "fail", "p", 500, ""},
-		{"in its own transaction", "t", "atomic", "p", 201, "secret answer 6"},
-		{"in its own transaction, again", "t", "atomic", "p", 201, "secret answer 6"},
+		{"with an effect", "t", "effect", "p", 201, "secret answer 6"},
+		{"with an effect, again", "t", "effect", "p", 201, "secret answer 6"},
+		{"our fault after an effect", "e", "effect, then fail", "p", 500, ""},
+		{"our fault after an effect, again", "e", "effect, then fail", "p", 409, "carried this request out"},
+		{"our fault after an effect, another body", "e", "a", "p", 422, "another request"},
 		{"a long key", strings.Repeat("k", 256), "a", "p", 400, "at most 255"},
 	} {
 		w := post(h, c.key, c.body, c.person)
@@ -124,24 +129,43 @@ func TestTwoAtOnceAreOne(t *testing.T) {
 	}
 }
 
+// A desk was killed while it answered: the next one makes the request again, or
+// says that it was done. What is left of the first can then do nothing.
 func TestARequestThatWasCutOffMayComeAgain(t *testing.T) {
-	s := open(t)
-	h := s.handler()
-	c := &claimed{k: s.Keeper, person: "p", key: sum([]byte("k"))}
-	r := httptest.NewRequest("POST", "/api/v1/x", nil)
-	if _, err := s.claim(context.Background(), c, sum([]byte("POST "+r.URL.RequestURI()+"\n\na"))); err != nil {
-		t.Fatal(err)
-	}
-	if w := post(h, "k", "a", "p"); w.Code != 409 {
-		t.Errorf("at once: got %d, want 409", w.Code)
-	}
-	s.clock.Add(3 * time.Minute)
-	if w := post(h, "k", "a", "p"); w.Code != 201 {
-		t.Errorf("after the claim: got %d %s", w.Code, w.Body)
-	}
-	// The first one, were it still there, can no longer keep its answer.
-	if err := s.db.Write(t.Context(), store.Decision, func(tx *store.Tx) error { return c.put(tx, 200, "", nil) }); err == nil {
-		t.Error("a request that lost its claim kept an answer")
+	for _, done := range []bool{false, true} {
+		s := open(t)
+		killed := New(s.db, s.vault, s.log)
+		c := &claim{k: killed, person: "p", key: sum([]byte("k")), token: "killed"}
+		if _, err := killed.take(t.Context(), c, sum([]byte("POST /api/v1/x\n\neffect")), killed.begin(c)); err != nil {
+			t.Fatal(err)
+		}
+		ctx := store.Fenced(t.Context(), c.mark)
+		if done {
+			if err := s.effect(ctx); err != nil {
+				t.Fatal(err)
+			}
+		}
+		want := 201
+		if done {
+			want = 409
+		}
+		w := post(s.handler(), "k", "effect", "p")
+		if w.Code != want || done != strings.Contains(w.Body.String(), "carried this request out") || w.Header().Get("Retry-After") != "" {
+			t.Errorf("effect %v: the request again: got %d %s, want %d", done, w.Code, w.Body, want)
+		}
+		if done {
+			continue
+		}
+		if err := s.effect(ctx); err == nil {
+			t.Error("a request that lost its key had an effect")
+		}
+		if err := s.db.Write(t.Context(), store.Decision, func(tx *store.Tx) error { return c.put(tx, 200, "", nil) }); err == nil {
+			t.Error("a request that lost its key kept an answer")
+		}
+		killed.release(t.Context(), c)
+		if w := post(s.handler(), "k", "effect", "p"); w.Code != 201 || w.Header().Get("Idempotency-Replayed") == "" {
+			t.Errorf("once more: got %d %s, want the kept answer", w.Code, w.Body)
+		}
 	}
 }
 

@@ -6,7 +6,17 @@ type fenceKey struct{}
 
 // Fenced gives a context whose writes are done only while check lets them: it
 // runs inside each transaction, after everything that the transaction does.
+// Of two fences the outer one is asked first.
 func Fenced(ctx context.Context, check func(*Tx) error) context.Context {
+	if outer, ok := ctx.Value(fenceKey{}).(func(*Tx) error); ok {
+		inner := check
+		check = func(tx *Tx) error {
+			if err := outer(tx); err != nil {
+				return err
+			}
+			return inner(tx)
+		}
+	}
 	return context.WithValue(ctx, fenceKey{}, check)
 }
 
