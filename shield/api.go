@@ -54,7 +54,7 @@ func (a *API) Routes(mux *http.ServeMux) {
 				Version: "1",
 				Description: "The desk of the anti-phishing shield. Ids are strings; where a path takes an {id} it takes the number that people use (C-2026-000001) " +
 					"and the name too. Lists are newest first and have pages: `next` is the `cursor` of the page after. Times are UTC, RFC 3339. " +
-					"A POST may carry an `Idempotency-Key`: repeated within 24 hours it has one effect and the same answer; with another body it is refused with 422.",
+					"A POST may carry an `Idempotency-Key`: repeated within 24 hours it has one effect and the same answer (409 where the desk carried it out and was stopped before it answered); with another body it is refused with 422.",
 			},
 			Components: &huma.Components{
 				Schemas: schemas,
