@@ -3,16 +3,26 @@ package app
 import (
 	"context"
 	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
 	"net/http"
 	"path/filepath"
 
 	"github.com/prometheus/client_golang/prometheus"
 
 	"bolwerk"
+	"bolwerk/abuse"
+	accounting "bolwerk/abuse/door"
 	"bolwerk/abuse/session"
 	"bolwerk/abuse/who"
+	"bolwerk/internal/blob"
 	"bolwerk/internal/clock"
+	"bolwerk/internal/demo"
+	"bolwerk/internal/join"
 	"bolwerk/internal/vault"
+	"bolwerk/shield/reading"
+	"bolwerk/shield/seen"
 )
 
 // buildWho is who had an address at a time. Its keys are of nothing else: they are
@@ -26,6 +36,7 @@ func (d *Desk) buildWho(reg prometheus.Registerer) error {
 	if err != nil {
 		return err
 	}
+	d.sessions = keys
 	d.who = who.New(d.cfg.Abuse.Who, d.db, keys, d.env.Clock, d.env.Log, m)
 	d.back = append(d.back, part{"sessions", d.who.Run})
 	return nil
@@ -50,4 +61,54 @@ func (d *Desk) whoHad(ctx context.Context, r *http.Request) (any, error) {
 	}
 	a, err := d.who.Ask(ctx, who.Look{Question: in.Question, By: bolwerk.Socket(), Reason: in.Reason, Case: in.Case})
 	return a, err
+}
+
+// looks are the tasks that reader processes do beside those of the shield.
+func looks() map[reading.Task]reading.Look {
+	all := seen.Looks()
+	all[abuse.ReadTask] = abuse.Look
+	return all
+}
+
+// Reader is the role reader: bytes of strangers in, what they say out.
+func Reader(in io.Reader, out io.Writer) error { return reading.Child(in, out, looks()) }
+
+// abuseReader has the shield's readers read reports of abuse too.
+type abuseReader struct{ pool *reading.Pool }
+
+// Look has a report read.
+func (a abuseReader) Look(ctx context.Context, task string, raw []byte, ask any) (json.RawMessage, error) {
+	q, err := json.Marshal(ask)
+	if err != nil {
+		return nil, err
+	}
+	r, err := a.pool.Read(ctx, reading.Task(task), raw, reading.Option{Ask: q})
+	var death *reading.Death
+	if errors.As(err, &death) {
+		return nil, fmt.Errorf("%w: %w", abuse.ErrDied, err)
+	}
+	return r.Answer, err
+}
+
+// buildAbuse is the abuse desk: what came in is read, resolved and put into cases.
+func (d *Desk) buildAbuse(pool *reading.Pool, reg prometheus.Registerer) error {
+	d.abuse = abuse.New(d.cfg.Abuse.Config, abuse.Parts{DB: d.db, Clock: d.env.Clock, Log: d.env.Log, Vault: d.vault, Blobs: blob.New(d.vault), Sessions: d.sessions, Who: d.who,
+		Publish: d.publish, Holder: d.lease, Reader: abuseReader{pool}, Metrics: reg})
+	d.back = append(d.back, part{"abuse", d.abuse.Run})
+	return nil
+}
+
+// demoAbuse gives the abuse desk the invented network and reports, each under its
+// fixed id.
+func (d *Desk) demoAbuse(ctx context.Context) error {
+	now := d.env.Clock.Now()
+	if err := d.who.Take(ctx, demo.Sessions(now)); err != nil {
+		return err
+	}
+	for _, r := range demo.AbuseReports(now) {
+		if err := d.abuse.Receive(ctx, local[join.Intake], accounting.KindReport, r.ID, r.Encode()); err != nil {
+			return err
+		}
+	}
+	return nil
 }

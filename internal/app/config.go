@@ -9,12 +9,14 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
 	"github.com/pelletier/go-toml/v2"
 
 	"bolwerk"
+	"bolwerk/abuse"
 	"bolwerk/abuse/door"
 	"bolwerk/abuse/who"
 	"bolwerk/internal/account"
@@ -85,6 +87,7 @@ type Config struct {
 
 // AbuseConfig is the abuse desk.
 type AbuseConfig struct {
+	abuse.Config
 	// Who is who had an address at a time, at the desk.
 	Who who.Config `toml:"who"`
 	// Accounting is where an intake takes RADIUS accounting.
@@ -194,7 +197,7 @@ func Default() Config {
 		Warning:  WarningConfig{Listen: "127.0.0.1:8082", TLS: "127.0.0.1:8443", Config: edge.DefaultConfig()},
 		RPZ:      RPZConfig{Listen: "127.0.0.1:5301"},
 		Shield:   shield.DefaultConfig(),
-		Abuse:    AbuseConfig{Who: who.DefaultConfig(), Accounting: door.DefaultConfig()},
+		Abuse:    AbuseConfig{Config: abuse.DefaultConfig(), Who: who.DefaultConfig(), Accounting: door.DefaultConfig()},
 		Probe:    probe.DefaultConfig(),
 		Agent:    agent.DefaultConfig(),
 	}
@@ -328,6 +331,12 @@ func (c Config) Validate() error {
 	add("dns", c.DNS.Config.Validate())
 	add("warning", c.Warning.Config.Validate())
 	add("shield", c.Shield.Validate())
+	add("abuse", c.Abuse.Config.Validate())
+	for _, a := range c.Abuse.Addresses {
+		if slices.ContainsFunc(c.SMTP.Addresses, a.Same) {
+			add("abuse.addresses", bolwerk.WithHint(bolwerk.Invalid("%s is one of smtp.addresses too", a), "a mailbox belongs to one desk"))
+		}
+	}
 	add("abuse.who", c.Abuse.Who.Validate())
 	add("abuse.accounting", c.Abuse.Accounting.Validate())
 	for _, cl := range c.Abuse.Accounting.Clients {

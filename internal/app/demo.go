@@ -181,6 +181,8 @@ func demoConfig(o DemoOptions, w demo.World) (Config, error) {
 			return c, err
 		}
 	}
+	c.Abuse.Addresses = []mail.Address{mail.MustAddress("abuse@bolwerk.example")}
+	c.Abuse.Networks = demo.Networks()
 	c.Abuse.Accounting.Listen = demoAddr(o, 1813)
 	c.Abuse.Accounting.Clients = []accounting.Client{{Name: "loopback", From: loopback, SecretFile: aaa}}
 	c.Shield.Issuers = []shield.Issuer{{Name: w.Authority.Name, Public: w.Authority.Public, Ground: w.Authority.Ground, File: w.Authority.OrderFile(o.Data), MustHave: w.Authority.MustHave}}
@@ -237,6 +239,11 @@ func demoLife(ctx context.Context, o DemoOptions, cfg Config, env Env, w demo.Wo
 	fmt.Fprintln(o.Out, "ready")
 	var wg sync.WaitGroup
 	wg.Go(func() { demoReports(ctx, env, w, d) })
+	wg.Go(func() {
+		if err := d.demoAbuse(ctx); err != nil && ctx.Err() == nil {
+			env.Log.Error("invented reports of abuse", "err", err)
+		}
+	})
 	wg.Go(func() {
 		if err := d.demoHistory(ctx, w); err != nil && ctx.Err() == nil {
 			env.Log.Error("invented history", "err", err)

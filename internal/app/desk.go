@@ -16,6 +16,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"bolwerk"
+	"bolwerk/abuse"
 	"bolwerk/abuse/who"
 	"bolwerk/desk"
 	"bolwerk/docs"
@@ -54,7 +55,7 @@ import (
 
 // Schemas are the tables of the desk, in the order in which they are made.
 func Schemas() []store.Schema {
-	return []store.Schema{audit.Schema(), factlog.Schema(), blob.Schema(), job.Schema(), lease.Schema(), publish.Schema(), account.Schema(), siem.Schema(), idem.Schema(), hosts.Schema(), ledger.Schema(), webhook.Schema(), desk.Schema(), shield.Schema(), who.Schema()}
+	return []store.Schema{audit.Schema(), factlog.Schema(), blob.Schema(), job.Schema(), lease.Schema(), publish.Schema(), account.Schema(), siem.Schema(), idem.Schema(), hosts.Schema(), ledger.Schema(), webhook.Schema(), desk.Schema(), shield.Schema(), who.Schema(), abuse.Schema()}
 }
 
 // Desk is the role desk, built.
@@ -65,6 +66,8 @@ type Desk struct {
 	db        *store.DB
 	shield    *shield.Shield
 	who       *who.Who
+	sessions  *vault.Vault // keys of the map of addresses
+	abuse     *abuse.Desk
 	accounts  *account.Accounts
 	people    *account.Pages
 	hosts     *hosts.List
@@ -147,6 +150,9 @@ func BuildDesk(ctx context.Context, cfg Config, env Env) (_ *Desk, err error) {
 		return nil, err
 	}
 	if err := d.buildWho(reg); err != nil {
+		return nil, err
+	}
+	if err := d.buildAbuse(pool, reg); err != nil {
 		return nil, err
 	}
 	if err := d.buildHosts(reg); err != nil {
@@ -282,9 +288,13 @@ func (d *Desk) buildHosts(reg prometheus.Registerer) error {
 	roles := map[string][]join.Role{shield.CopyBlocks: {join.Edge, join.Agent}, shield.CopyPublic: {join.Intake}, shield.CopyProbe: {join.Probe}}
 	kinds := shield.Kinds()
 	maps.Copy(kinds, who.Kinds())
+	maps.Copy(kinds, abuse.Kinds())
 	receiver := handin.NewReceiver(kinds, []seal.PrivateKey{sealing}, func(ctx context.Context, it handin.Item) error {
 		if _, ok := who.Kinds()[it.Kind]; ok {
 			return d.who.Receive(ctx, it.Kind, it.Body)
+		}
+		if _, ok := abuse.Kinds()[it.Kind]; ok {
+			return d.abuse.Receive(ctx, it.Host, it.Kind, it.ID, it.Body)
 		}
 		return d.shield.Receive(ctx, it.Host, it.Kind, it.ID, it.Body)
 	}, d.hosts.Replay, d.env.Log)

@@ -18,6 +18,7 @@ import (
 	"unicode/utf8"
 
 	"bolwerk"
+	"bolwerk/abuse"
 	"bolwerk/abuse/who"
 	"bolwerk/internal/blob"
 	"bolwerk/internal/clock"
@@ -82,6 +83,10 @@ var sealedFor = map[string]string{
 	"abuse_identity.identity_sealed":  who.SealedIdentity,
 	"abuse_pinned.answer_sealed":      who.SealedAnswer,
 	"abuse_asked.question_sealed":     who.SealedQuestion,
+	"abuse_report.from_sealed":        abuse.SealedFrom,
+	"abuse_event.detail_sealed":       abuse.SealedEvent,
+	"abuse_case.who_sealed":           abuse.SealedWho,
+	"abuse_note.text_sealed":          abuse.SealedNote,
 }
 
 // boxOf has the keys of a sealed column.
@@ -89,9 +94,9 @@ func (e *exporter) boxOf(c store.Column) *vault.Vault {
 	switch {
 	case c.Table == "shield_page":
 		return e.vault.Kept()
-	case c.Table == "abuse_pinned":
+	case strings.HasPrefix(c.Table, "abuse_") && c.Class == "pinned":
 		return e.sessions.Kept()
-	case strings.HasPrefix(c.Table, "abuse_"):
+	case strings.HasPrefix(c.Table, "abuse_") && c.Class == "session":
 		return e.sessions
 	}
 	return e.vault

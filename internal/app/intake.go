@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net"
 	"path/filepath"
+	"slices"
 	"time"
 
 	abuse "bolwerk/abuse/door"
@@ -64,7 +65,9 @@ func BuildIntake(ctx context.Context, cfg Config, env Env, dir string) (*Intake,
 		site.Close()
 		return nil, fmt.Errorf("smtp.listen: %w", err)
 	}
-	box := mail.NewDoor(cfg.SMTP, d.Accept, env.Clock, env.Log, j.reg)
+	reports := abuse.Box{Addresses: cfg.Abuse.Addresses, Put: j.spool.Put, PutAs: j.spool.PutAs}
+	accept := reports.Sort(d.Accept)
+	box := mail.NewDoor(cfg.smtp(), accept, env.Clock, env.Log, j.reg)
 	follower, err := j.follow(copyPublic, d)
 	if err != nil {
 		return nil, err
@@ -87,7 +90,7 @@ func BuildIntake(ctx context.Context, cfg Config, env Env, dir string) (*Intake,
 	}
 	fetched := mailbox.NewMetrics(j.reg)
 	for _, m := range cfg.Mailboxes {
-		f := mailbox.New(m, mailbox.With{Accept: d.Accept, Dial: (&net.Dialer{Timeout: 30 * time.Second}).DialContext, Clock: env.Clock, Log: env.Log, Metrics: fetched})
+		f := mailbox.New(m, mailbox.With{Accept: accept, Dial: (&net.Dialer{Timeout: 30 * time.Second}).DialContext, Clock: env.Clock, Log: env.Log, Metrics: fetched})
 		boxes = append(boxes, part{f.Name(), f.Run})
 	}
 	return &Intake{env: env, follower: follower,
@@ -102,6 +105,13 @@ func BuildIntake(ctx context.Context, cfg Config, env Env, dir string) (*Intake,
 
 // Run serves until ctx ends.
 func (i *Intake) Run(ctx context.Context) error { return runOrdered(ctx, i.env.Log, i.front, i.back) }
+
+// smtp is the mail door's configuration: the abuse desk's addresses are taken too.
+func (c Config) smtp() mail.Config {
+	out := c.SMTP
+	out.Addresses = append(slices.Clone(out.Addresses), c.Abuse.Addresses...)
+	return out
+}
 
 // door is the door's configuration: what the site and the mail door say already.
 func (c Config) door() door.Config {

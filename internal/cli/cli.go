@@ -18,10 +18,10 @@ import (
 
 	"bolwerk"
 	"bolwerk/internal/account"
+	"bolwerk/internal/app"
 	"bolwerk/internal/terminal"
 	"bolwerk/shield"
 	"bolwerk/shield/reading"
-	"bolwerk/shield/seen"
 )
 
 // The exit codes. A command has done all of it, or refuses with a reason.
@@ -92,7 +92,7 @@ const examples = `Examples:
 func Main(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	// The reader gives up all it could do: nothing else may have been started.
 	if len(args) == 1 && args[0] == "reader" {
-		if err := reading.Child(stdin, stdout, seen.Looks()); err != nil {
+		if err := app.Reader(stdin, stdout); err != nil {
 			fmt.Fprintln(stderr, err)
 			return Refused
 		}

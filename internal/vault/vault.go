@@ -15,6 +15,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -177,9 +178,41 @@ func (v *Vault) Mark(purpose, value string) (string, error) {
 	if err != nil {
 		return "", err
 	}
+	return markWith(k, purpose, value), nil
+}
+
+// Marks are the marks of value under the keys of every month that there are, the
+// newest first: for what was marked in an earlier month and is kept longer.
+func (v *Vault) Marks(purpose, value string) (all []string, err error) {
+	names, err := os.ReadDir(v.dir)
+	if errors.Is(err, os.ErrNotExist) {
+		return nil, nil // nothing was ever marked
+	}
+	if err != nil {
+		return nil, err
+	}
+	for _, n := range names {
+		month, ok := strings.CutSuffix(n.Name(), ".key")
+		if !ok {
+			continue
+		}
+		k, err := v.key(month, false)
+		if errors.Is(err, bolwerk.ErrNotFound) {
+			continue // destroyed just now
+		}
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, markWith(k, purpose, value))
+	}
+	slices.Reverse(all) // ReadDir sorts by name: months
+	return all, nil
+}
+
+func markWith(k []byte, purpose, value string) string {
 	m := hmac.New(sha256.New, k)
 	fmt.Fprintf(m, "mark %s\x00%s", purpose, value)
-	return hex.EncodeToString(m.Sum(nil)[:16]), nil
+	return hex.EncodeToString(m.Sum(nil)[:16])
 }
 
 // Destroy removes the keys of all months before month and returns which.

@@ -1,0 +1,124 @@
+package abuse
+
+import (
+	"context"
+	_ "embed"
+	"encoding/json"
+	"errors"
+	"log/slog"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"bolwerk/abuse/session"
+	"bolwerk/abuse/who"
+	"bolwerk/internal/blob"
+	"bolwerk/internal/clock"
+	"bolwerk/internal/publish"
+	"bolwerk/internal/store"
+	"bolwerk/internal/vault"
+)
+
+//go:embed schema.sql
+var schema string
+
+// Schema is the tables of the desk's side.
+func Schema() store.Schema { return store.Schema{Name: "abuse", Steps: []string{schema}} }
+
+// Name is the capability's name in cases and addresses.
+const Name = "abuse"
+
+// CopyPublic is the copy that intakes follow.
+const CopyPublic = "public"
+
+// ErrDied says that a reader process died over the bytes that it was given.
+var ErrDied = errors.New("the reader died over it")
+
+// Reader has strangers' bytes read where they can do no harm. An error that is
+// ErrDied counts against the report.
+type Reader interface {
+	Look(ctx context.Context, task string, raw []byte, ask any) (json.RawMessage, error)
+}
+
+// Holder runs work while this desk is the one that does it.
+type Holder interface {
+	While(ctx context.Context, name string, work func(ctx context.Context) error) error
+}
+
+// Parts is what the desk is given.
+type Parts struct {
+	DB    *store.DB
+	Clock clock.Clock
+	Log   *slog.Logger
+	Vault *vault.Vault // seals what is kept as long as a report's body
+	Blobs *blob.Store
+	// Sessions are the keys of the map of addresses: what is kept as long as a case
+	// is sealed with those that it keeps for pins.
+	Sessions *vault.Vault
+	Who      *who.Who
+	Publish  *publish.Desk
+	Holder   Holder
+	Reader   Reader
+	Metrics  prometheus.Registerer
+}
+
+// Desk is the desk's side: reports are read, events resolved, cases opened.
+type Desk struct {
+	cfg   Config
+	p     Parts
+	db    *store.DB
+	clock clock.Clock
+	log   *slog.Logger
+	count *metrics
+	wake  chan struct{} // a report came in
+	found chan struct{} // events wait to be looked at
+}
+
+// New keeps what it is given.
+func New(cfg Config, p Parts) *Desk {
+	d := &Desk{cfg: cfg, p: p, db: p.DB, clock: p.Clock, log: p.Log, wake: make(chan struct{}, 1), found: make(chan struct{}, 1)}
+	d.count = newMetrics(p.Metrics, p.DB)
+	return d
+}
+
+// Run does the desk's work until ctx ends.
+func (d *Desk) Run(ctx context.Context) error {
+	if err := d.unclaim(ctx); err != nil && ctx.Err() == nil {
+		d.log.Error("reports of abuse that an earlier run had taken on wait for their claims", "err", err)
+	}
+	g, ctx := errgroup.WithContext(ctx)
+	g.Go(func() error { return d.work(ctx) })
+	g.Go(func() error { return d.p.Holder.While(ctx, "abuse events", d.resolveAll) })
+	g.Go(func() error { return d.p.Holder.While(ctx, "abuse retention", d.forgetAll) })
+	return g.Wait()
+}
+
+func ring(c chan struct{}) {
+	select {
+	case c <- struct{}{}:
+	default:
+	}
+}
+
+// For what columns are sealed.
+const (
+	SealedFrom   = "abuse.from"  // with the keys of bodies
+	SealedEvent  = "abuse.event" // with the keys of bodies
+	SealedWho    = "abuse.case"  // with the kept keys of sessions
+	SealedNote   = "abuse.note"  // with the kept keys of sessions
+	markReporter = "abuse.reporter"
+	markEvent    = "abuse.event"
+	markWho      = "abuse.subscriber"
+	markSession  = "abuse.session"
+)
+
+// markOf is under which mark a subscriber's new case is found, and marks under
+// which earlier ones are.
+func (d *Desk) markOf(i session.Identity) (string, error) {
+	return d.p.Sessions.Kept().Mark(markWho, i.Who())
+}
+
+func (d *Desk) marks(i session.Identity) ([]string, error) {
+	return d.p.Sessions.Kept().Marks(markWho, i.Who())
+}
