@@ -2,7 +2,7 @@
 // a few bytes of payload, that is asked for every DNS question: which of the
 // names is this one, or lies it below?
 //
-// A big immutable base and a small delta sit behind one atomic pointer. A look-up
+// A big immutable base and a delta that only grows sit behind one atomic pointer. A look-up
 // takes no lock, allocates nothing and hashes the name once, from its last label
 // to its first. Every hash hit is verified against the stored name, so that no
 // name is ever taken for another. Nothing in it is a pointer, and all that is big
@@ -12,6 +12,8 @@ package nameset
 
 import (
 	"encoding/binary"
+	"iter"
+	"runtime"
 	"sync"
 	"sync/atomic"
 
@@ -61,10 +63,32 @@ type Set struct {
 	since    []change   // what changed while it is
 }
 
+// layers are what a look-up sees: a base, and of the delta what was there at a turn.
 type layers struct {
-	base, delta *table
-	dead        map[uint64]struct{} // keys of the base that are removed or replaced
-	count       int
+	base       *table
+	delta      *delta // nil: nothing has changed
+	turn       uint32
+	used, ends int // of the delta
+	deep       int // labels of the longest chain that a look-up can hit
+	count      int
+}
+
+// only has a base and no changes.
+func only(t *table) *layers { return &layers{base: t, deep: t.deep, count: t.count} }
+
+// living are the records that are there.
+func (l *layers) living() iter.Seq[record] {
+	return func(yield func(record) bool) {
+		for r := range l.base.records() {
+			if l.ends > 0 && l.delta.over(r.at, l.turn) {
+				continue
+			}
+			if !yield(r) {
+				return
+			}
+		}
+		l.delta.records(l.used, l.turn)(yield)
+	}
 }
 
 type change struct {
@@ -75,7 +99,7 @@ type change struct {
 // New makes an empty set.
 func New() *Set {
 	s := &Set{}
-	s.live.Store(&layers{base: &table{}, delta: &table{}})
+	s.live.Store(only(&table{}))
 	return s
 }
 
@@ -84,6 +108,8 @@ func (s *Set) Len() int { return s.live.Load().count }
 
 // Bytes is what the base and the delta take, without the Go heap's overhead.
 func (s *Set) Bytes() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	l := s.live.Load()
 	return l.base.bytes() + l.delta.bytes()
 }
@@ -91,7 +117,7 @@ func (s *Set) Bytes() int {
 // Reset replaces everything. seq yields each key once; a name or payload that
 // does not fit ends the load with an error and leaves the set as it was.
 func (s *Set) Reset(seq func(yield func(Item) bool)) error {
-	b := newBuilder(true)
+	b := newBuilder()
 	var err error
 	seq(func(it Item) bool {
 		err = b.add(it)
@@ -108,13 +134,13 @@ func (s *Set) Reset(seq func(yield func(Item) bool)) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.building, s.since = false, nil // a Compact under way is of no use any more
-	s.live.Store(&layers{base: t, delta: &table{}, count: t.count})
+	s.live.Store(only(t))
 	return nil
 }
 
 // Apply adds or replaces the items of put and removes those with the keys of
-// remove. Look-ups see all of it or nothing. Its cost grows with the delta, not
-// with the base: about a millisecond for ten thousand changed names.
+// remove. Look-ups see all of it or nothing. It costs a few microseconds for each
+// name, whatever the set holds.
 func (s *Set) Apply(put []Item, remove []uint64) error {
 	ch := make([]change, 0, len(put)+len(remove))
 	for _, k := range remove {
@@ -146,48 +172,11 @@ func (s *Set) Apply(put []Item, remove []uint64) error {
 	return nil
 }
 
-// with makes the layers after the changes; of two changes of a key the later
-// stands.
-func (l *layers) with(ch []change) (*layers, error) {
-	last := make(map[uint64]int, len(ch))
-	for i, c := range ch {
-		last[c.key] = i
-	}
-	n := &layers{base: l.base, dead: make(map[uint64]struct{}, len(l.dead)+len(ch)), count: l.base.count}
-	for k := range l.dead {
-		n.dead[k] = struct{}{}
-	}
-	for k := range last {
-		if l.base.hasKey(k) {
-			n.dead[k] = struct{}{}
-		}
-	}
-	b := newBuilder(false)
-	for r := range l.delta.records() {
-		if _, again := last[r.key]; !again {
-			b.raw(r)
-		}
-	}
-	for i, c := range ch {
-		if c.item != nil && last[c.key] == i {
-			if err := b.add(*c.item); err != nil {
-				return nil, err
-			}
-		}
-	}
-	var err error
-	if n.delta, err = b.table(); err != nil {
-		return nil, err
-	}
-	n.count = n.base.count - len(n.dead) + n.delta.count
-	return n, nil
-}
-
 // Grown says that the delta is worth folding into the base: call Compact then,
 // beside the look-ups.
 func (s *Set) Grown() bool {
 	l := s.live.Load()
-	d := l.delta.count + len(l.dead)
+	d := l.used + l.ends
 	return d > 4096 && d > l.base.count/32
 }
 
@@ -203,16 +192,7 @@ func (s *Set) Compact() error {
 	from := s.live.Load()
 	s.mu.Unlock()
 
-	b := newBuilder(true)
-	for r := range from.base.records() {
-		if _, dead := from.dead[r.key]; !dead {
-			b.raw(r)
-		}
-	}
-	for r := range from.delta.records() {
-		b.raw(r)
-	}
-	t, err := b.table()
+	t, err := rebuilt(from)
 
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -224,7 +204,7 @@ func (s *Set) Compact() error {
 	if err != nil {
 		return err
 	}
-	next, err := (&layers{base: t, delta: &table{}, count: t.count}).with(since)
+	next, err := only(t).with(since)
 	if err != nil {
 		return err
 	}
@@ -232,12 +212,24 @@ func (s *Set) Compact() error {
 	return nil
 }
 
+func rebuilt(from *layers) (*table, error) {
+	b := newBuilder()
+	for r := range from.living() {
+		if err := b.raw(r); err != nil {
+			b.drop()
+			return nil, err
+		}
+	}
+	return b.table()
+}
+
 // Lookup visits every item that catches the name, from the shortest to the
 // longest, and stops when visit returns false. wire is a name in wire format
 // (RFC 1035 section 3.1), lower case, uncompressed, with its final zero; anything
 // else catches nothing or a part. Lookup allocates nothing.
-func (s *Set) Lookup(wire []byte, visit func(Hit) bool) {
-	l := s.live.Load()
+func (s *Set) Lookup(wire []byte, visit func(Hit) bool) { s.live.Load().lookup(wire, visit) }
+
+func (l *layers) lookup(wire []byte, visit func(Hit) bool) {
 	var starts [128]uint8
 	n, p := 0, 0
 	for p < len(wire) && wire[p] != 0 {
@@ -251,17 +243,16 @@ func (s *Set) Lookup(wire []byte, visit func(Hit) bool) {
 	if n == 0 || p >= len(wire) {
 		return
 	}
-	deep := max(l.base.deep, l.delta.deep)
 	h := uint64(0)
-	for i := n - 1; i >= 0 && n-i <= deep; i-- {
+	for i := n - 1; i >= 0 && n-i <= l.deep; i-- {
 		at := int(starts[i])
 		h = hashLabel(h, wire[at:at+1+int(wire[at])])
 		www := i == 1 && wire[0] == 3 && string(wire[1:4]) == "www"
 		q := query{wire: wire[:p], at: at, exact: i == 0, www: www, labels: n - i}
-		if l.delta.count > 0 && !l.delta.find(h, &q, nil, visit) {
+		if l.used > 0 && !l.delta.find(h, &q, l.turn, visit) {
 			return
 		}
-		if !l.base.find(h, &q, l.dead, visit) {
+		if !l.base.find(h, &q, l, visit) {
 			return
 		}
 	}
@@ -275,33 +266,35 @@ func (s *Set) LookupName(d bolwerk.Domain, visit func(Hit) bool) {
 
 // Each visits every item once, in no order, until visit returns false.
 func (s *Set) Each(visit func(Item) bool) {
-	l := s.live.Load()
-	for _, t := range []*table{l.base, l.delta} {
-		for r := range t.records() {
-			if _, dead := l.dead[r.key]; dead && t == l.base {
-				continue
-			}
-			if !visit(Item{Key: r.key, Name: unpack(r.name), Flags: r.flags, Payload: r.payload}) {
-				return
-			}
+	for r := range s.live.Load().living() {
+		if !visit(r.item()) {
+			return
 		}
 	}
 }
 
-// Find gives the item with the key.
+// Find gives the item with the key. It queues behind the writing calls.
 func (s *Set) Find(key uint64) (Item, bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	l := s.live.Load()
-	r, ok := l.delta.byKey(key)
-	if !ok {
-		if _, dead := l.dead[key]; dead {
-			return Item{}, false
-		}
-		r, ok = l.base.byKey(key)
+	r, ok := l.base.byKey(key)
+	if it := l.delta.current(key); it != nil {
+		r, ok = recordAt(l.delta.arena, it.at), true
+	} else if ok && l.ends > 0 {
+		ok = !l.delta.over(r.at, l.turn)
 	}
 	if !ok {
 		return Item{}, false
 	}
-	return Item{key, unpack(r.name), r.flags, append([]byte(nil), r.payload...)}, true
+	it := r.item()
+	it.Payload = append([]byte(nil), it.Payload...)
+	runtime.KeepAlive(l)
+	return it, true
+}
+
+func (r record) item() Item {
+	return Item{Key: r.key, Name: unpack(r.name), Flags: r.flags, Payload: r.payload}
 }
 
 // AppendWire adds the name in wire format with its final zero.

@@ -7,11 +7,18 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// region is memory outside the Go heap. It goes back to the system when the last
-// table that uses it is unreachable.
-type region struct{ maps [][]byte }
+// offHeap is n octets of zeros outside the Go heap, as long as the owner lives.
+func offHeap[T any](owner *T, n int) ([]byte, error) {
+	m, err := unix.Mmap(-1, 0, n, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_ANON|unix.MAP_PRIVATE)
+	if err == nil {
+		runtime.AddCleanup(owner, unmap, m)
+	}
+	return m, err
+}
 
-// pages is a region in the making.
+func unmap(m []byte) { unix.Munmap(m) }
+
+// pages is an arena in the making.
 type pages struct{ arena []byte }
 
 // grow gives the arena room for n more octets without copying: the kernel moves
@@ -39,28 +46,22 @@ func (p *pages) free() {
 	}
 }
 
-// seal cuts the arena to its size and makes the indexes beside it.
-func (p *pages) seal(t *table, buckets, keys int) (*region, error) {
-	r := &region{}
-	index, err := unix.Mmap(-1, 0, 8*buckets+32*buckets+4*keys, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_ANON|unix.MAP_PRIVATE)
+// seal cuts the arena to its size, gives it to the table and makes the indexes beside it.
+func (p *pages) seal(t *table, buckets, keys int) error {
+	index, err := offHeap(t, 8*buckets+32*buckets+4*keys)
 	if err != nil {
 		p.free()
-		return nil, err
+		return err
 	}
 	if m, err := unix.Mremap(p.arena, (len(t.arena)+4095)&^4095, unix.MREMAP_MAYMOVE); err == nil {
 		p.arena = m
 	}
+	runtime.AddCleanup(t, unmap, p.arena)
 	t.arena = p.arena[:len(t.arena)]
+	p.arena = nil
 	base := unsafe.Pointer(unsafe.SliceData(index))
 	t.tags = unsafe.Slice((*uint64)(base), buckets)
 	t.slots = unsafe.Slice((*uint32)(unsafe.Add(base, 8*buckets)), 8*buckets)
 	t.keys = unsafe.Slice((*uint32)(unsafe.Add(base, 40*buckets)), keys)
-	r.maps = [][]byte{p.arena, index}
-	runtime.AddCleanup(t, func(maps [][]byte) {
-		for _, m := range maps {
-			unix.Munmap(m)
-		}
-	}, r.maps)
-	p.arena = nil
-	return r, nil
+	return nil
 }

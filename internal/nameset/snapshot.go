@@ -6,7 +6,9 @@ import (
 	"fmt"
 	"hash/crc32"
 	"io"
+	"iter"
 	"runtime"
+	"slices"
 
 	"bolwerk"
 )
@@ -44,35 +46,33 @@ func (s *Set) Save(w io.Writer, about func() ([]byte, error)) error {
 	out.write([]byte(snapshotMagic))
 	out.write(binary.LittleEndian.AppendUint32(nil, uint32(len(meta))))
 	out.write(meta)
-	if len(l.dead) == 0 {
+	if l.used+l.ends == 0 {
 		out.layer(l.base.arena)
-	} else if err := out.living(l); err != nil {
-		return err
+	} else {
+		out.records(l.living())
 	}
-	out.layer(l.delta.arena)
 	out.write(binary.LittleEndian.AppendUint64(nil, snapshotEnd))
 	out.write(binary.LittleEndian.AppendUint32(nil, out.sum))
 	runtime.KeepAlive(l)
 	return out.err
 }
 
-// living writes the records of the base that are not removed, in pieces.
-func (o *summed) living(l *layers) error {
+// records writes them in pieces.
+func (o *summed) records(all iter.Seq[record]) {
 	var piece []byte
-	for r := range l.base.records() {
-		if _, dead := l.dead[r.key]; dead {
-			continue
-		}
-		piece = append(piece, byte(r.flags), byte(len(r.payload)))
-		piece = binary.LittleEndian.AppendUint64(piece, r.key)
-		piece = append(append(piece, r.payload...), r.name...)
+	for r := range all {
+		n := len(piece)
+		piece = slices.Grow(piece, r.size)[:n+r.size]
+		r.write(piece[n:])
 		if len(piece) >= 1<<20 {
 			o.layer(piece)
 			piece = piece[:0]
 		}
+		if o.err != nil {
+			return
+		}
 	}
 	o.layer(piece)
-	return o.err
 }
 
 // summed writes and keeps the sum.
@@ -100,7 +100,7 @@ func (o *summed) layer(b []byte) {
 // cut, changed or of another kind is an ErrInvalid and leaves the set as it was.
 // No record of it is believed before it was looked at: its bounds, its name.
 func (s *Set) Restore(r io.Reader) (meta []byte, err error) {
-	b := newBuilder(true)
+	b := newBuilder()
 	defer func() {
 		if err != nil {
 			b.drop()
@@ -170,7 +170,7 @@ func (s *Set) Restore(r io.Reader) (meta []byte, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.building, s.since = false, nil
-	s.live.Store(&layers{base: t, delta: &table{}, count: t.count})
+	s.live.Store(only(t))
 	return meta, nil
 }
 

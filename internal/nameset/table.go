@@ -16,13 +16,12 @@ import (
 //
 // record: flags 1 | payload length 1 | key 8 | payload | name packed (see pack.go)
 type table struct {
-	arena  []byte
-	tags   []uint64 // by name; 0 is an empty slot
-	slots  []uint32 // offsets into the arena
-	keys   []uint32 // by key; offset+1, 0 is empty
-	count  int
-	deep   int // labels of the longest chain that a look-up can hit
-	region *region
+	arena []byte
+	tags  []uint64 // by name; 0 is an empty slot
+	slots []uint32 // offsets into the arena
+	keys  []uint32 // by key; offset+1, 0 is empty
+	count int
+	deep  int // labels of the longest chain that a look-up can hit
 }
 
 const (
@@ -33,6 +32,7 @@ const (
 )
 
 type record struct {
+	at      uint32 // in its arena
 	flags   Flags
 	key     uint64
 	payload []byte
@@ -40,11 +40,13 @@ type record struct {
 	size    int
 }
 
-func (t *table) at(off uint32) record {
-	a := t.arena[off:]
+func (t *table) at(off uint32) record { return recordAt(t.arena, off) }
+
+func recordAt(arena []byte, off uint32) record {
+	a := arena[off:]
 	p := header + int(a[1])
 	n := packedLen(a[p:])
-	return record{Flags(a[0]), binary.LittleEndian.Uint64(a[2:]), a[header:p:p], a[p : p+n : p+n], p + n}
+	return record{off, Flags(a[0]), binary.LittleEndian.Uint64(a[2:]), a[header:p:p], a[p : p+n : p+n], p + n}
 }
 
 func (t *table) records() iter.Seq[record] {
@@ -76,8 +78,19 @@ const (
 	tops = 0x8080808080808080
 )
 
-// find visits the items whose name is q.wire[q.at:]. It says whether to go on.
-func (t *table) find(h uint64, q *query, dead map[uint64]struct{}, visit func(Hit) bool) bool {
+// hit says whether the record that a begins with has the name and catches it.
+func (q *query) hit(a []byte) (Hit, bool) {
+	f := Flags(a[0])
+	p := header + int(a[1])
+	if !samePacked(a[p:], q.wire[q.at:]) || !(q.exact && f&Self != 0 || !q.exact && f&Below != 0 || q.www && f&WWW != 0) {
+		return Hit{}, false
+	}
+	return Hit{binary.LittleEndian.Uint64(a[2:]), f, q.exact, q.labels, q.at, a[header:p:p]}, true
+}
+
+// find visits the items whose name is q.wire[q.at:] and that l has not ended. It says
+// whether to go on.
+func (t *table) find(h uint64, q *query, l *layers, visit func(Hit) bool) bool {
 	if t.count == 0 {
 		return true
 	}
@@ -89,22 +102,12 @@ func (t *table) find(h uint64, q *query, dead map[uint64]struct{}, visit func(Hi
 		// also mark the one above a true hit; the verification sorts that out.
 		x := w ^ tag*ones
 		for m := (x - ones) &^ x & tops; m != 0; m &= m - 1 {
-			a := t.arena[t.slots[b*8+bits.TrailingZeros64(m)/8]:]
-			f := Flags(a[0])
-			p := header + int(a[1])
-			if !samePacked(a[p:], q.wire[q.at:]) {
+			off := t.slots[b*8+bits.TrailingZeros64(m)/8]
+			hit, ok := q.hit(t.arena[off:])
+			if !ok || l.ends > 0 && l.delta.over(off, l.turn) {
 				continue
 			}
-			if !(q.exact && f&Self != 0 || !q.exact && f&Below != 0 || q.www && f&WWW != 0) {
-				continue
-			}
-			key := binary.LittleEndian.Uint64(a[2:])
-			if len(dead) > 0 {
-				if _, gone := dead[key]; gone {
-					continue
-				}
-			}
-			if !visit(Hit{key, f, q.exact, q.labels, q.at, a[header:p:p]}) {
+			if !visit(hit) {
 				runtime.KeepAlive(t)
 				return false
 			}
@@ -139,37 +142,25 @@ func (t *table) byKey(key uint64) (record, bool) {
 	return record{}, false
 }
 
-func (t *table) hasKey(key uint64) bool { _, ok := t.byKey(key); return ok }
-
 // builder collects records and makes a table of them.
 type builder struct {
 	t     *table
-	pages *pages // nil: on the heap, for a small delta
+	pages pages
 }
 
-func newBuilder(big bool) *builder {
-	b := &builder{t: &table{}}
-	if big {
-		b.pages = &pages{}
-	}
-	return b
-}
+func newBuilder() *builder { return &builder{t: &table{}} }
 
 func (b *builder) grow(n int) ([]byte, error) {
 	t := b.t
 	if uint64(len(t.arena)+n) > 1<<32-1 {
 		return nil, bolwerk.ErrFull
 	}
-	if b.pages != nil && len(t.arena)+n > cap(t.arena) {
+	if len(t.arena)+n > cap(t.arena) {
 		a, err := b.pages.grow(t.arena, n)
 		if err != nil {
 			return nil, err
 		}
 		t.arena = a
-	} else if b.pages == nil {
-		for cap(t.arena) < len(t.arena)+n {
-			t.arena = append(t.arena[:cap(t.arena)], 0)[:len(t.arena)]
-		}
 	}
 	return t.arena[len(t.arena) : len(t.arena)+n], nil
 }
@@ -178,45 +169,34 @@ func (b *builder) add(it Item) error {
 	if err := fits(it); err != nil {
 		return err
 	}
-	name := it.Name.String()
-	n := header + len(it.Payload) + packedSize(len(name))
+	n := it.size()
 	a, err := b.grow(n)
 	if err != nil {
 		return err
 	}
-	a[0], a[1] = byte(it.Flags), byte(len(it.Payload))
-	binary.LittleEndian.PutUint64(a[2:], it.Key)
-	p := header + copy(a[header:], it.Payload)
-	pack(a[p:], name)
-	b.done(n, it.Name.Labels(), it.Flags)
+	it.write(a)
+	b.done(n, it.Name.Labels())
 	return nil
 }
 
-// raw adds a record of another table; the arena has at most the size of the
-// tables it comes from, so it fits.
-func (b *builder) raw(r record) {
+// raw adds a record of another layer.
+func (b *builder) raw(r record) error {
 	a, err := b.grow(r.size)
 	if err != nil {
-		return
+		return err
 	}
-	a[0], a[1] = byte(r.flags), byte(len(r.payload))
-	binary.LittleEndian.PutUint64(a[2:], r.key)
-	p := header + copy(a[header:], r.payload)
-	copy(a[p:], r.name)
-	b.done(r.size, packedLabels(r.name), r.flags)
+	r.write(a)
+	b.done(r.size, packedLabels(r.name))
+	return nil
 }
 
-func (b *builder) done(n, labels int, f Flags) {
+func (b *builder) done(n, labels int) {
 	b.t.arena = b.t.arena[:len(b.t.arena)+n]
 	b.t.count++
 	b.t.deep = max(b.t.deep, labels)
 }
 
-func (b *builder) drop() {
-	if b.pages != nil {
-		b.pages.free()
-	}
-}
+func (b *builder) drop() { b.pages.free() }
 
 // table seals the records and indexes them.
 func (b *builder) table() (*table, error) {
@@ -227,13 +207,8 @@ func (b *builder) table() (*table, error) {
 	}
 	buckets := t.count/perBucket + 1
 	keys := t.count + t.count/4 + 2
-	if b.pages == nil {
-		t.tags, t.slots, t.keys = make([]uint64, buckets), make([]uint32, 8*buckets), make([]uint32, keys)
-	} else {
-		var err error
-		if t.region, err = b.pages.seal(t, buckets, keys); err != nil {
-			return nil, err
-		}
+	if err := b.pages.seal(t, buckets, keys); err != nil {
+		return nil, err
 	}
 	for off := 0; off < len(t.arena); {
 		r := t.at(uint32(off))
