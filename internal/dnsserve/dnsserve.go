@@ -266,15 +266,18 @@ func (c Config) WorkerCount() int {
 // processors is how many this process may use, as the runtime saw it when it began.
 var processors = runtime.GOMAXPROCS(0)
 
-// leavePlace lets one more thread run Go than there are workers. A worker holds
-// its place while it receives and sends, and as long as questions come it does
-// nothing else: what waits for the resolvers would wait for it. So the system's
-// scheduler shares a processor between them.
+// leavePlace lets more threads run Go than there are workers. A worker holds its place
+// while it receives and sends, and as long as questions come it does nothing else: what
+// waits for the resolvers would wait for it, and a worker whose place was taken meanwhile
+// for whoever rebuilds a list. So the system's scheduler shares a processor between them.
 func leavePlace(workers int) {
-	if runtime.GOMAXPROCS(0) <= workers {
-		runtime.GOMAXPROCS(workers + 1)
+	if runtime.GOMAXPROCS(0) < workers+placesLeft {
+		runtime.GOMAXPROCS(workers + placesLeft)
 	}
 }
+
+// placesLeft is one each for a rebuild, the collector, what changes, and all else.
+const placesLeft = 4
 
 // Run serves the sockets and the doors (nil: none) until ctx ends and closes them; it returns
 // when every goroutine has ended. A socket that breaks ends it with the error.
