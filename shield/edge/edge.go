@@ -100,7 +100,7 @@ func New(cfg Config, dir string, workers int, c clock.Clock, handIn HandIn, log 
 	if dir == "" {
 		return e, nil
 	}
-	e.recall = &recall{dir: dir}
+	e.recall = &recall{dir: dir, written: make(chan struct{}, 1)}
 	e.recallNames()
 	b, err := os.ReadFile(e.passFile())
 	if err == nil {
@@ -132,13 +132,18 @@ func (e *Edge) Run(ctx context.Context) error {
 			case <-ctx.Done():
 				return
 			case <-e.grown:
-				if err := e.set.Compact(); err != nil {
-					e.log.Error("the list of names could not be rebuilt; the old one serves on", "err", err)
+				if e.set.Grown() {
+					if err := e.set.Compact(); err != nil {
+						e.log.Error("the list of names could not be rebuilt; the old one serves on", "err", err)
+					}
 				}
-				e.saveNames()
+				if e.recall.due(e.set.Bytes()) {
+					e.saveNames()
+				}
 			}
 		}
 	})
+	wg.Go(func() { e.syncChanges(ctx) })
 	wg.Go(func() { e.countAsked(ctx) })
 	wg.Go(func() { e.followViews(ctx) })
 	wg.Go(func() {
@@ -229,7 +234,8 @@ func (e *Edge) Apply(head copies.Head, changes []copies.Entry) error {
 	for _, en := range changes {
 		e.felt(en)
 	}
-	if due := e.noteChange(changes); due || e.set.Grown() {
+	e.noteChange(changes)
+	if e.set.Grown() || e.recall.due(e.set.Bytes()) {
 		select {
 		case e.grown <- struct{}{}:
 		default:

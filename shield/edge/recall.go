@@ -2,6 +2,7 @@ package edge
 
 import (
 	"bufio"
+	"context"
 	"encoding/binary"
 	"encoding/json"
 	"errors"
@@ -34,9 +35,12 @@ import (
 //
 // A change lies in the newest changes file; each snapshot begins one before it is
 // made, so that none is missed. A withdrawal that could not be written ends
-// the snapshot: better none than one that blocks what is withdrawn.
+// the snapshot: better none than one that blocks what is withdrawn. The system has a
+// change when it is in force; the disk has it a moment later, so that the next change
+// does not wait for that. The copy had it on disk before.
 type recall struct {
-	dir string
+	dir     string
+	written chan struct{} // something is to be synced
 
 	mu      sync.Mutex
 	number  uint64 // of the changes file that is written; 0: nothing is kept
@@ -48,8 +52,10 @@ type recall struct {
 
 const (
 	recallName = "names."
-	// maxChanges is when a new snapshot is worth it.
-	maxChanges = 8 << 20
+	// A new snapshot is worth it when the changes have so many octets, and of what
+	// the names take one in so many: a snapshot of ten million has 400 MB.
+	leastChanges = 8 << 20
+	changesShare = 8
 	// maxChange bounds one record; what is longer gets a snapshot.
 	maxChange = 64 << 20
 )
@@ -202,11 +208,11 @@ func (r *recall) begin() error {
 	if err != nil {
 		return err
 	}
-	if r.changes != nil {
-		r.changes.Close()
+	if old := r.changes; old != nil {
+		err = errors.Join(old.Sync(), old.Close())
 	}
 	r.number, r.changes, r.size = next, f, 0
-	return nil
+	return err
 }
 
 // saveNames writes a snapshot of what is served now.
@@ -286,17 +292,26 @@ func (e *Edge) savedTerms() savedTerms {
 	return s
 }
 
-// noteChange adds what was just taken to the changes file. It says whether a new
-// snapshot is due.
-func (e *Edge) noteChange(entries []copies.Entry) (due bool) {
-	r := e.recall
+// due says that a new snapshot is worth it where the names take so many octets.
+func (r *recall) due(names int) bool {
 	if r == nil {
 		return false
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	return r.changes != nil && r.size > max(leastChanges, int64(names)/changesShare)
+}
+
+// noteChange adds what was just taken to the changes file.
+func (e *Edge) noteChange(entries []copies.Entry) {
+	r := e.recall
+	if r == nil {
+		return
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
 	if r.changes == nil {
-		return false
+		return
 	}
 	b, err := json.Marshal(entries)
 	if err == nil && len(b) > maxChange {
@@ -305,17 +320,43 @@ func (e *Edge) noteChange(entries []copies.Entry) (due bool) {
 	if err == nil {
 		rec := binary.LittleEndian.AppendUint32(make([]byte, 0, 8+len(b)), uint32(len(b)))
 		rec = append(binary.LittleEndian.AppendUint32(rec, crc32.Checksum(b, castagnoli)), b...)
-		if _, err = r.changes.Write(rec); err == nil {
-			err = r.changes.Sync()
-		}
+		_, err = r.changes.Write(rec)
 		r.size += int64(len(rec))
+		select {
+		case r.written <- struct{}{}:
+		default:
+		}
 	}
 	if err != nil {
 		r.forget()
 		e.log.Warn("a change cannot be kept for the next start, which will wait for the copy", "err", err)
-		return false
 	}
-	return r.size > maxChanges
+}
+
+// syncChanges has the disk keep what was written, all of it that came meanwhile at
+// once, until ctx ends.
+func (e *Edge) syncChanges(ctx context.Context) {
+	r := e.recall
+	if r == nil {
+		return
+	}
+	for over := false; !over; {
+		select {
+		case <-ctx.Done():
+			over = true
+		case <-r.written:
+		}
+		r.mu.Lock()
+		f := r.changes
+		r.mu.Unlock()
+		if f == nil {
+			continue
+		}
+		if err := f.Sync(); err != nil && !errors.Is(err, os.ErrClosed) { // who closes it has synced it
+			e.forgetNames()
+			e.log.Warn("changes cannot be kept for the next start, which will wait for the copy", "err", err)
+		}
+	}
 }
 
 // forgetNames removes what is kept.
