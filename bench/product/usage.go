@@ -54,6 +54,17 @@ func Memory(pid int) (rss, peak int64) {
 	return rss, peak
 }
 
+// FilePages are those octets of a process's memory that are pages of files, above all
+// of its own program: the system shares them and drops them when it needs room.
+func FilePages(pid int) (octets int64) {
+	b, _ := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
+	_, rest, _ := strings.Cut(string(b), "RssFile:")
+	if f := strings.Fields(rest); len(f) > 0 {
+		octets, _ = strconv.ParseInt(f[0], 10, 64)
+	}
+	return octets << 10
+}
+
 // stat is what stands behind the name in /proc/PID/stat: state, parent, ...
 func stat(pid int) []string {
 	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
