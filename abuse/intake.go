@@ -41,7 +41,7 @@ func (d *Desk) Receive(ctx context.Context, host, kind, id string, body []byte) 
 		if err := tx.Row(`select count(*) from abuse_report where id=$1`, id).Scan(&have); err != nil || have > 0 {
 			return err
 		}
-		ref, err := desk.Number(tx, "R")
+		ref, err := desk.Number(tx, "AR")
 		if err != nil {
 			return err
 		}

@@ -50,6 +50,10 @@ func ReadCase(scan func(...any) error) (c Case, err error) {
 	return c, err
 }
 
+// caseNumbers are how the numbers of a capability's cases begin: people tell by it
+// whose a case is.
+var caseNumbers = map[string]string{"shield": "C", "abuse": "AB"}
+
 // OpenCase gives the open case about subject, or opens one in state Gathering.
 // fresh says that it was opened now.
 func OpenCase(tx *store.Tx, capability, subject string) (c Case, fresh bool, err error) {
@@ -57,7 +61,7 @@ func OpenCase(tx *store.Tx, capability, subject string) (c Case, fresh bool, err
 	if err == nil || !store.None(err) {
 		return c, false, err
 	}
-	ref, err := Number(tx, "C")
+	ref, err := Number(tx, caseNumbers[capability])
 	if err != nil {
 		return c, false, err
 	}

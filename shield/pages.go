@@ -73,7 +73,13 @@ type Pages struct {
 	door   *account.Door
 	open   presence // who has which case open
 	hooks  *webhook.Hooks
+
+	elsewhere []func(text string) string
 }
+
+// Elsewhere has the search ask another capability first: find gives the page of what
+// was typed where it is a number of its own, or "".
+func (p *Pages) Elsewhere(find func(text string) string) { p.elsewhere = append(p.elsewhere, find) }
 
 // NewPages reads the templates, and gives s the look that its reports have.
 // outbox is nil where sent mails are not shown.

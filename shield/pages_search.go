@@ -30,6 +30,12 @@ func (p *Pages) search(w http.ResponseWriter, r *http.Request, who account.Perso
 	text := strings.TrimSpace(r.URL.Query().Get("q"))
 	data := searchData{common: commonOf(r, who), Query: text[:min(len(text), longestQuery)]}
 	data.Part = asStored(data.Query)
+	for _, find := range p.elsewhere {
+		if to := find(data.Query); to != "" {
+			http.Redirect(w, r, to, http.StatusSeeOther)
+			return nil
+		}
+	}
 	if data.Found, err = p.s.Search(r.Context(), data.Query, who.Role == account.Administrator); err != nil {
 		return err
 	}

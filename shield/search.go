@@ -227,7 +227,7 @@ func orderPath(o desk.Order) string {
 // case that it is about.
 func identified(tx *store.Tx, id string) (string, error) {
 	for _, q := range []struct{ sql, path string }{
-		{`select ref from desk_case where id=$1`, "/case/"},
+		{`select ref from desk_case where id=$1 and capability='shield'`, "/case/"},
 		{`select ref from shield_block where id=$1`, "/block/"},
 		{`select ref from shield_campaign where id=$1`, "/campaign/"},
 		{`select ref from desk_appeal where id=$1`, "/appeal/"},

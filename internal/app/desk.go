@@ -358,9 +358,14 @@ func (d *Desk) buildConsole(reg prometheus.Registerer) error {
 	if err != nil {
 		return err
 	}
+	abuseWords, err := abuse.Texts()
+	if err != nil {
+		return err
+	}
+	places = append(places, abuse.Places()...)
 	places = append(shield.OurPlaces(append(places, handbook.Place())...), shield.OwnerPlaces()...)
 	frame, err := web.New(web.Site{Name: "console", Config: d.cfg.Console.Config, Console: true, Search: "/search", Places: places, Who: account.Who,
-		Texts: []*web.Texts{words, shieldWords, figureWords}, Clock: d.env.Clock, Log: d.env.Log, Metrics: metrics})
+		Texts: []*web.Texts{words, shieldWords, figureWords, abuseWords}, Clock: d.env.Clock, Log: d.env.Log, Metrics: metrics})
 	if err != nil {
 		return err
 	}
@@ -386,6 +391,12 @@ func (d *Desk) buildConsole(reg prometheus.Registerer) error {
 	people.Routes(mux)
 	pages.Webhooks(d.hooks)
 	pages.Routes(mux, door)
+	pages.Elsewhere(abuse.Find)
+	complaints, err := abuse.NewPages(d.abuse, frame)
+	if err != nil {
+		return err
+	}
+	complaints.Routes(mux, door)
 	api := shield.NewAPI(d.shield, door, idem.New(d.db, d.vault, d.env.Log))
 	api.Webhooks(d.hooks)
 	api.Routes(mux)
