@@ -116,12 +116,6 @@ func (w *Who) find(tx *store.Tx, addr netip.Addr, q session.Question) (out []ses
 // one before it, which ends what has no Stop; and the next ones behind it, of which
 // nobody may have told when they began. A row may be there twice.
 func (w *Who) around(tx *store.Tx, net []byte, first, last, ports int, lo, hi int64) (out []row, err error) {
-	read := func(scan func(...any) error) (row, error) {
-		var sealed []byte
-		r, err := scanRow(scan, &sealed)
-		r.sealed = sealed
-		return r, err
-	}
 	const from = `select ` + columns + `,i.identity_sealed from abuse_held h left join abuse_identity i on i.id=h.who `
 	block := `where h.net=$1 and h.port=$2 and `
 	args := []any{net, first}
@@ -142,7 +136,7 @@ func (w *Who) around(tx *store.Tx, net []byte, first, last, ports int, lo, hi in
 		for i := len(args); i < len(all); i++ {
 			names = append(names, fmt.Sprint("$", i+1))
 		}
-		some, err := store.List(tx, read, from+block+fmt.Sprintf(q.where, names...), all...)
+		some, err := store.List(tx, scanSealed, from+block+fmt.Sprintf(q.where, names...), all...)
 		if err != nil {
 			return nil, err
 		}

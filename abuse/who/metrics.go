@@ -38,8 +38,8 @@ func NewMetrics(reg prometheus.Registerer) (*Metrics, error) {
 	return m, nil
 }
 
-func (m *Metrics) record(k session.Kind, result string) {
-	m.records.WithLabelValues(string(k), result).Inc()
+func (m *Metrics) record(kind, result string, n int) {
+	m.records.WithLabelValues(kind, result).Add(float64(n))
 }
 
 func (m *Metrics) ended(why string, n int64) { m.ends.WithLabelValues(why).Add(float64(n)) }

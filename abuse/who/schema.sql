@@ -13,17 +13,20 @@ create table abuse_held (
   session   text not null,   -- keep session: its name for the session
   who       text not null,   -- keep session: which row of abuse_identity
   inside    text not null,   -- keep session: address behind a translator; else empty
-  primary key (net, port, start, skey)
+  primary key (skey, net, port, start)
 );
-create index abuse_held_session on abuse_held(skey);
+create index abuse_held_net on abuse_held(net, port, start, last_port, until, ended);
 create index abuse_held_over on abuse_held(until) where ended<>'';
 create index abuse_held_open on abuse_held(nas, start) where ended='';
+create index abuse_held_who on abuse_held(who) where ended='';
 create table abuse_identity (
   id     text primary key, -- keep session: keyed hash of what is sealed, of this month only
   month  text not null,    -- keep session: month of its key
+  about  text not null,    -- keep session: keyed hash of the subscriber, of this month only
   identity_sealed bytea not null -- keep session: subscriber, line and device, with a key a month that is destroyed after it
 );
 create index abuse_identity_month on abuse_identity(month);
+create index abuse_identity_about on abuse_identity(about);
 create table abuse_shape (
   bits  bigint not null, -- keep tech: length of prefixes that are held
   ports bigint not null, -- keep tech: size of a block of ports; 65536 is all of them

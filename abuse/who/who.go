@@ -9,8 +9,10 @@ import (
 	"encoding/binary"
 	"encoding/json"
 	"log/slog"
+	"maps"
 	"math"
 	"net/netip"
+	"slices"
 	"sync"
 	"time"
 
@@ -34,6 +36,8 @@ type Who struct {
 	clock clock.Clock
 	log   *slog.Logger
 	m     *Metrics
+
+	follow func(*store.Tx, Told) error // nil: nobody follows
 
 	mu     sync.Mutex
 	known  map[string]bool // identities that are in the store
@@ -94,40 +98,63 @@ func sessionKey(source session.Source, nas, name string) int64 {
 	return int64(binary.BigEndian.Uint64(h[:]))
 }
 
-// identity seals who it is: the id of the row, and its content where it is new.
-func (w *Who) identity(tx *store.Tx, i session.Identity) (string, error) {
+// sealed is who it is as the store keeps it: the id of the row, and the row where
+// this process has not written it yet.
+func (w *Who) sealed(i session.Identity) (id string, row []any, err error) {
 	plain, err := json.Marshal(i)
 	if err != nil {
-		return "", err
+		return "", nil, err
 	}
 	month := vault.Month(w.clock.Now())
 	mark, err := w.vault.Mark(SealedIdentity, string(plain))
 	if err != nil {
-		return "", err
+		return "", nil, err
 	}
-	id := month + "." + mark
+	id = month + "." + mark
 	w.mu.Lock()
 	known := w.known[id]
 	w.mu.Unlock()
 	if known {
-		return id, nil
+		return id, nil, nil
 	}
 	sealed, err := w.vault.Seal(SealedIdentity, plain)
 	if err != nil {
-		return "", err
+		return "", nil, err
 	}
-	if _, err := tx.Exec(`insert into abuse_identity(id,month,identity_sealed) values($1,$2,$3) on conflict(id) do nothing`, id, month, sealed); err != nil {
-		return "", err
+	about, err := w.mark(i.Who())
+	return id, []any{id, month, about, sealed}, err
+}
+
+// writeIdentities keeps those that are new.
+func (w *Who) writeIdentities(tx *store.Tx, all map[string][]any) error {
+	if len(all) == 0 {
+		return nil
+	}
+	ids := slices.Sorted(maps.Keys(all))
+	rows := make([][]any, len(ids))
+	for i, id := range ids {
+		rows[i] = all[id]
 	}
 	tx.After(func() {
 		w.mu.Lock()
 		defer w.mu.Unlock()
-		if len(w.known) >= maxKnown {
+		if len(w.known)+len(ids) > maxKnown {
 			clear(w.known)
 		}
-		w.known[id] = true
+		for _, id := range ids {
+			w.known[id] = true
+		}
 	})
-	return id, nil
+	return store.Rows(tx, `insert into abuse_identity(id,month,about,identity_sealed)`, rows, ` on conflict(id) do nothing`)
+}
+
+// identity keeps who it is, and gives the id of the row.
+func (w *Who) identity(tx *store.Tx, i session.Identity) (string, error) {
+	id, row, err := w.sealed(i)
+	if err != nil || row == nil {
+		return id, err
+	}
+	return id, w.writeIdentities(tx, map[string][]any{id: row})
 }
 
 func (w *Who) reveal(sealed []byte) (i session.Identity, err error) {

@@ -15,6 +15,7 @@ import (
 	"bolwerk/abuse"
 	accounting "bolwerk/abuse/door"
 	"bolwerk/abuse/session"
+	"bolwerk/abuse/view"
 	"bolwerk/abuse/who"
 	"bolwerk/internal/blob"
 	"bolwerk/internal/clock"
@@ -38,8 +39,18 @@ func (d *Desk) buildWho(reg prometheus.Registerer) error {
 	}
 	d.sessions = keys
 	d.who = who.New(d.cfg.Abuse.Who, d.db, keys, d.env.Clock, d.env.Log, m)
-	d.back = append(d.back, part{"sessions", d.who.Run})
+	chosen, err := viewKeys(d.cfg, d.env.Clock)
+	if err != nil {
+		return err
+	}
+	d.views = view.New(d.cfg.Abuse.Views, d.cfg.Abuse.Who.Interim.D(), d.db, d.who, d.publish, chosen, d.env.Clock, d.env.Log)
+	d.back = append(d.back, part{"sessions", d.who.Run}, part{"views", d.once("views", d.views.Run)})
 	return nil
+}
+
+// viewKeys are the keys of who chose a view: kept as long as the choice.
+func viewKeys(cfg Config, c clock.Clock) (*vault.Vault, error) {
+	return vault.Open(filepath.Join(cfg.Data, "desk", "keys", "views"), c)
 }
 
 func sessionKeys(cfg Config, c clock.Clock) (*vault.Vault, error) {

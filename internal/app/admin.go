@@ -54,6 +54,8 @@ func (d *Desk) admin(accounts http.Handler) http.Handler {
 		return map[string]string{"line": inv.Line()}, nil
 	})
 	route("POST /abuse/who", d.whoHad)
+	route("POST /abuse/view", d.setView)
+	route("GET /abuse/views", d.listViews)
 	route("GET /hosts", func(ctx context.Context, _ *http.Request) (any, error) {
 		all, err := d.hosts.All(ctx)
 		return map[string]any{"items": nonNil(all)}, err

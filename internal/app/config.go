@@ -18,6 +18,7 @@ import (
 	"bolwerk"
 	"bolwerk/abuse"
 	"bolwerk/abuse/door"
+	"bolwerk/abuse/view"
 	"bolwerk/abuse/who"
 	"bolwerk/internal/account"
 	"bolwerk/internal/brand"
@@ -90,6 +91,8 @@ type AbuseConfig struct {
 	abuse.Config
 	// Who is who had an address at a time, at the desk.
 	Who who.Config `toml:"who"`
+	// Views are DNS views that follow the sessions of who chose them, at the desk.
+	Views view.Config `toml:"views"`
 	// Accounting is where an intake takes RADIUS accounting.
 	Accounting door.Config `toml:"accounting"`
 }
@@ -197,7 +200,7 @@ func Default() Config {
 		Warning:  WarningConfig{Listen: "127.0.0.1:8082", TLS: "127.0.0.1:8443", Config: edge.DefaultConfig()},
 		RPZ:      RPZConfig{Listen: "127.0.0.1:5301"},
 		Shield:   shield.DefaultConfig(),
-		Abuse:    AbuseConfig{Config: abuse.DefaultConfig(), Who: who.DefaultConfig(), Accounting: door.DefaultConfig()},
+		Abuse:    AbuseConfig{Config: abuse.DefaultConfig(), Who: who.DefaultConfig(), Views: view.DefaultConfig(), Accounting: door.DefaultConfig()},
 		Probe:    probe.DefaultConfig(),
 		Agent:    agent.DefaultConfig(),
 	}
@@ -338,6 +341,7 @@ func (c Config) Validate() error {
 		}
 	}
 	add("abuse.who", c.Abuse.Who.Validate())
+	add("abuse.views", c.Abuse.Views.Validate())
 	add("abuse.accounting", c.Abuse.Accounting.Validate())
 	for _, cl := range c.Abuse.Accounting.Clients {
 		add("abuse.accounting.client "+cl.Name+": secret_file", secretFile(cl.SecretFile))

@@ -17,6 +17,7 @@ import (
 
 	"bolwerk"
 	"bolwerk/abuse"
+	"bolwerk/abuse/view"
 	"bolwerk/abuse/who"
 	"bolwerk/desk"
 	"bolwerk/docs"
@@ -55,7 +56,7 @@ import (
 
 // Schemas are the tables of the desk, in the order in which they are made.
 func Schemas() []store.Schema {
-	return []store.Schema{audit.Schema(), factlog.Schema(), blob.Schema(), job.Schema(), lease.Schema(), publish.Schema(), account.Schema(), siem.Schema(), idem.Schema(), hosts.Schema(), ledger.Schema(), webhook.Schema(), desk.Schema(), shield.Schema(), who.Schema(), abuse.Schema()}
+	return []store.Schema{audit.Schema(), factlog.Schema(), blob.Schema(), job.Schema(), lease.Schema(), publish.Schema(), account.Schema(), siem.Schema(), idem.Schema(), hosts.Schema(), ledger.Schema(), webhook.Schema(), desk.Schema(), shield.Schema(), who.Schema(), abuse.Schema(), view.Schema()}
 }
 
 // Desk is the role desk, built.
@@ -68,6 +69,7 @@ type Desk struct {
 	who       *who.Who
 	sessions  *vault.Vault // keys of the map of addresses
 	abuse     *abuse.Desk
+	views     *view.Views
 	accounts  *account.Accounts
 	people    *account.Pages
 	hosts     *hosts.List
@@ -285,7 +287,7 @@ func (d *Desk) buildHosts(reg prometheus.Registerer) error {
 	d.hosts = hosts.New(d.db)
 	d.authority = &join.Authority{CA: ca, Register: d.hosts, Operator: d.cfg.Operator, Address: d.cfg.Hosts.Address, CopyKey: signer.Public(),
 		SealKey: sealing.Public(), Clock: d.env.Clock, Log: d.env.Log}
-	roles := map[string][]join.Role{shield.CopyBlocks: {join.Edge, join.Agent}, shield.CopyPublic: {join.Intake}, shield.CopyProbe: {join.Probe}}
+	roles := map[string][]join.Role{shield.CopyBlocks: {join.Edge, join.Agent}, shield.CopyPublic: {join.Intake}, shield.CopyProbe: {join.Probe}, view.Copy: {join.Edge}}
 	kinds := shield.Kinds()
 	maps.Copy(kinds, who.Kinds())
 	maps.Copy(kinds, abuse.Kinds())
@@ -304,6 +306,9 @@ func (d *Desk) buildHosts(reg prometheus.Registerer) error {
 	w := newWatch(d.env.Clock, d.publish)
 	copies.Current = d.lease.Current
 	copies.Seen = func(ctx context.Context, p copy.Poll) {
+		if p.Copy == view.Copy {
+			return // how far an edge is, its blocks say
+		}
 		w.seen(ctx, p)
 		d.shield.Saw(ctx, p)
 	}

@@ -23,6 +23,10 @@ import (
 // copyBlocks is the copy that edges follow; the desk side calls it the same.
 const copyBlocks = "blocks"
 
+// copyViews is the copy of lines whose session has a view; the desk side calls it
+// the same.
+const copyViews = "views"
+
 // Edge is the role edge, built.
 type Edge struct {
 	env         Env
@@ -79,6 +83,10 @@ func BuildEdge(ctx context.Context, cfg Config, env Env, dir string) (*Edge, err
 	if err != nil {
 		return nil, err
 	}
+	lines, err := j.follow(copyViews, e.Lines())
+	if err != nil {
+		return nil, err
+	}
 	ready := readiness{dns: dns, at: socks.Addr(), head: e.Head, now: env.Clock.Now}
 	env.ready.open(ready)
 	return &Edge{env: env, follower: follower, edge: e,
@@ -94,7 +102,7 @@ func BuildEdge(ctx context.Context, cfg Config, env Env, dir string) (*Edge, err
 			{"settings", func(ctx context.Context) error { return env.again.reloads(ctx, env, cfg, dns) }},
 			{"edge socket", func(ctx context.Context) error { return web.Serve(ctx, socket, ownHandler(e, ready), env.Log) }},
 		},
-		back: j.back(follower, copyBlocks)}, nil
+		back: append(j.back(follower, copyBlocks), part{"copy " + copyViews, lines.Run})}, nil
 }
 
 // Run serves until ctx ends.

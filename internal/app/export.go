@@ -19,6 +19,7 @@ import (
 
 	"bolwerk"
 	"bolwerk/abuse"
+	"bolwerk/abuse/view"
 	"bolwerk/abuse/who"
 	"bolwerk/internal/blob"
 	"bolwerk/internal/clock"
@@ -87,6 +88,7 @@ var sealedFor = map[string]string{
 	"abuse_event.detail_sealed":       abuse.SealedEvent,
 	"abuse_case.who_sealed":           abuse.SealedWho,
 	"abuse_note.text_sealed":          abuse.SealedNote,
+	"abuse_view.subscriber_sealed":    view.Sealed,
 }
 
 // boxOf has the keys of a sealed column.
@@ -96,6 +98,8 @@ func (e *exporter) boxOf(c store.Column) *vault.Vault {
 		return e.vault.Kept()
 	case strings.HasPrefix(c.Table, "abuse_") && c.Class == "pinned":
 		return e.sessions.Kept()
+	case c.Table == "abuse_view":
+		return e.views
 	case strings.HasPrefix(c.Table, "abuse_") && c.Class == "session":
 		return e.sessions
 	}
@@ -103,7 +107,7 @@ func (e *exporter) boxOf(c store.Column) *vault.Vault {
 }
 
 // personal are the classes of what says who somebody is or what they sent.
-var personal = []string{"body", "reply", "staff", "session", "pinned"}
+var personal = []string{"body", "reply", "staff", "session", "pinned", "view"}
 
 // Export writes everything that the installation keeps, but secrets, into a
 // folder, in open formats. The desk may run: it is one moment of the store.
@@ -127,6 +131,9 @@ func Export(ctx context.Context, cfg Config, o ExportOptions) (Manifest, error) 
 		return m, err
 	}
 	if e.sessions, err = sessionKeys(cfg, c); err != nil {
+		return m, err
+	}
+	if e.views, err = viewKeys(cfg, c); err != nil {
 		return m, err
 	}
 	if o.Personal {
@@ -170,7 +177,9 @@ type exporter struct {
 	vault *vault.Vault
 	// sessions has the keys of who had an address.
 	sessions *vault.Vault
-	blobs    *blob.Store
+	// views has the keys of who chose a view.
+	views *vault.Vault
+	blobs *blob.Store
 }
 
 // table writes one table; bodies become files.

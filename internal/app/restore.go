@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"bolwerk"
+	"bolwerk/abuse/view"
 	"bolwerk/internal/audit"
 	"bolwerk/internal/clock"
 	"bolwerk/internal/copy"
@@ -173,6 +174,9 @@ func beginAgain(ctx context.Context, cfg Config, from string) error {
 			return err
 		}
 		epoch, err := shield.BeginRestore(tx, p, floor.Epoch)
+		if err == nil {
+			err = view.BeginRestore(tx, p, floor.Epoch)
+		}
 		if err != nil {
 			return err
 		}

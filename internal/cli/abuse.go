@@ -12,6 +12,7 @@ import (
 	"bolwerk"
 	"bolwerk/abuse"
 	"bolwerk/abuse/session"
+	"bolwerk/abuse/view"
 	"bolwerk/internal/app"
 	"bolwerk/internal/terminal"
 )
@@ -19,7 +20,8 @@ import (
 // abuseCmd is the capability's part, and what needs the desk's machine.
 type abuseCmd struct {
 	abuse.Cmd
-	Who abuseWho `cmd:"" help:"Show who had an address at a time, as far as is known. The look is noted."`
+	Who  abuseWho  `cmd:"" help:"Show who had an address at a time, as far as is known. The look is noted."`
+	View abuseView `cmd:"" help:"DNS views that follow subscribers from session to session."`
 }
 
 type abuseWho struct {
@@ -64,4 +66,51 @@ func words(why []session.Reason) string {
 		out = append(out, strings.ReplaceAll(string(r), "_", " "))
 	}
 	return strings.Join(out, ", ")
+}
+
+type abuseView struct {
+	Set  viewSet  `cmd:"" help:"Give a subscriber a view: opt_out (orders alone), opt_in (also what is blocked only for those who ask), or default again."`
+	List viewList `cmd:"" help:"List who has a view, and where it is in force."`
+}
+
+type viewSet struct {
+	socket
+	Subscriber string `arg:"" help:"Name at the access server, as accounting has it."`
+	View       string `arg:"" enum:"opt_out,opt_in,default" help:"opt_out, opt_in or default."`
+	Until      string `help:"When it ends by itself, RFC 3339." placeholder:"TIME"`
+	Reason     string `help:"Why, for the audit trail." placeholder:"TEXT"`
+}
+
+// Run does it.
+func (c *viewSet) Run(ctx context.Context, t *terminal.Terminal) error {
+	in := app.ViewSet{Subscriber: c.Subscriber, View: c.View, Reason: c.Reason}
+	if c.Until != "" {
+		var err error
+		if in.Until, err = time.Parse(time.RFC3339, c.Until); err != nil {
+			return bolwerk.WithHint(bolwerk.Invalid("--until %q is no time", c.Until), "such as 2026-12-24T18:00:00Z")
+		}
+	}
+	return ask(ctx, t, c.socket, http.MethodPost, "/abuse/view", in, printChoice)
+}
+
+type viewList struct{ socket }
+
+// Run does it.
+func (c *viewList) Run(ctx context.Context, t *terminal.Terminal) error {
+	return ask(ctx, t, c.socket, http.MethodGet, "/abuse/views", nil, func(w io.Writer, all struct{ Items []view.Choice }) {
+		for _, v := range all.Items {
+			printChoice(w, v)
+		}
+	})
+}
+
+func printChoice(w io.Writer, c view.Choice) {
+	where, until := "no session is known", "open"
+	if len(c.Lines) > 0 {
+		where = strings.Trim(fmt.Sprint(c.Lines), "[]")
+	}
+	if !c.Until.IsZero() {
+		until = "until " + c.Until.Format(time.RFC3339)
+	}
+	fmt.Fprintf(w, "%s\t%s\t%s\t%s\n", terminal.Escape(c.Subscriber), c.View, until, where)
 }

@@ -181,6 +181,7 @@ func (e *Edge) Run(ctx context.Context) error {
 // begin by it: time goes on from where it was trusted, by the monotonic clock.
 func (e *Edge) tick() {
 	now := e.clock.Now()
+	e.views.suspect.Store(e.clock.Suspect())
 	e.mu.Lock()
 	if e.clock.Suspect() {
 		now = e.good.Add(time.Since(e.goodAt))

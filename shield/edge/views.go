@@ -114,6 +114,7 @@ type session struct {
 	id    string
 	until int64
 	view  View
+	told  bool // by the copy: it holds only while that is sure
 }
 
 // views knows which line has which view. Questions look here only once a
@@ -127,6 +128,10 @@ type views struct {
 	sessions map[netKey]session
 	nets     map[string][]netKey // of each session
 	lengths  [129]int            // how many sessions have prefixes of that length
+
+	alive   atomic.Int64 // seconds since 1970: until then accounting is known to come in
+	suspect atomic.Bool  // the clock jumped
+	behind  atomic.Bool  // the clock is behind the desk's
 }
 
 // of is the view of who asks from a. The longest prefix decides.
@@ -163,6 +168,9 @@ func (v *views) session(ip [16]byte, now int64) (View, bool) {
 			continue
 		}
 		if s, ok := v.sessions[netKey{mask(ip, bits), uint8(bits)}]; ok && s.until > now {
+			if s.told && v.doubt(now) {
+				return DefaultView, true
+			}
 			return s.view, true
 		}
 	}
@@ -209,7 +217,7 @@ func (v *views) start(s Session, now time.Time) error {
 		if _, ok := v.sessions[k]; !ok {
 			v.lengths[k.bits]++
 		}
-		v.sessions[k] = session{s.ID, s.Until.Unix(), view}
+		v.sessions[k] = session{s.ID, s.Until.Unix(), view, told(s.ID)}
 		if !slices.Contains(v.nets[s.ID], k) {
 			v.nets[s.ID] = append(v.nets[s.ID], k)
 		}
