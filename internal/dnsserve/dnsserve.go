@@ -195,6 +195,7 @@ type Server struct {
 	start  atomic.Int64 // nanoseconds after loaded
 	stats  stats
 	waits  sync.WaitGroup // questions under way at a resolver
+	alone  sync.Pool      // of *worker, for questions that come alone
 
 	reloading sync.Mutex
 }
@@ -208,6 +209,7 @@ func New(cfg Config, policy Policy, dial Dial, reg prometheus.Registerer, log *s
 		dial = (&net.Dialer{}).DialContext
 	}
 	s := &Server{cfg: cfg, policy: policy, log: log, doors: newDoors(cfg.TCPConns), nsid: cfg.nsid()}
+	s.alone.New = func() any { return s.worker(-1) }
 	s.start.Store(int64(time.Since(loaded)))
 	s.live.Store(cfg.live(nil))
 	s.cache = newCache(cfg.CacheBytes)

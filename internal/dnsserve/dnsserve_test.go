@@ -21,7 +21,7 @@ type world struct {
 	asked atomic.Int64
 }
 
-func newWorld(t *testing.T, h func(w dns.ResponseWriter, m *dns.Msg)) *world {
+func newWorld(t testing.TB, h func(w dns.ResponseWriter, m *dns.Msg)) *world {
 	t.Helper()
 	var pc net.PacketConn
 	var l net.Listener
@@ -129,7 +129,7 @@ type served struct {
 	reg                 *prometheus.Registry
 }
 
-func serve(t *testing.T, p Policy, change func(*Config), upstream ...string) served {
+func serve(t testing.TB, p Policy, change func(*Config), upstream ...string) served {
 	t.Helper()
 	cfg := DefaultConfig()
 	cfg.Upstream = upstream

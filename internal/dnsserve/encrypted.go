@@ -13,7 +13,9 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
+	"net/url"
 	"strconv"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -194,7 +196,7 @@ func (s *Server) overHTTP(ctx context.Context, w http.ResponseWriter, r *http.Re
 	var err error
 	switch r.Method {
 	case http.MethodGet, http.MethodHead:
-		text := r.URL.Query().Get("dns")
+		text := dnsOf(r.URL)
 		if len(text) > base64.RawURLEncoding.EncodedLen(maxQuery) {
 			refuse(http.StatusRequestURITooLong, "no question is that long")
 			return
@@ -236,21 +238,42 @@ func (s *Server) overHTTP(ctx context.Context, w http.ResponseWriter, r *http.Re
 		http.Error(w, "that is an answer, not a question", http.StatusBadRequest)
 		return
 	}
+	h := w.Header()
 	if s.altSvc != "" {
-		w.Header().Set("Alt-Svc", s.altSvc)
+		h["Alt-Svc"] = []string{s.altSvc}
 	}
-	w.Header().Set("Content-Type", dnsMessage)
-	w.Header().Set("Content-Length", strconv.Itoa(len(out)))
-	w.Header().Set("Cache-Control", "max-age="+strconv.Itoa(int(leastTTL(out))))
+	h["Content-Type"] = contentType
+	h["Content-Length"] = []string{strconv.Itoa(len(out))}
+	h["Cache-Control"] = []string{"max-age=" + strconv.Itoa(int(leastTTL(out)))}
 	if r.Method != http.MethodHead {
 		w.Write(out) // the client may be gone: nobody to tell
 	}
 }
 
+var contentType = []string{dnsMessage}
+
+// dnsOf is the parameter "dns". Where nothing is escaped, as it is in base64url, it is
+// read without a map of all parameters.
+func dnsOf(u *url.URL) string {
+	if strings.ContainsAny(u.RawQuery, "%+;") {
+		return u.Query().Get("dns")
+	}
+	for part := range strings.SplitSeq(u.RawQuery, "&") {
+		if key, value, _ := strings.Cut(part, "="); key == "dns" {
+			return value
+		}
+	}
+	return ""
+}
+
 // single answers one question that came alone over an encrypted way, padded where it was;
 // empty is an answer that somebody sent us.
 func (s *Server) single(ctx context.Context, msg []byte, ip [16]byte, to *[results]atomic.Uint64) []byte {
-	ask := s.worker(-1)
+	ask := s.alone.Get().(*worker)
+	defer func() {
+		ask.q.From, ask.q.msg, ask.stale = netip.Addr{}, nil, nil
+		s.alone.Put(ask)
+	}()
 	ask.encrypted = true
 	ask.q.From = netip.AddrFrom16(ip)
 	room := wide.Get().(*[maxReply]byte)

@@ -20,7 +20,7 @@ import (
 )
 
 // encrypted has both doors served with a fresh certificate; trust is who asks there.
-func encrypted(t *testing.T) (change func(*Config), trust *tls.Config) {
+func encrypted(t testing.TB) (change func(*Config), trust *tls.Config) {
 	t.Helper()
 	cert, ca := certificate(t)
 	key, err := x509.MarshalPKCS8PrivateKey(cert.PrivateKey)

@@ -325,7 +325,7 @@ func TestDNSSEC_bits(t *testing.T) {
 }
 
 // certificate makes one for localhost's address, signed by itself.
-func certificate(t *testing.T) (tls.Certificate, string) {
+func certificate(t testing.TB) (tls.Certificate, string) {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
