@@ -1,7 +1,6 @@
 package nameset
 
 import (
-	"encoding/binary"
 	"iter"
 	"runtime"
 	"sync/atomic"
@@ -37,7 +36,7 @@ type deltaItem struct {
 
 const (
 	deltaLeast = 4096 // records that the smallest has room for
-	deltaOctet = 96   // of a record, for which there is room; the mean is 50
+	deltaOctet = 96   // of a record, for which there is room; the mean is 40
 )
 
 // newDelta makes one with room for n records, outside the Go heap: what is not
@@ -269,14 +268,12 @@ func (it *Item) size() int { return header + len(it.Payload) + packedSize(len(it
 
 // write makes the item a record in a, which has its size.
 func (it *Item) write(a []byte) {
-	a[0], a[1] = byte(it.Flags), byte(len(it.Payload))
-	binary.LittleEndian.PutUint64(a[2:], it.Key)
+	putHeader(a, it.Flags, len(it.Payload), it.Key)
 	pack(a[header+copy(a[header:], it.Payload):], it.Name.String())
 }
 
 // write copies the record to a, which has its size.
 func (r record) write(a []byte) {
-	a[0], a[1] = byte(r.flags), byte(len(r.payload))
-	binary.LittleEndian.PutUint64(a[2:], r.key)
+	putHeader(a, r.flags, len(r.payload), r.key)
 	copy(a[header+copy(a[header:], r.payload):], r.name)
 }

@@ -31,7 +31,7 @@ const (
 )
 
 // MaxPayload is how many octets an item may carry.
-const MaxPayload = 255
+const MaxPayload = 31
 
 // Item is one name of the set. Several items may have one name; their keys
 // differ.

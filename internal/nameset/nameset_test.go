@@ -238,7 +238,7 @@ func TestReset_refuses_what_does_not_fit(t *testing.T) {
 	s := New()
 	s.Apply([]Item{item(1, "a.example", Self)}, nil)
 	err := s.Reset(func(yield func(Item) bool) {
-		yield(Item{Key: 2, Name: bolwerk.MustDomain("b.example"), Payload: make([]byte, 256)})
+		yield(Item{Key: 2, Name: bolwerk.MustDomain("b.example"), Payload: make([]byte, MaxPayload+1)})
 	})
 	if err == nil || s.Len() != 1 {
 		t.Errorf("got %v and %d items, want a refusal and the one item", err, s.Len())

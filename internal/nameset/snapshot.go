@@ -23,7 +23,7 @@ import (
 // The sum finds what a crash or a disk tore; it is no signature.
 
 const (
-	snapshotMagic = "bwnames1"
+	snapshotMagic = "bwnames2"
 	snapshotEnd   = 1<<64 - 1
 	// maxMeta bounds what the owner of a set keeps beside its names.
 	maxMeta = 16 << 20
@@ -180,10 +180,13 @@ func (t *table) check() error {
 		bad := func(why string) error {
 			return fmt.Errorf("%w", bolwerk.Invalid("snapshot: record at %d: %s", len(t.arena)-len(a), why))
 		}
-		if len(a) < header || len(a) < header+int(a[1]) {
+		if len(a) < header {
 			return bad("cut")
 		}
-		p := header + int(a[1])
+		_, p, _ := getHeader(a)
+		if len(a) < p {
+			return bad("cut")
+		}
 		n, labels := packedGood(a[p:])
 		if n == 0 {
 			return bad("no name")

@@ -14,7 +14,7 @@ import (
 // eight slots; one word holds a tag octet for each, so that a miss reads one
 // cache line.
 //
-// record: flags 1 | payload length 1 | key 8 | payload | name packed (see pack.go)
+// record: flags and payload length 1 | key 8 | payload | name packed (see pack.go)
 type table struct {
 	arena []byte
 	tags  []uint64 // by name; 0 is an empty slot
@@ -25,7 +25,7 @@ type table struct {
 }
 
 const (
-	header = 10
+	header = 9
 	// perBucket is the mean filling of a bucket of eight: high enough to be
 	// small, low enough that a look-up seldom reads a second bucket.
 	perBucket = 6
@@ -44,9 +44,20 @@ func (t *table) at(off uint32) record { return recordAt(t.arena, off) }
 
 func recordAt(arena []byte, off uint32) record {
 	a := arena[off:]
-	p := header + int(a[1])
+	f, p, key := getHeader(a)
 	n := packedLen(a[p:])
-	return record{off, Flags(a[0]), binary.LittleEndian.Uint64(a[2:]), a[header:p:p], a[p : p+n : p+n], p + n}
+	return record{off, f, key, a[header:p:p], a[p : p+n : p+n], p + n}
+}
+
+func putHeader(a []byte, f Flags, payload int, key uint64) {
+	a[0] = byte(f&(Self|Below|WWW)<<5) | byte(payload)
+	binary.LittleEndian.PutUint64(a[1:], key)
+}
+
+// getHeader gives the flags of the record that a begins with, where its name
+// begins, and its key.
+func getHeader(a []byte) (f Flags, name int, key uint64) {
+	return Flags(a[0] >> 5), header + int(a[0]&MaxPayload), binary.LittleEndian.Uint64(a[1:])
 }
 
 func (t *table) records() iter.Seq[record] {
@@ -80,12 +91,11 @@ const (
 
 // hit says whether the record that a begins with has the name and catches it.
 func (q *query) hit(a []byte) (Hit, bool) {
-	f := Flags(a[0])
-	p := header + int(a[1])
+	f, p, key := getHeader(a)
 	if !samePacked(a[p:], q.wire[q.at:]) || !(q.exact && f&Self != 0 || !q.exact && f&Below != 0 || q.www && f&WWW != 0) {
 		return Hit{}, false
 	}
-	return Hit{binary.LittleEndian.Uint64(a[2:]), f, q.exact, q.labels, q.at, a[header:p:p]}, true
+	return Hit{key, f, q.exact, q.labels, q.at, a[header:p:p]}, true
 }
 
 // find visits the items whose name is q.wire[q.at:] and that l has not ended. It says

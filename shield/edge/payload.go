@@ -54,10 +54,13 @@ func (p payload) valid(now int64) bool {
 }
 
 func (p payload) append(b []byte) []byte {
-	b = binary.AppendUvarint(b, uint64(p.term))
+	dated := uint64(min(p.from, 1))
+	b = binary.AppendUvarint(b, uint64(p.term)<<1|dated)
 	b = binary.AppendUvarint(b, uint64(p.number))
 	b = binary.AppendUvarint(b, uint64(p.version))
-	b = binary.LittleEndian.AppendUint32(b, uint32(p.from))
+	if dated > 0 {
+		b = binary.LittleEndian.AppendUint32(b, uint32(p.from))
+	}
 	span := uint64(0) // open
 	if p.until != 0 {
 		span = uint64(max(p.until-p.from, 0)) + 1
@@ -67,12 +70,15 @@ func (p payload) append(b []byte) []byte {
 
 func readPayload(b []byte) (p payload) {
 	v, n := binary.Uvarint(b)
-	p.term, b = uint32(v), b[n:]
+	dated := v&1 > 0
+	p.term, b = uint32(v>>1), b[n:]
 	v, n = binary.Uvarint(b)
 	p.number, b = uint32(v), b[n:]
 	v, n = binary.Uvarint(b)
 	p.version, b = uint32(v), b[n:]
-	p.from, b = int64(binary.LittleEndian.Uint32(b)), b[4:]
+	if dated {
+		p.from, b = int64(binary.LittleEndian.Uint32(b)), b[4:]
+	}
 	if v, _ = binary.Uvarint(b); v > 0 {
 		p.until = p.from + int64(v) - 1
 	}
@@ -81,18 +87,21 @@ func readPayload(b []byte) (p payload) {
 
 // checkedPayload is readPayload for octets that come from a file.
 func checkedPayload(b []byte) (p payload, ok bool) {
-	rest := b
-	for range 3 {
+	rest, dated := b, 0
+	for i := range 3 {
 		v, n := binary.Uvarint(rest)
+		if i == 0 {
+			v, dated = v>>1, 4*int(v&1)
+		}
 		if n <= 0 || v > 1<<32-1 {
 			return p, false
 		}
 		rest = rest[n:]
 	}
-	if len(rest) < 4 {
+	if len(rest) < dated {
 		return p, false
 	}
-	if _, n := binary.Uvarint(rest[4:]); n <= 0 {
+	if _, n := binary.Uvarint(rest[dated:]); n <= 0 {
 		return p, false
 	}
 	return readPayload(b), true
