@@ -60,7 +60,7 @@ func main() {
 }
 
 // name is the i-th name of the list.
-func name(i int) string { return fmt.Sprintf("login-%d.bank%d.example", i, i%5000) }
+func name(i int) string { return product.Name(i) }
 
 const sentinel = "sentinel.list-of-orders.example"
 
@@ -115,7 +115,7 @@ func run(ctx context.Context, o options) error {
 	defer p.Stop()
 	if o.seed {
 		p.Stop()
-		if err := seed(ctx, o, p); err != nil {
+		if err := p.Seed(ctx, o.names); err != nil {
 			return err
 		}
 		config.Ready = 20 * time.Minute

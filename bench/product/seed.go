@@ -1,4 +1,4 @@
-package main
+package product
 
 import (
 	"context"
@@ -12,7 +12,6 @@ import (
 	"time"
 
 	"bolwerk"
-	"bolwerk/bench/product"
 	"bolwerk/internal/clock"
 	"bolwerk/internal/copy"
 	"bolwerk/internal/store"
@@ -20,10 +19,13 @@ import (
 	"bolwerk/shield/edge"
 )
 
-// seed writes the names into the store of a program that is stopped, as blocks
-// in force: what a release does in a quarter of an hour for a million of them,
+// Name is the i-th name of a list that benches make.
+func Name(i int) string { return fmt.Sprintf("login-%d.bank%d.example", i, i%5000) }
+
+// Seed writes names into the store of a program that is stopped, as blocks in
+// force: what a release does in a quarter of an hour for a million of them,
 // without its orders, facts and audit rows.
-func seed(ctx context.Context, o options, p *product.Product) error {
+func (p *Product) Seed(ctx context.Context, names int) error {
 	db, err := store.Open(ctx, store.Config{URL: filepath.Join(p.Dir, "desk", "bolwerk.db")}, clock.New())
 	if err != nil {
 		return err
@@ -32,9 +34,9 @@ func seed(ctx context.Context, o options, p *product.Product) error {
 	sum := sha256.Sum256([]byte("seed"))
 	digest := hex.EncodeToString(sum[:])
 	begun := time.Now()
-	for i := 0; i < o.names; i += 5000 {
+	for i := 0; i < names; i += 5000 {
 		err := db.Write(ctx, store.Decision, func(tx *store.Tx) error {
-			for j := i; j < min(i+5000, o.names); j++ {
+			for j := i; j < min(i+5000, names); j++ {
 				if err := seedOne(tx, j); err != nil {
 					return err
 				}
@@ -48,23 +50,23 @@ func seed(ctx context.Context, o options, p *product.Product) error {
 	err = db.Write(ctx, store.Decision, func(tx *store.Tx) error {
 		for _, name := range []string{"blocks", "public"} {
 			if _, err := tx.Exec(`insert into copy_head(copy,epoch,serial,previous,digest,count,made_at) values($1,1,2,$3,$3,$2,0)
-				on conflict(copy) do update set count=copy_head.count+excluded.count, serial=copy_head.serial+1`, name, o.names, digest); err != nil {
+				on conflict(copy) do update set count=copy_head.count+excluded.count, serial=copy_head.serial+1`, name, names, digest); err != nil {
 				return err
 			}
 		}
-		_, err := tx.Exec(`insert into desk_number(kind,year,last) values('B',$1,$2)`, tx.Now().Year(), o.names)
+		_, err := tx.Exec(`insert into desk_number(kind,year,last) values('B',$1,$2)`, tx.Now().Year(), names)
 		return err
 	})
 	for _, host := range []string{"edge", "intake"} { // they take it as new hosts do
 		err = errors.Join(err, os.RemoveAll(filepath.Join(p.Dir, host, "copies")))
 	}
-	fmt.Printf("seeded    %d names in %.1f s: written into the store, not released\n", o.names, time.Since(begun).Seconds())
+	fmt.Printf("seeded    %d names in %.1f s: written into the store, not released\n", names, time.Since(begun).Seconds())
 	return err
 }
 
 func seedOne(tx *store.Tx, i int) error {
 	id, ref := bolwerk.NewID(tx.Now()), fmt.Sprintf("B-%d-%06d", tx.Now().Year(), i+1)
-	d, err := bolwerk.ParseDomain(name(i))
+	d, err := bolwerk.ParseDomain(Name(i))
 	if err != nil {
 		return err
 	}
