@@ -354,11 +354,12 @@ func (d *Desk) settleLog(ctx context.Context, released bool) error {
 
 // askHeld makes the handler of copies ask edges what they hold after a restore.
 func (d *Desk) askHeld(h *copy.Handler, operator string, key ed25519.PublicKey) {
-	h.Want = func(p copy.Poll) bool {
+	h.Want = func() func(copy.Poll) bool {
 		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 		defer cancel()
 		state, _, err := d.publish.Restoring(ctx)
-		return err == nil && state == "asking" && p.Copy == shield.CopyBlocks && !p.Nothing
+		asking := err == nil && state == "asking"
+		return func(p copy.Poll) bool { return asking && p.Copy == shield.CopyBlocks && !p.Nothing }
 	}
 	h.Held = func(ctx context.Context, p copy.Poll, files io.Reader) error {
 		if told, err := d.publish.Told(ctx, p.Host); err != nil || told {

@@ -160,7 +160,9 @@ func TestARestoreIsTakenAndAWithdrawalStays(t *testing.T) {
 	sink := copytest.NewSink()
 	var held []copy.Entry
 	var want atomic.Bool
-	d.handler.Want = func(p copy.Poll) bool { return want.Load() && p.Mark.Epoch == 1 }
+	d.handler.Want = func() func(copy.Poll) bool {
+		return func(p copy.Poll) bool { return want.Load() && p.Mark.Epoch == 1 }
+	}
 	d.handler.Held = func(_ context.Context, p copy.Poll, files io.Reader) error {
 		defer want.Store(false)
 		_, err := copy.ReadHeld(files, copy.Trust{Operator: "Example Telecom", Copy: "blocks", Keys: []ed25519.PublicKey{d.signer.Public()}},

@@ -54,7 +54,8 @@ type Poll struct {
 
 const (
 	maxWait = 60 * time.Second
-	// lookAgain finds publications of another desk on the same database.
+	// lookAgain finds publications of another desk on the same database, and
+	// bounds the age of a look.
 	lookAgain = time.Second
 	// sinceLimit is how many publications one answer holds at most.
 	sinceLimit = 1000
@@ -71,6 +72,7 @@ type Handler struct {
 	log    *slog.Logger
 	turn   chan struct{}
 	mux    http.ServeMux
+	looks  looks
 
 	// Current, when not nil, says that what the origin gives is of now. A desk
 	// that is not answers nothing: hosts go to another.
@@ -78,10 +80,10 @@ type Handler struct {
 	// Seen, when not nil, is told of every question before it is answered: it
 	// is the proof of what a host has in force.
 	Seen func(ctx context.Context, p Poll)
-	// Want, when not nil, says that the desk wants to know what this host
-	// holds; Held takes it (see ReadHeld). The host is answered with nothing
-	// else until Want is false.
-	Want func(p Poll) bool
+	// Want, when not nil, gives what stands now: whether the desk wants to know
+	// what a host holds; Held takes it (see ReadHeld). The host is answered with
+	// nothing else until that is false.
+	Want func() func(p Poll) bool
 	Held func(ctx context.Context, p Poll, files io.Reader) error
 	// Gather is how long an answer with changes waits for more of them, by copy.
 	// It is for copies that change at every report and that nobody waits for.
@@ -185,16 +187,19 @@ func (h *Handler) Answer(ctx context.Context, w io.Writer, p Poll, key string, f
 	defer end.Stop()
 	gather := h.Gather[p.Copy]
 	for over := wait <= 0; ; {
-		changed := h.origin.Changed(p.Copy) // before looking: nothing slips between
-		head, err := h.origin.Head(ctx, p.Copy)
-		if err != nil {
-			return err
+		l := h.look(ctx, p.Copy, false)
+		if l.err == nil && l.head.Mark().Before(p.Mark) { // what was seen may be a second old
+			l = h.look(ctx, p.Copy, true)
 		}
-		// After the head: a host whose question waited through a restore is asked too.
-		if h.Want != nil && h.Want(p) {
+		if l.err != nil {
+			return l.err
+		}
+		// Seen after the head: a host whose question waited through a restore is asked too.
+		if l.want != nil && l.want(p) {
 			_, err := w.Write([]byte{lineWant, '\n'})
 			return err
 		}
+		head := l.head
 		switch {
 		case fresh || p.Nothing || p.Mark.Epoch < head.Epoch:
 			return h.snapshot(ctx, w, p.Copy, key)
@@ -205,9 +210,16 @@ func (h *Handler) Answer(ctx context.Context, w io.Writer, p Poll, key string, f
 			gather = 0
 			continue
 		case p.Mark.Before(head.Mark()):
-			return h.changes(ctx, w, p, key)
+			body, err := l.answer(asked{p.Mark, key, KeyID(h.signer.Public())}, func() ([]byte, error) { return h.changes(context.WithoutCancel(ctx), p, key) })
+			if errors.Is(err, errSnapshot) {
+				return h.snapshot(ctx, w, p.Copy, key)
+			}
+			return written(w, body, err)
 		case over || head.Mark().Before(p.Mark): // the host is ahead: it must know
-			return h.write(w, key, nil, func() ([]byte, error) { return h.signer.head(head, h.clock.Now()) })
+			body, err := l.answer(asked{p.Mark, key, KeyID(h.signer.Public())}, func() ([]byte, error) {
+				return h.lines(key, nil, func() ([]byte, error) { return h.signer.head(head, h.clock.Now()) })
+			})
+			return written(w, body, err)
 		}
 		if h.Current != nil && !h.Current() {
 			return errCutOff
@@ -219,7 +231,7 @@ func (h *Handler) Answer(ctx context.Context, w io.Writer, p Poll, key string, f
 			return ctx.Err()
 		case <-end.C:
 			over = true
-		case <-changed:
+		case <-l.changed:
 		case <-look.C:
 		}
 		look.Stop()
@@ -237,26 +249,35 @@ func pause(ctx context.Context, d time.Duration) error {
 	}
 }
 
-// write sends the changes of the key, then body, then a signed line.
-func (h *Handler) write(w io.Writer, key string, body []byte, last func() ([]byte, error)) error {
+func written(w io.Writer, body []byte, err error) error {
+	if err == nil {
+		_, err = w.Write(body)
+	}
+	return err
+}
+
+// lines are the changes of the key, then body, then a signed line.
+func (h *Handler) lines(key string, body []byte, last func() ([]byte, error)) ([]byte, error) {
 	line, err := last()
 	if err != nil {
-		return err
+		return nil, err
 	}
 	var all []byte
 	for _, k := range h.signer.since(key) {
 		all = append(all, k...)
 	}
-	_, err = w.Write(append(append(all, body...), line...))
-	return err
+	return append(append(all, body...), line...), nil
 }
 
-// changes sends the publications after p.Mark, or a snapshot where they are too
-// many or not kept.
-func (h *Handler) changes(ctx context.Context, w io.Writer, p Poll, key string) error {
+// errSnapshot says that the changes are too many or not kept.
+var errSnapshot = errors.New("a snapshot is needed")
+
+// changes are the publications after p.Mark; errSnapshot where a snapshot has to
+// be sent in their place.
+func (h *Handler) changes(ctx context.Context, p Poll, key string) ([]byte, error) {
 	steps, complete, err := h.origin.Since(ctx, p.Copy, p.Mark.Epoch, p.Mark.Serial, sinceLimit)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	size := 0
 	for _, s := range steps {
@@ -266,14 +287,14 @@ func (h *Handler) changes(ctx context.Context, w io.Writer, p Poll, key string) 
 		}
 	}
 	if !complete || len(steps) == 0 || size > MaxSince {
-		return h.snapshot(ctx, w, p.Copy, key)
+		return nil, errSnapshot
 	}
 	head, err := h.origin.Head(ctx, p.Copy) // for its audit head
 	if err != nil {
-		return err
+		return nil, err
 	}
 	if head.Epoch != p.Mark.Epoch {
-		return h.snapshot(ctx, w, p.Copy, key)
+		return nil, errSnapshot
 	}
 	body := make([]byte, 0, size+32*len(steps))
 	for _, s := range steps {
@@ -284,9 +305,9 @@ func (h *Handler) changes(ctx context.Context, w io.Writer, p Poll, key string) 
 	if len(steps) > 1 {
 		head.Previous = steps[len(steps)-2].Digest
 	} else if head.Previous, err = h.before(ctx, p, last, head); err != nil {
-		return err
+		return nil, err
 	}
-	return h.write(w, key, body, func() ([]byte, error) { return h.signer.head(head, h.clock.Now()) })
+	return h.lines(key, body, func() ([]byte, error) { return h.signer.head(head, h.clock.Now()) })
 }
 
 // before is the digest in front of a single step.
@@ -358,7 +379,7 @@ func (h *Handler) held(w http.ResponseWriter, r *http.Request) {
 	if !ok {
 		return
 	}
-	if h.Held == nil || h.Want == nil || !h.Want(p) {
+	if h.Held == nil || h.Want == nil || !h.Want()(p) {
 		http.Error(w, "not asked for", http.StatusConflict)
 		return
 	}

@@ -64,7 +64,9 @@ func TestForbiddenDoors(t *testing.T) {
 	}
 	copies := copy.NewHandler(two{copytest.NewOrigin("blocks")}, signer, map[string][]join.Role{"blocks": {join.Edge, join.Agent}, "public": {join.Intake}, "probe": {join.Probe}}, d.Clock, jointest.Quiet())
 	told := 0
-	copies.Want = func(p copy.Poll) bool { return !p.Nothing && p.Mark.Epoch == 0 }
+	copies.Want = func() func(copy.Poll) bool {
+		return func(p copy.Poll) bool { return !p.Nothing && p.Mark.Epoch == 0 }
+	}
 	copies.Held = func(context.Context, copy.Poll, io.Reader) error { told++; return nil }
 	given := map[string]int{}
 	receiver := handin.NewReceiver(map[string]handin.Kind{

@@ -90,9 +90,11 @@ func newWorld(rt *rapid.T, dir string) *world {
 	w.keys = []ed25519.PublicKey{w.first}
 	w.handler = copy.NewHandler(w.origin, w.signer, nil, w.desk, jointest.Quiet())
 	asks := rapid.Bool().Draw(rt, "the desk asks the edges after a restore")
-	w.handler.Want = func(p copy.Poll) bool {
-		h, _ := w.origin.Head(context.Background(), "blocks")
-		return asks && !p.Nothing && p.Mark.Epoch < h.Epoch && !w.told[p.Host]
+	w.handler.Want = func() func(copy.Poll) bool {
+		return func(p copy.Poll) bool {
+			h, _ := w.origin.Head(context.Background(), "blocks")
+			return asks && !p.Nothing && p.Mark.Epoch < h.Epoch && !w.told[p.Host]
+		}
 	}
 	w.note()
 	for i := range edges {
