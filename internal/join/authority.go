@@ -138,6 +138,7 @@ func (a *Authority) Require(next http.Handler, roles ...Role) http.Handler {
 			http.Error(w, "try again later", http.StatusServiceUnavailable)
 			return
 		}
+		w.Header().Set(desksHeader, a.Address)
 		ctx, cancel := context.WithCancel(WithPeer(r.Context(), id))
 		defer cancel()
 		watched := a.watch(ctx, cancel, id)

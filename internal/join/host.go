@@ -100,7 +100,7 @@ func Join(ctx context.Context, inv Invite, dir string, dial Dialer, now time.Tim
 			ca = c
 			return err
 		},
-	}, dial, desks)
+	}, dial, desks, nil)
 	defer client.CloseIdleConnections()
 	a, err := ask(ctx, client, base(inv.Address)+"/v1/join", joinRequest{Secret: inv.Secret.Reveal(), CSR: csr})
 	if err != nil {
@@ -114,14 +114,18 @@ func Join(ctx context.Context, inv Invite, dir string, dial Dialer, now time.Tim
 		return err
 	}
 	// host.json comes last: it says that the join is whole.
+	if err := k.save(dir); err != nil {
+		return err
+	}
+	return (disk.System{}).Remove(filepath.Join(dir, keyFile))
+}
+
+func (k known) save(dir string) error {
 	b, err := json.MarshalIndent(k, "", "  ")
 	if err != nil {
 		return err
 	}
-	if err := disk.Write(filepath.Join(dir, hostFile), append(b, '\n'), "join.host"); err != nil {
-		return err
-	}
-	return (disk.System{}).Remove(filepath.Join(dir, keyFile))
+	return disk.Write(filepath.Join(dir, hostFile), append(b, '\n'), "join.host")
 }
 
 // joinKey is the key of an earlier try, or a fresh one, kept before it is used.
@@ -273,11 +277,23 @@ func (h *Host) TLS() *tls.Config {
 // Client is an HTTP client over one HTTP/2 connection to a desk, which notices
 // within 30 s when that is dead, or 6 s where there is another. It follows no
 // redirection.
-func (h *Host) Client(dial Dialer) *http.Client { return newClient(h.TLS(), dial, h.desks) }
+func (h *Host) Client(dial Dialer) *http.Client { return newClient(h.TLS(), dial, h.desks, h.learn) }
 
-func newClient(c *tls.Config, dial Dialer, desks []string) *http.Client {
+// learn keeps the addresses of further desks.
+func (h *Host) learn(desks []string) error {
+	k := h.known
+	k.Address = strings.Join(desks, ",")
+	if err := k.save(h.dir); err != nil {
+		h.log.Error("further desks are not kept", "desks", k.Address, "err", err)
+		return err
+	}
+	h.log.Info("there are further desks", "desks", k.Address)
+	return nil
+}
+
+func newClient(c *tls.Config, dial Dialer, desks []string, learn func([]string) error) *http.Client {
 	return &http.Client{
-		Transport:     &ways{addresses: desks, dial: dial, tls: c},
+		Transport:     &ways{addresses: desks, dial: dial, tls: c, learn: learn},
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"net"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -15,14 +16,15 @@ import (
 // ways are the addresses of the desks at one store: any of them takes what a host
 // hands in and gives it its copies. It stays with one while that answers.
 type ways struct {
-	addresses []string
-	dial      Dialer
-	tls       *tls.Config
+	dial  Dialer
+	tls   *tls.Config
+	learn func([]string) error // keeps other addresses; nil: none are taken up
 
-	mu  sync.Mutex
-	at  int             // the address that answered last
-	gen int             // raised when we leave a desk
-	now *http.Transport // nil until it is needed
+	mu        sync.Mutex
+	addresses []string        // never changed in place
+	at        int             // the address that answered last
+	gen       int             // raised when we leave a desk
+	now       *http.Transport // nil until it is needed
 }
 
 // maxDesks bounds the addresses of a join line.
@@ -60,11 +62,11 @@ func base(desks string) string {
 // dialDesk connects to the desk that answered last, or to the next one that does.
 func (w *ways) dialDesk(ctx context.Context, network, _ string) (c net.Conn, err error) {
 	w.mu.Lock()
-	at, gen := w.at, w.gen
+	at, gen, addresses := w.at, w.gen, w.addresses
 	w.mu.Unlock()
-	for i := range w.addresses {
-		n := (at + i) % len(w.addresses)
-		if c, err = w.try(ctx, network, w.addresses[n]); err == nil {
+	for i := range addresses {
+		n := (at + i) % len(addresses)
+		if c, err = w.try(ctx, network, addresses[n], len(addresses) > 1); err == nil {
 			w.mu.Lock()
 			if w.gen == gen {
 				w.at = n
@@ -79,8 +81,8 @@ func (w *ways) dialDesk(ctx context.Context, network, _ string) (c net.Conn, err
 	return nil, err
 }
 
-func (w *ways) try(ctx context.Context, network, address string) (net.Conn, error) {
-	if len(w.addresses) > 1 { // one that swallows what we send must not keep us from the other
+func (w *ways) try(ctx context.Context, network, address string, others bool) (net.Conn, error) {
+	if others { // one that swallows what we send must not keep us from the other
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeout(ctx, 3*time.Second)
 		defer cancel()
@@ -117,8 +119,42 @@ func (w *ways) RoundTrip(r *http.Request) (*http.Response, error) {
 	res, err := t.RoundTrip(r)
 	if err != nil && r.Context().Err() == nil || err == nil && res.StatusCode == http.StatusServiceUnavailable {
 		w.leave(gen)
+	} else if err == nil && w.learn != nil {
+		w.hear(res.Header.Get(desksHeader))
 	}
 	return res, err
+}
+
+// desksHeader is how a desk tells a host that is in under which addresses the desks
+// are reached.
+const desksHeader = "Bolwerk-Desks"
+
+// hear takes up further desks. A desk that names fewer than we know, or others, says
+// nothing to us: an address may have been changed here, for a way of our own.
+func (w *ways) hear(named string) {
+	w.mu.Lock()
+	have := w.addresses
+	w.mu.Unlock()
+	if named == "" || named == strings.Join(have, ",") {
+		return
+	}
+	all, err := parseDesks(named)
+	if err != nil || len(all) <= len(have) || slices.ContainsFunc(have, func(a string) bool { return !slices.Contains(all, a) }) {
+		return
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if !slices.Equal(w.addresses, have) || w.learn(all) != nil {
+		return // kept with a later answer
+	}
+	w.at, w.addresses = slices.Index(all, have[w.at]), all
+	// What hangs is noticed sooner where there is another desk.
+	w.gen++
+	old := w.now
+	w.now = nil
+	if old != nil {
+		old.CloseIdleConnections()
+	}
 }
 
 // leave goes to the next desk, once for all who noticed.

@@ -4,6 +4,9 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -67,6 +70,60 @@ func TestAHostGoesToADeskThatAnswers(t *testing.T) {
 	askDesk(c, h)
 	if got := askDesk(c, h); got != "200 0" {
 		t.Errorf("and back: %s", got)
+	}
+}
+
+// A host that joined when there was one desk learns of the second from the first, and
+// still knows it after a start. An address that somebody wrote at the host stays.
+func TestAHostLearnsOfAnotherDesk(t *testing.T) {
+	d := jointest.NewDesk(t)
+	mux := http.NewServeMux()
+	mux.Handle("GET /x", d.Authority.Require(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { w.Header().Set("Desk", "1") }), join.Edge))
+	d.Mux.Handle("GET /x", d.Authority.Require(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { w.Header().Set("Desk", "0") }), join.Edge))
+	second := beside(t, d, mux)
+	one := d.Authority.Address
+	dir := t.TempDir()
+	inv, err := d.Authority.Invite(t.Context(), "edge-1", join.Edge)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := join.Join(t.Context(), inv, dir, jointest.Dial, d.Clock.Now()); err != nil {
+		t.Fatal(err)
+	}
+	file := filepath.Join(dir, "host.json")
+	load := func() (*join.Host, *http.Client) {
+		t.Helper()
+		h, err := join.Load(dir, d.Clock, jointest.Quiet())
+		if err != nil {
+			t.Fatal(err)
+		}
+		return h, h.Client(jointest.Dial)
+	}
+	for named, want := range map[string]string{one: one, second: one, second + "," + "127.0.0.1:1": one, one + ",nonsense": one} {
+		d.Authority.Address = named
+		h, c := load()
+		askDesk(c, h)
+		if b, _ := os.ReadFile(file); !strings.Contains(string(b), `"address": "`+want+`"`) {
+			t.Fatalf("the desk names %s: kept is %s, want %s", named, b, want)
+		}
+	}
+	d.Authority.Address = second + ", " + one
+	h, c := load()
+	if got := askDesk(c, h); got != "200 0" {
+		t.Fatal(got)
+	}
+	if got := askDesk(c, h); got != "200 0" {
+		t.Errorf("having learnt of another: %s, want the same desk", got)
+	}
+	d.Server.CloseClientConnections()
+	d.Server.Listener.Close()
+	askDesk(c, h) // notices
+	if got := askDesk(c, h); got != "200 1" {
+		t.Errorf("the first is away: %s, want the other", got)
+	}
+	h, c = load()
+	if got := askDesk(c, h); got != "200 1" {
+		t.Errorf("after a start: %s, want the other", got)
 	}
 }
 
