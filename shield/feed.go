@@ -117,6 +117,13 @@ func (f *Feed) standing() map[string]standing {
 	return out
 }
 
+// withoutHot says that a secondary is known not to take the hot zone. The pulse goes
+// by that zone alone.
+func (f *Feed) withoutHot(secondary string) bool {
+	all := slices.DeleteFunc(f.primary.Secondaries(), func(d rpz.Delivery) bool { return d.Secondary != secondary })
+	return len(all) > 0 && !slices.ContainsFunc(all, func(d rpz.Delivery) bool { return d.Zone == HotZone })
+}
+
 // Run loads the zones and follows the publications until ctx ends. Of several
 // desks one does so at a time; what it served is unloaded at the end.
 func (f *Feed) Run(ctx context.Context) error {

@@ -237,6 +237,9 @@ func (s *Shield) pulse(tx *store.Tx, since time.Duration) (p Pulse, err error) {
 		}
 	}
 	for name := range s.ask {
+		if s.feed != nil && s.feed.withoutHot(name) {
+			continue
+		}
 		p.Targets = append(p.Targets, Target{Kind: "resolver", Name: name})
 	}
 	slices.SortFunc(p.Targets, func(a, b Target) int {

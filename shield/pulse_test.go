@@ -3,6 +3,7 @@ package shield
 import (
 	"encoding/json"
 	"log/slog"
+	"net/netip"
 	"strings"
 	"testing"
 	"time"
@@ -134,6 +135,35 @@ func TestPulse(t *testing.T) {
 	s.write(forgetPulse)
 	if one = s.pulseNow()["edge-1"]; one.Turns != 0 {
 		t.Errorf("two days later: %+v", one)
+	}
+}
+
+// The pulse goes by the hot zone: a resolver that is known to list none is not late
+// for it.
+func TestPulse_resolver_without_the_hot_zone(t *testing.T) {
+	s := newShield(t)
+	cfg := rpz.DefaultConfig()
+	for name, without := range map[string][]bolwerk.Domain{"full": nil, "cold": {HotZone}} {
+		cfg.Secondaries = append(cfg.Secondaries, rpz.Secondary{Name: name, Without: without, From: []netip.Prefix{netip.MustParsePrefix("127.0.0.2/32")}})
+	}
+	primary, err := rpz.New(cfg, s.clock, slog.New(slog.DiscardHandler), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	f := NewFeed(s.publish, s.db, primary, nil, edge.PulseName(bolwerk.MustDomain("serial.zz-canary")), s.clock, slog.New(slog.DiscardHandler))
+	s.Follow(f)
+	s.Shield.ask = map[string]netip.AddrPort{"full": {}, "cold": {}, "nobody's secondary": {}}
+	if err := f.load(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	s.beatOnce(f)
+	s.clock.Add(2 * lateAfter)
+	got := s.pulseNow()
+	if len(got) != 2 || got["full"].State == "in_force" || got["nobody's secondary"].State == "in_force" {
+		t.Errorf("targets %+v", got)
+	}
+	if watched := f.watched(); len(watched) != 2 {
+		t.Errorf("watched are %q", watched)
 	}
 }
 

@@ -154,9 +154,12 @@ type RPZConfig struct {
 	// ListenTLS is host:port for transfers over TLS (RFC 9103), mostly port 853;
 	// empty: none. CertFile and KeyFile are the certificate with its chain and its
 	// key in PEM; renewed files are taken up by themselves.
-	ListenTLS string            `toml:"listen_tls"`
-	CertFile  string            `toml:"cert_file"`
-	KeyFile   string            `toml:"key_file"`
+	ListenTLS string `toml:"listen_tls"`
+	CertFile  string `toml:"cert_file"`
+	KeyFile   string `toml:"key_file"`
+	// Catalog is the name of a catalog zone (RFC 9432) that lists the policy zones,
+	// such as catalog.rpz; empty: none.
+	Catalog   string            `toml:"catalog"`
 	Secondary []SecondaryConfig `toml:"secondary"`
 	Key       []KeyConfig       `toml:"key"`
 }
@@ -173,6 +176,10 @@ type SecondaryConfig struct {
 	Key  string         `toml:"key"`
 	// Ask is where it answers questions, for "block explain"; empty: Notify.
 	Ask string `toml:"ask"`
+	// WithoutHot says that it lists p.rpz and b.rpz alone: it is judged by these.
+	WithoutHot bool `toml:"without_hot"`
+	// Catalog says that it takes its zones from the catalog, and is told of that.
+	Catalog bool `toml:"catalog"`
 }
 
 // KeyConfig is a TSIG key.
@@ -417,6 +424,12 @@ func (r RPZConfig) config(c Config) (rpz.Config, error) {
 		out.Zones[i].Canary = own
 		out.Zones[i].TTL = time.Duration(c.Warning.TTL) * time.Second
 	}
+	if r.Catalog != "" {
+		var err error
+		if out.Catalog, err = bolwerk.ParseDomain(r.Catalog); err != nil {
+			return out, bolwerk.Invalid("catalog: %v", err)
+		}
+	}
 	for _, k := range r.Key {
 		key, err := rpz.ReadKey(k.Name, k.Algorithm, k.File)
 		if err != nil {
@@ -425,7 +438,10 @@ func (r RPZConfig) config(c Config) (rpz.Config, error) {
 		out.Keys = append(out.Keys, key)
 	}
 	for _, s := range r.Secondary {
-		sec := rpz.Secondary{Name: s.Name, From: s.From, Key: s.Key}
+		sec := rpz.Secondary{Name: s.Name, From: s.From, Key: s.Key, Catalog: s.Catalog}
+		if s.WithoutHot {
+			sec.Without = []bolwerk.Domain{zones.Hot}
+		}
 		if s.Notify != "" {
 			a, err := netip.ParseAddrPort(s.Notify)
 			if err != nil {

@@ -174,6 +174,11 @@ func (p *Primary) axfr(s *stream, z *zone, q *peer, kind string) error {
 	if err := z.canary(s, State{snap.serial, snap.epoch}); err != nil {
 		return err
 	}
+	for _, r := range z.fixed {
+		if err := s.rr(r.name, false, r.tail); err != nil {
+			return err
+		}
+	}
 	for name, sets := range snap.all {
 		for below, set := range sets {
 			for _, t := range set.tails {
@@ -279,6 +284,13 @@ func (z *zone) lookup(s *stream, rel string, qtype uint16, at State) error {
 		if qtype == dns.TypeTXT {
 			t := canaryText(at)
 			errs = s.rr(bolwerk.MustDomain(rel), false, tail(dns.TypeTXT, 0, append([]byte{byte(len(t))}, t...)))
+		}
+	case z.fixed != nil:
+		for _, r := range z.fixed {
+			exists = exists || r.name.String() == rel || strings.HasSuffix(r.name.String(), "."+rel)
+			if r.name.String() == rel && r.typ == qtype {
+				errs = errors.Join(errs, s.rr(r.name, false, r.tail))
+			}
 		}
 	default:
 		rest, below := strings.CutPrefix(rel, "*.")

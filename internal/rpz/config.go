@@ -24,6 +24,9 @@ type Config struct {
 	// needs to resolve them.
 	Server  bolwerk.Domain
 	Contact bolwerk.Domain
+	// Catalog is the name of a zone that lists the zones (RFC 9432): who takes it
+	// needs no word about each of them. Zero: none.
+	Catalog bolwerk.Domain
 	// JournalRecords bounds the records of past changes that are kept for IXFR,
 	// per zone. A secondary that is further behind gets the whole zone.
 	JournalRecords int
@@ -54,6 +57,11 @@ type Secondary struct {
 	From []netip.Prefix
 	// Key is the name of the TSIG key that it signs with.
 	Key string
+	// Without are zones that it does not take: it is not told of them, and is not
+	// behind with them.
+	Without []bolwerk.Domain
+	// Catalog says that it takes its zones from the catalog: it is told of that, too.
+	Catalog bool
 }
 
 // Watched says that the secondary is a machine that is expected to keep up: it is
@@ -155,6 +163,14 @@ func (c Config) Validate() error {
 			seen[z.Canary] = true
 		}
 	}
+	for _, z := range c.Zones {
+		if c.Catalog.Below(z.Name) || z.Name.Below(c.Catalog) {
+			bad("rpz: catalog %s and zone %s: want names that lie beside each other", c.Catalog, z.Name)
+		}
+	}
+	if !c.Catalog.IsZero() && len(c.Catalog.String()) > maxCatalog {
+		bad("rpz: catalog %s: at most %d octets", c.Catalog, maxCatalog)
+	}
 	for i, z := range c.Zones {
 		if i > 0 && z.Expire > c.Zones[i-1].Expire {
 			bad("rpz zone %s: expires after %s, which is asked before it", z.Name, c.Zones[i-1].Name)
@@ -181,6 +197,9 @@ func (c Config) Validate() error {
 		}
 		if s.Key != "" && !keys[s.Key] {
 			bad("secondary %s: there is no key %q", s.Name, s.Key)
+		}
+		if s.Catalog && c.Catalog.IsZero() {
+			bad("secondary %s: takes a catalog, and there is none", s.Name)
 		}
 	}
 	if c.JournalRecords < 0 {

@@ -45,7 +45,7 @@ func newCourier(z *zone) *courier { return &courier{zone: z, wake: make(chan str
 
 // courier is the one of zone z.
 func (q *peer) courier(z *zone) *courier {
-	for _, c := range q.couriers {
+	for _, c := range q.all {
 		if c.zone == z {
 			return c
 		}
@@ -65,8 +65,8 @@ func (c *courier) poke() {
 func (c *courier) due(serial uint32, now time.Time) (send bool, wait time.Duration) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if serial == 0 || c.holds == serial {
-		return false, 0
+	if serial == 0 || c.holds == serial || c.zone.fixed != nil && c.acked == serial {
+		return false, 0 // a catalog stays what it is: who heard of it and has it does not fetch it
 	}
 	gap := notifyGap
 	if c.serial == serial { // again

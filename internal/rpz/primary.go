@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"net"
 	"net/netip"
+	"slices"
 	"sync"
 
 	"bolwerk"
@@ -34,8 +35,9 @@ type Primary struct {
 // peer is a secondary and where it stands with each zone.
 type peer struct {
 	Secondary
-	key      string // with final dot, or empty
-	couriers []*courier
+	key      string     // with final dot, or empty
+	all      []*courier // of every zone that may be transferred
+	couriers []*courier // of the zones that it takes
 }
 
 // New remembers the configuration, which it validates. r may be nil.
@@ -62,13 +64,22 @@ func New(cfg Config, c clock.Clock, log *slog.Logger, r prometheus.Registerer) (
 	for _, z := range cfg.Zones {
 		p.zones[z.Name] = newZone(z, cfg.Server, cfg.Contact, canaries, cfg.JournalRecords)
 	}
+	if !cfg.Catalog.IsZero() {
+		p.zones[cfg.Catalog] = newCatalog(cfg)
+	}
 	for _, s := range cfg.Secondaries {
 		q := &peer{Secondary: s}
 		if s.Key != "" {
 			q.key = s.Key + "."
 		}
 		for _, z := range cfg.Zones {
-			q.couriers = append(q.couriers, newCourier(p.zones[z.Name]))
+			c := newCourier(p.zones[z.Name])
+			if q.all = append(q.all, c); !slices.Contains(s.Without, z.Name) {
+				q.couriers = append(q.couriers, c)
+			}
+		}
+		if z := p.zones[cfg.Catalog]; z != nil {
+			q.all = append(q.all, newCourier(z))
 		}
 		p.peers = append(p.peers, q)
 	}
@@ -86,7 +97,9 @@ func (p *Primary) speaks() bool { return p.ours == nil || p.ours() }
 // Forget unloads the zones: what is served next may have another history.
 func (p *Primary) Forget() {
 	for _, z := range p.zones {
-		z.forget()
+		if z.fixed == nil {
+			z.forget()
+		}
 	}
 }
 
@@ -216,6 +229,9 @@ func (p *Primary) Run(ctx context.Context, udp net.PacketConn, listeners ...net.
 		}
 		for _, c := range q.couriers {
 			wg.Go(func() { p.carry(ctx, q, c, from) })
+		}
+		if q.Catalog {
+			wg.Go(func() { p.carry(ctx, q, q.courier(p.zones[p.cfg.Catalog]), from) })
 		}
 	}
 	<-ctx.Done()

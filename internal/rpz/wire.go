@@ -139,5 +139,9 @@ func (z *zone) soa(serial uint32) []byte {
 
 // ns is the tail of the NS record, which a zone must have to be loaded.
 func (z *zone) ns() []byte {
-	return tail(dns.TypeNS, seconds(z.cfg.TTL), appendName(nil, bolwerk.MustDomain("localhost")))
+	name := "localhost"
+	if z.fixed != nil {
+		name = "invalid" // RFC 9432 section 4.1
+	}
+	return tail(dns.TypeNS, seconds(z.cfg.TTL), appendName(nil, bolwerk.MustDomain(name)))
 }

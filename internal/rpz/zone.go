@@ -25,6 +25,7 @@ type zone struct {
 	taken []bolwerk.Domain // canary names of all zones: no record may cover them
 	names []byte           // MNAME and RNAME in wire form
 	keep  int              // records of the journal
+	fixed []fixed          // of a catalog, all it has
 
 	mu     sync.RWMutex
 	loaded bool
