@@ -1,5 +1,5 @@
 // Package peers starts real resolvers beside a test: BIND, Unbound and PowerDNS
-// Recursor as secondaries of an RPZ primary, and an invented upstream for them
+// Recursor as secondaries of an RPZ primary, Knot DNS that hands its zones on, and an invented upstream for them
 // to ask. Each runs as a child process from a folder of the test's, on loopback
 // ports of its own, from a copy of the distribution's binary (a copy, because
 // the packages' confinement goes by path).
@@ -28,6 +28,7 @@ import (
 type Setup struct {
 	Primary  netip.AddrPort // of the zones, UDP and TCP
 	Zones    []string       // in the order in which they are asked, without final dot
+	Catalog  string         // zone that names further ones (RFC 9432); Knot and BIND
 	Upstream netip.AddrPort // everything is forwarded there
 	// TSIG key for the transfers; empty: none. Unbound has no TSIG and ignores it.
 	KeyName, KeyAlgorithm string
@@ -42,7 +43,7 @@ type Setup struct {
 
 // Resolver is a running peer.
 type Resolver struct {
-	Kind string // "bind", "unbound" or "pdns"
+	Kind string // "bind", "unbound", "pdns" or "knot"
 	Addr netip.AddrPort
 	Dir  string
 	PID  int

@@ -31,13 +31,23 @@ func Bind(t testing.TB, s Setup) *Resolver {
 	dnssec-validation no; empty-zones-enable no; notify no; querylog no;
 	forwarders { %s port %d; }; forward only;
 	max-cache-size 16M; minimal-responses yes; servfail-ttl 0;
-	response-policy {
 `, dir, addr.Port(), addr.Addr(), transfer, s.Upstream.Addr(), s.Upstream.Port())
-	for _, z := range s.Zones {
-		fmt.Fprintf(&b, "\t\tzone %q;\n", z)
+	if len(s.Zones) > 0 {
+		b.WriteString("\tresponse-policy {\n")
+		for _, z := range s.Zones {
+			fmt.Fprintf(&b, "\t\tzone %q;\n", z)
+		}
+		b.WriteString("\t} break-dnssec yes qname-wait-recurse no min-update-interval 0;\n")
 	}
-	b.WriteString("\t} break-dnssec yes qname-wait-recurse no min-update-interval 0;\n};\ncontrols { };\n")
-	for _, z := range s.Zones {
+	if s.Catalog != "" {
+		fmt.Fprintf(&b, "\tcatalog-zones { zone %q default-primaries { %s port %d%s; } min-update-interval 1; };\n", s.Catalog, s.Primary.Addr(), s.Primary.Port(), key)
+	}
+	b.WriteString("};\ncontrols { };\n")
+	listed := s.Zones
+	if s.Catalog != "" { // a zone of the catalog is nowhere else
+		listed = []string{s.Catalog}
+	}
+	for _, z := range listed {
 		fmt.Fprintf(&b, `zone %q { type secondary; file "%s.db"; primaries { %s port %d%s; }; allow-notify { %s; }; min-refresh-time 1; min-retry-time 1; };
 `, z, z, s.Primary.Addr(), s.Primary.Port(), key, s.Primary.Addr())
 	}
