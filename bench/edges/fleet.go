@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"net"
 	"net/netip"
+	"os"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -102,6 +103,17 @@ func (f *fleet) wait(ctx context.Context, id string, there bool) ([]time.Time, e
 			return nil, err
 		}
 	}
+}
+
+// grown is how many octets of changes the first edge has been sent and keeps.
+func (f *fleet) grown() (n int64) {
+	all, _ := filepath.Glob(filepath.Join(f.dir, "edge-0", "copies", "blocks", "*.changes"))
+	for _, path := range all {
+		if s, err := os.Stat(path); err == nil {
+			n += s.Size()
+		}
+	}
+	return n
 }
 
 // wrong counts the edges that answer a name otherwise than they should.

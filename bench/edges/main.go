@@ -110,10 +110,12 @@ func run(ctx context.Context, o options) error {
 		return err
 	}
 	fmt.Printf("idle      %.1f ms of the desk's CPU a second, %.3f ms an edge\n", all*1e3, (all-one)*1e3/n)
+	was := f.grown()
 	many, err := changes(ctx, o, p, f, procs)
 	if err != nil {
 		return err
 	}
+	fmt.Printf("wire      %d octets a change, the signed head with it; %d open files, %.0f MB at the desk\n", (f.grown()-was)/int64(2*o.changes), files(p.PID), mb(p))
 	fmt.Printf("change    %.2f ms of the desk's CPU with its own edge, %.2f ms with all: %.3f ms an edge\n", alone*1e3, many*1e3, (many-alone)*1e3/n)
 	fmt.Printf("load      %s at the end\n", product.Load())
 	return nil
