@@ -27,6 +27,7 @@ import (
 // Setup says what a resolver is a secondary of.
 type Setup struct {
 	Primary  netip.AddrPort // of the zones, UDP and TCP
+	Second   netip.AddrPort // a second primary of them; zero: none; BIND alone
 	Zones    []string       // in the order in which they are asked, without final dot
 	Catalog  string         // zone that names further ones (RFC 9432); Knot and BIND
 	Upstream netip.AddrPort // everything is forwarded there

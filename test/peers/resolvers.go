@@ -48,8 +48,13 @@ func Bind(t testing.TB, s Setup) *Resolver {
 		listed = []string{s.Catalog}
 	}
 	for _, z := range listed {
-		fmt.Fprintf(&b, `zone %q { type secondary; file "%s.db"; primaries { %s port %d%s; }; allow-notify { %s; }; min-refresh-time 1; min-retry-time 1; };
-`, z, z, s.Primary.Addr(), s.Primary.Port(), key, s.Primary.Addr())
+		primaries, told := fmt.Sprintf("%s port %d%s;", s.Primary.Addr(), s.Primary.Port(), key), s.Primary.Addr().String()+";"
+		if s.Second.IsValid() {
+			primaries += fmt.Sprintf(" %s port %d%s;", s.Second.Addr(), s.Second.Port(), key)
+			told += " " + s.Second.Addr().String() + ";"
+		}
+		fmt.Fprintf(&b, `zone %q { type secondary; file "%s.db"; primaries { %s }; allow-notify { %s }; min-refresh-time 1; min-retry-time 1; };
+`, z, z, primaries, told)
 	}
 	b.WriteString(s.More)
 	write(t, dir, "named.conf", b.String())

@@ -53,12 +53,18 @@ func must(t testing.TB, err error) {
 // started, in a build with faults.
 func newPair(t *testing.T, url string, fault ...string) *pair {
 	t.Helper()
+	return newPairWith(t, url, "", fault...)
+}
+
+// newPairWith adds more to the configuration of all.
+func newPairWith(t *testing.T, url, more string, fault ...string) *pair {
+	t.Helper()
 	tags := ""
 	if len(fault) > 0 {
 		tags = "fault"
 	}
 	p := &pair{t: t, url: url, told: live.NewAuthority(t)}
-	p.site = live.Apart(t, tags, fmt.Sprintf("[store]\nurl = '%s'\n%s", url, p.told.Config), nil)
+	p.site = live.Apart(t, tags, fmt.Sprintf("%s[store]\nurl = '%s'\n%s", more, url, p.told.Config), nil)
 	p.one, p.two = &desk{p.site, "desk", p.told.Env}, &desk{p.site.Beside(), "desk-2", p.told.Env}
 	p.one.start()
 	p.site.ShareKeys(p.two.Site)
