@@ -13,7 +13,7 @@ help: ## this list
 build: ## bin/bolwerk
 	$(GO) build -o bin/bolwerk ./cmd/bolwerk
 
-deb: ## the Debian package, in bin/; VERSION=1.2.3, GOARCH=arm64
+deb: ## the Debian packages, bolwerk and bolwerk-agent, in bin/; VERSION=1.2.3, GOARCH=arm64
 	@packaging/build-deb.sh
 
 demo: build ## everything on loopback; ARGS="--keep --port-offset 100" and others go to it

@@ -297,18 +297,22 @@ func Read(path string) (Config, error) {
 }
 
 // Validate tells every problem at once.
-func (c Config) Validate() error {
+func (c Config) Validate() error { return c.validateFor("") }
+
+// validateFor tells every problem that a role has; of an agent's file, which belongs to a
+// machine with nothing else of ours, only what an agent reads.
+func (c Config) validateFor(role string) error {
+	if role == string(join.Agent) {
+		return errors.Join(c.needed(), c.Warning.Config.Validate(), c.Agent.Validate())
+	}
 	var errs []error
 	add := func(part string, err error) {
 		if err != nil {
 			errs = append(errs, fmt.Errorf("%s: %w", part, err))
 		}
 	}
-	if c.Data == "" {
-		add("data", bolwerk.Invalid("a folder is needed"))
-	}
-	if c.Operator == "" {
-		add("operator", bolwerk.Invalid("the name of the operator is needed"))
+	if err := c.needed(); err != nil {
+		errs = append(errs, err)
 	}
 	if c.Country != "" && !aid.Country(c.Country) {
 		add("country", bolwerk.Invalid("%q: want two capitals such as BE", c.Country))
@@ -515,4 +519,16 @@ func (c Config) logName() string {
 		return u.Host + "/log"
 	}
 	return "localhost/log"
+}
+
+// needed is what every role reads.
+func (c Config) needed() error {
+	var errs []error
+	if c.Data == "" {
+		errs = append(errs, fmt.Errorf("data: %w", bolwerk.Invalid("a folder is needed")))
+	}
+	if c.Operator == "" {
+		errs = append(errs, fmt.Errorf("operator: %w", bolwerk.Invalid("the name of the operator is needed")))
+	}
+	return errors.Join(errs...)
 }

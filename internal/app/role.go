@@ -22,7 +22,7 @@ func Run(ctx context.Context, role, path string, env Env, out io.Writer) error {
 	if err != nil {
 		return err
 	}
-	if err := cfg.Validate(); err != nil {
+	if err := cfg.validateFor(role); err != nil {
 		return err
 	}
 	for _, w := range cfg.warnings(env.Clock.Now()) {

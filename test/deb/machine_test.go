@@ -110,7 +110,7 @@ func (m *machine) until(script string) string {
 }
 
 func (m *machine) journal() string {
-	out, _ := m.try("journalctl --no-pager -o cat -n 60 -u 'bolwerk@*'")
+	out, _ := m.try("journalctl --no-pager -o cat -n 60 -u 'bolwerk*'")
 	return out
 }
 
