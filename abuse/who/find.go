@@ -24,18 +24,36 @@ func (w *Who) Resolve(ctx context.Context, q session.Question) (a session.Answer
 	return a, err
 }
 
-func (w *Who) resolve(tx *store.Tx, q session.Question) (session.Answer, error) {
+// question is q as it is asked.
+func (w *Who) question(q session.Question) (session.Question, error) {
 	if !q.Addr.IsValid() || q.Addr.Zone() != "" {
-		return session.Answer{}, bolwerk.Invalid("who had an address: an address is needed")
+		return q, bolwerk.Invalid("who had an address: an address is needed")
 	}
 	if q.Skew <= 0 {
 		q.Skew = w.cfg.Skew.D()
 	}
 	q.Skew = min(q.Skew, maxSkew)
 	q.At = q.At.UTC().Truncate(time.Microsecond)
+	return q, nil
+}
+
+func (w *Who) resolve(tx *store.Tx, q session.Question) (session.Answer, error) {
+	q, err := w.question(q)
+	if err != nil {
+		return session.Answer{}, err
+	}
+	return w.answer(tx, q, nil)
+}
+
+// answer answers a question as question gave it. What is held of its address is
+// known, or nil: then it is read.
+func (w *Who) answer(tx *store.Tx, q session.Question, of *known) (session.Answer, error) {
 	var failed error
 	more := false
 	found := map[netip.Addr][]session.Held{} // many blocks of ports lead to one inside
+	if of != nil {
+		found[of.addr], more = of.held, of.more
+	}
 	a := session.Resolve(q, w.cfg.policy(), func(addr netip.Addr) []session.Held {
 		held, ok := found[addr]
 		if !ok && failed == nil {
@@ -66,15 +84,11 @@ const maxSkew = 24 * time.Hour
 
 // find gives the rows that cover an address in the window of q.
 func (w *Who) find(tx *store.Tx, addr netip.Addr, q session.Question) (out []session.Held, more bool, err error) {
-	shapes, err := store.List(tx, func(scan func(...any) error) (s shape, err error) { return s, scan(&s.bits, &s.ports) }, `select bits,ports from abuse_shape order by bits desc, ports`)
+	shapes, err := w.shapesOf(tx)
 	if err != nil {
 		return nil, false, err
 	}
 	lo, hi := store.Micros(q.At.Add(-q.Skew)), store.Micros(q.At.Add(q.Skew))
-	unmapped, low := addr, 0
-	if addr.Is4() {
-		low = 96
-	}
 	port := int(q.Port)
 	if addr != q.Addr.Unmap() {
 		port = 0 // behind a translator
@@ -82,12 +96,9 @@ func (w *Who) find(tx *store.Tx, addr netip.Addr, q session.Question) (out []ses
 	var found []row
 	seen := map[string]bool{}
 	for _, s := range shapes {
-		if s.bits < low || low == 0 && s.bits > 128 || s.bits-low > addr.BitLen() {
+		p, ok := s.around(addr)
+		if !ok {
 			continue
-		}
-		p, err := unmapped.Prefix(s.bits - low)
-		if err != nil {
-			return nil, false, err
 		}
 		first, last := 0, 0 // all ports: the block begins with 0
 		if s.ports != allPorts {
@@ -103,13 +114,36 @@ func (w *Who) find(tx *store.Tx, addr netip.Addr, q session.Question) (out []ses
 		}
 		more = more || len(some) >= maxRows
 		for _, r := range some {
-			if k := fmt.Sprint(r.Prefix, r.Ports, r.Start.UnixMicro(), r.NAS, "/", r.Session); !seen[k] {
+			if k := r.key(); !seen[k] {
 				seen[k] = true
 				found = append(found, r)
 			}
 		}
 	}
 	return w.revealed(tx, found, out, more)
+}
+
+// key tells the rows of an answer apart.
+func (r row) key() string {
+	return fmt.Sprint(r.Prefix, r.Ports, r.Start.UnixMicro(), r.NAS, "/", r.Session)
+}
+
+// shapesOf are the lengths of prefixes and sizes of blocks that occur.
+func (w *Who) shapesOf(tx *store.Tx) ([]shape, error) {
+	return store.List(tx, func(scan func(...any) error) (s shape, err error) { err = scan(&s.bits, &s.ports); return s, err }, `select bits,ports from abuse_shape order by bits desc, ports`)
+}
+
+// around is the prefix of that length around an address; false where there is none.
+func (s shape) around(addr netip.Addr) (netip.Prefix, bool) {
+	low := 0
+	if addr.Is4() {
+		low = 96
+	}
+	if s.bits < low || s.bits-low > addr.BitLen() {
+		return netip.Prefix{}, false
+	}
+	p, err := addr.Prefix(s.bits - low)
+	return p, err == nil
 }
 
 // around reads the rows of one prefix that may have been held in a window; the last
@@ -147,35 +181,47 @@ func (w *Who) around(tx *store.Tx, net []byte, first, last, ports int, lo, hi in
 
 // revealed opens who the rows belong to, and ends those whose access server began anew.
 func (w *Who) revealed(tx *store.Tx, found []row, out []session.Held, more bool) ([]session.Held, bool, error) {
+	held, err := w.opener(tx)(found)
+	return append(out, held...), more, err
+}
+
+// opener reveals the rows of many answers: each identity is opened once, and each
+// access server asked about once.
+func (w *Who) opener(tx *store.Tx) func([]row) ([]session.Held, error) {
 	restarts := map[string][]time.Time{}
-	for i := range found {
-		r := &found[i]
-		if r.sealed != nil {
-			who, err := w.reveal(r.sealed)
-			if err != nil && !errors.Is(err, bolwerk.ErrNotFound) {
-				return nil, false, err
-			}
-			r.Identity = who
-		}
-		if r.Ended == session.Open && r.NAS != "" {
-			at, ok := restarts[r.NAS]
-			if !ok {
-				var err error
-				if at, err = pending(tx, r.NAS); err != nil {
-					return nil, false, err
+	people := map[string]session.Identity{}
+	return func(found []row) (out []session.Held, err error) {
+		for i := range found {
+			r := &found[i]
+			if r.sealed != nil {
+				who, ok := people[r.who]
+				if !ok {
+					if who, err = w.reveal(r.sealed); err != nil && !errors.Is(err, bolwerk.ErrNotFound) {
+						return nil, err
+					}
+					people[r.who] = who
 				}
-				restarts[r.NAS] = at
+				r.Identity = who
 			}
-			for _, t := range at {
-				if !t.Before(r.Seen) {
-					r.Ended, r.Until = session.Restarted, t
-					break
+			if r.Ended == session.Open && r.NAS != "" {
+				at, ok := restarts[r.NAS]
+				if !ok {
+					if at, err = pending(tx, r.NAS); err != nil {
+						return nil, err
+					}
+					restarts[r.NAS] = at
+				}
+				for _, t := range at {
+					if !t.Before(r.Seen) {
+						r.Ended, r.Until = session.Restarted, t
+						break
+					}
 				}
 			}
+			out = append(out, r.Held)
 		}
-		out = append(out, r.Held)
+		return out, nil
 	}
-	return out, more, nil
 }
 
 // pending are the restarts of an access server whose sessions are not ended yet.

@@ -27,7 +27,7 @@ func (w *Who) take(tx *store.Tx, records []session.Record) error {
 	for _, r := range records {
 		result := "taken"
 		switch {
-		case r.At.Before(w.cutoff(tx.Now())):
+		case over(r).Before(w.cutoff(tx.Now())):
 			result = "too_old"
 		case r.At.After(tx.Now().Add(ahead)):
 			result = "in_the_future"
@@ -52,6 +52,20 @@ func (w *Who) take(tx *store.Tx, records []session.Record) error {
 	}
 	return w.follow(tx, told)
 }
+
+// over is the last moment that a record is about.
+func over(r session.Record) time.Time {
+	switch {
+	case r.Source == session.Radius, r.Source == session.NAT, r.Kind == session.Stop:
+	case r.Source == session.Table, r.Until.IsZero(): // that a fixed line ended long ago may be news
+		return farAhead
+	default:
+		return r.Until
+	}
+	return r.At
+}
+
+var farAhead = time.Date(2200, 1, 1, 0, 0, 0, 0, time.UTC)
 
 // nas is what a batch tells of one access server.
 type nas struct {

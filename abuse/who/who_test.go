@@ -129,6 +129,25 @@ func TestTheStoreAnswersAsALookAtEveryRow(t *testing.T) {
 		}
 		h.take(t, rec)
 	}
+	var asked []session.Question
+	var answered []session.Answer
+	defer func() { // many at once are answered as each is
+		for part := range slices.Chunk(asked, 97) {
+			many, err := h.FindMany(t.Context(), part)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for i, got := range many {
+				want := answered[0]
+				answered = answered[1:]
+				g, gOK := got.Act()
+				w, wOK := want.Act()
+				if !reflect.DeepEqual(brief(got), brief(want)) || gOK != wOK || g.Who() != w.Who() {
+					t.Fatalf("question %+v among many\n got %v\nwant %v", part[i], got, want)
+				}
+			}
+		}
+	}()
 	for i := range 600 {
 		q := session.Question{At: noon.Add(-time.Duration(r.IntN(80*60)) * time.Minute), Skew: time.Duration(1+r.IntN(30)) * time.Minute}
 		q.Addr = netip.MustParseAddr([]string{"198.51.100.1", "198.51.100.2", "198.51.100.99", "2001:db8:1:100::1", "2001:db8:1:101::1", "203.0.113.1"}[r.IntN(6)])
@@ -139,6 +158,7 @@ func TestTheStoreAnswersAsALookAtEveryRow(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
+		asked, answered = append(asked, q), append(answered, got)
 		want := session.Resolve(q, session.Policy{}, func(a netip.Addr) (out []session.Held) {
 			for _, rows := range known {
 				for _, h := range rows {
@@ -318,4 +338,41 @@ func TestConfig(t *testing.T) {
 			}
 		})
 	}
+}
+
+func TestManyQuestionsAreBounded(t *testing.T) {
+	h := open(t)
+	q := session.Question{Addr: netip.MustParseAddr("198.51.100.1"), At: noon}
+	if got, err := h.FindMany(t.Context(), nil); err != nil || len(got) != 0 {
+		t.Errorf("no questions: %v, %v", got, err)
+	}
+	if _, err := h.FindMany(t.Context(), slices.Repeat([]session.Question{q}, MaxQuestions+1)); err == nil {
+		t.Error("too many questions were answered")
+	}
+	if _, err := h.FindMany(t.Context(), []session.Question{q, {At: noon}}); err == nil {
+		t.Error("a question without an address was answered")
+	}
+	if got, err := h.FindMany(t.Context(), []session.Question{q, q}); err != nil || len(got) != 2 || !slices.Contains(got[1].Why, session.Nobody) {
+		t.Errorf("%v, %v: want nobody, twice", got, err)
+	}
+}
+
+// A fixed line holds though it is older than anything that is kept, until it ends.
+func TestAFixedLineHoldsFromBeforeWhatIsKept(t *testing.T) {
+	h := open(t)
+	r := rec(session.Start, "school", "t1", noon.AddDate(-20, 0, 0), 0, "203.0.113.0/29")
+	r.Source, r.NAS = session.Table, "table"
+	gone := rec(session.Start, "shop", "t2", noon.AddDate(-20, 0, 0), 0, "203.0.113.8/29")
+	gone.Source, gone.NAS, gone.Until = session.Table, "table", noon.AddDate(0, 0, -2)
+	h.take(t, r, gone)
+	one(t, h.ask(t, "203.0.113.3", 0, noon), "school")
+	none(t, h.ask(t, "203.0.113.9", 0, noon), session.Nobody)
+	one(t, h.ask(t, "203.0.113.9", 0, noon.AddDate(0, 0, -3)), "shop")
+	if err := h.Forget(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	one(t, h.ask(t, "203.0.113.3", 0, noon), "school")
+	r.Until = noon.AddDate(0, 0, -30) // the table is read again: it has ended
+	h.take(t, r)
+	none(t, h.ask(t, "203.0.113.3", 0, noon), session.Nobody)
 }

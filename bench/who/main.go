@@ -7,7 +7,8 @@
 //
 // The sessions are of a week: a tenth behind shared addresses with blocks of 512
 // ports, a fifth with a delegated IPv6 prefix. Questions are for random addresses and
-// times, a fifth of them with a port.
+// times, a tenth of them with a port. Tables of Shadowserver are read and asked about,
+// from their bytes to who had each address, on two hands.
 package main
 
 import (
@@ -15,13 +16,16 @@ import (
 	"flag"
 	"fmt"
 	"log/slog"
+	"math"
 	"math/rand/v2"
 	"net/netip"
 	"os"
 	"os/signal"
 	"path/filepath"
 	"runtime"
+	"runtime/pprof"
 	"slices"
+	"strings"
 	"sync"
 	"syscall"
 	"time"
@@ -40,6 +44,8 @@ var (
 	batch    = flag.Int("batch", 200, "records handed in at once, 1 to 500")
 	doors    = flag.Int("doors", 2, "hands that give batches at once")
 	asks     = flag.Int("questions", 20_000, "questions")
+	rows     = flag.Int("rows", 50_000, "rows of Shadowserver tables that are read and asked about, in tables of 5000")
+	profile  = flag.String("profile", "", "write a CPU profile of the tables to this file")
 	dir      = flag.String("dir", "", "folder for the SQLite store; empty: a new one in the temporary folder")
 	postgres = flag.Bool("postgres", false, "PostgreSQL at "+storetest.Env+" instead of SQLite")
 )
@@ -101,6 +107,9 @@ func run(ctx context.Context) error {
 	if st, err := os.Stat(at); err == nil {
 		fmt.Printf("%-52s %d octets a session\n", "disk", st.Size()/int64(*sessions))
 	}
+	if err := profiled(*profile, func() error { return tables(ctx, w, world) }); err != nil {
+		return err
+	}
 	for _, load := range []bool{false, true} {
 		if err := questions(ctx, w, world, load); err != nil {
 			return err
@@ -143,26 +152,51 @@ func (w world) about(n int) (start session.Record, stop session.Record) {
 	return rec, stop
 }
 
-// before makes the turns before the last one of its rows, within the database: what
-// is measured is a full store, not how it was filled.
+// before makes the turns before the last one of its rows, within the database, in the
+// order of the key and before the other indexes are made: what is measured is a full
+// store, not how it was filled. Each row is as real ones are: it names the sealed
+// identity of its line.
 func (w world) before(ctx context.Context, db *store.DB) error {
-	start := time.Now()
-	var rows int64
-	for ago := int64(turns - 1); ago > 0; ago-- {
-		for part := range int64(20) {
-			err := db.Write(ctx, store.Intake, func(tx *store.Tx) error {
-				n, err := tx.Exec(`insert into abuse_held(net,port,start,skey,last_port,seen,until,ended,guessed,source,nas,session,who,inside)
-					select net,port,start-$1,skey+$2,last_port,seen-$1,until-$1,ended,guessed,source,nas,session,who,inside from abuse_held
-					where start>=$3 and nas in (select nas from abuse_nas order by nas limit 10 offset $4)`, ago*w.each.Microseconds(), ago, store.Micros(w.last), part*10)
-				rows += n
-				return err
-			})
-			if err != nil {
+	start, before := time.Now(), computed()
+	write := func(text string, args ...any) (n int64, err error) {
+		err = db.Write(ctx, store.Intake, func(tx *store.Tx) (err error) { n, err = tx.Exec(text, args...); return err })
+		return n, err
+	}
+	var indexes []string
+	for line := range strings.Lines(who.Schema().Steps[0]) {
+		if name, ok := strings.CutPrefix(line, "create index abuse_held_"); ok {
+			indexes = append(indexes, line)
+			if _, err := write("drop index abuse_held_" + strings.Fields(name)[0]); err != nil {
 				return err
 			}
 		}
 	}
-	fmt.Printf("%-52s %.0f/s\n", fmt.Sprintf("%d rows of %d turns before, made in the store in %s", rows, turns-1, time.Since(start).Round(time.Second)), float64(rows)/time.Since(start).Seconds())
+	ago := "select 1 as ago"
+	for n := 2; n < turns; n++ {
+		ago += fmt.Sprintf(" union all select %d", n)
+	}
+	var rows int64
+	const parts = 32
+	for part := range int64(parts) {
+		from := math.MinInt64 + part*(math.MaxInt64/parts*2)
+		to := from + math.MaxInt64/parts*2
+		if part == parts-1 {
+			to = math.MaxInt64 - turns
+		}
+		n, err := write(`insert into abuse_held(net,port,start,skey,last_port,seen,until,ended,guessed,source,nas,session,who,inside)
+			select h.net,h.port,h.start-$1*a.ago,h.skey+a.ago,h.last_port,h.seen-$1*a.ago,h.until-$1*a.ago,h.ended,h.guessed,h.source,h.nas,h.session,h.who,h.inside
+			from abuse_held h cross join (`+ago+`) a where h.skey>=$2 and h.skey<$3 and h.start>=$4 order by h.skey,a.ago on conflict do nothing`, w.each.Microseconds(), from, to, store.Micros(w.last))
+		if err != nil {
+			return err
+		}
+		rows += n
+	}
+	for _, text := range indexes {
+		if _, err := write(text); err != nil {
+			return err
+		}
+	}
+	fmt.Printf("%-52s %.0f/s, %.1f us of this program's CPU each\n", fmt.Sprintf("%d rows of %d turns before, made in the store in %s", rows, turns-1, time.Since(start).Round(time.Second)), float64(rows)/time.Since(start).Seconds(), float64((computed()-before).Microseconds())/float64(rows))
 	return nil
 }
 
@@ -285,13 +319,9 @@ func questions(ctx context.Context, w *who.Who, world world, load bool) error {
 	r := rand.New(rand.NewPCG(3, 4))
 	var took []time.Duration
 	hit, wrong := 0, 0
+	begin := computed()
 	for range *asks {
-		n := r.IntN(*sessions)
-		s, end := world.about(n)
-		q := session.Question{Addr: s.Prefixes[r.IntN(len(s.Prefixes))].Addr(), At: s.At.Add(end.At.Sub(s.At) / 2), Skew: time.Minute}
-		if !s.Ports.All() {
-			q.Port = s.Ports.First + uint16(r.IntN(512))
-		}
+		q, s := world.question(r)
 		start := time.Now()
 		a, err := w.Resolve(ctx, q)
 		if err != nil {
@@ -305,10 +335,11 @@ func questions(ctx context.Context, w *who.Who, world world, load bool) error {
 			wrong++
 		}
 	}
+	spent := computed() - begin
 	stop()
 	wg.Wait()
 	slices.Sort(took)
-	fmt.Printf("%-52s p50 %s p99 %s max %s; %d of %d found, %d wrong\n", what, took[len(took)/2].Round(time.Microsecond), took[len(took)*99/100].Round(time.Microsecond), took[len(took)-1].Round(time.Microsecond), hit, *asks, wrong)
+	fmt.Printf("%-52s p50 %s p99 %s max %s, %d us of this program's CPU; %d of %d found, %d wrong\n", what, took[len(took)/2].Round(time.Microsecond), took[len(took)*99/100].Round(time.Microsecond), took[len(took)-1].Round(time.Microsecond), spent.Microseconds()/int64(*asks), hit, *asks, wrong)
 	return nil
 }
 
@@ -317,4 +348,21 @@ func computed() time.Duration {
 	var u syscall.Rusage
 	syscall.Getrusage(syscall.RUSAGE_SELF, &u)
 	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
+}
+
+// profiled runs f under a profile, where one is asked for.
+func profiled(file string, f func() error) error {
+	if file == "" {
+		return f()
+	}
+	out, err := os.Create(file)
+	if err != nil {
+		return err
+	}
+	defer out.Close()
+	if err := pprof.StartCPUProfile(out); err != nil {
+		return err
+	}
+	defer pprof.StopCPUProfile()
+	return f()
 }
