@@ -48,6 +48,9 @@ type Identity struct {
 	Line string `json:"line,omitempty"`
 	// Calling is the address of the customer's device on the line.
 	Calling string `json:"calling,omitempty"`
+	// Reseller says that the subscriber gives the addresses to customers of their own:
+	// reports go to them, and nobody is cut off.
+	Reseller bool `json:"reseller,omitempty"`
 }
 
 // Who is what two sessions of one customer have in common: the subscriber, or the

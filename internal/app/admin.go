@@ -55,6 +55,7 @@ func (d *Desk) admin(accounts http.Handler) http.Handler {
 	})
 	route("POST /abuse/who", d.whoHad)
 	route("POST /abuse/view", d.setView)
+	route("POST /abuse/held", d.takeHeld)
 	route("GET /abuse/views", d.listViews)
 	route("GET /hosts", func(ctx context.Context, _ *http.Request) (any, error) {
 		all, err := d.hosts.All(ctx)

@@ -20,14 +20,16 @@ import (
 // abuseCmd is the capability's part, and what needs the desk's machine.
 type abuseCmd struct {
 	abuse.Cmd
-	Who  abuseWho  `cmd:"" help:"Show who had an address at a time, as far as is known. The look is noted."`
-	View abuseView `cmd:"" help:"DNS views that follow subscribers from session to session."`
+	Who    abuseWho    `cmd:"" help:"Show who had an address at a time, as far as is known. The look is noted."`
+	Leases abuseLeases `cmd:"" help:"Leases of DHCP servers."`
+	Lines  abuseLines  `cmd:"" help:"Fixed lines: who has a prefix for good."`
+	View   abuseView   `cmd:"" help:"DNS views that follow subscribers from session to session."`
 }
 
 type abuseWho struct {
 	socket
 	Address string        `arg:"" help:"Address of a report."`
-	At      string        `help:"Time of the report, RFC 3339." required:"" placeholder:"TIME"`
+	At      string        `help:"Time of the report, RFC 3339, or now." required:"" placeholder:"TIME"`
 	Port    uint16        `help:"Source port: without one nobody is named behind a shared address." placeholder:"N"`
 	Skew    time.Duration `help:"How far the reporter's clock may be wrong. Default: abuse.who.skew." placeholder:"TIME"`
 	Reason  string        `help:"Why you look, in a few words; the privacy officer sees it." required:"" placeholder:"TEXT"`
@@ -37,6 +39,9 @@ type abuseWho struct {
 // Run does it.
 func (c *abuseWho) Run(ctx context.Context, t *terminal.Terminal) error {
 	at, err := time.Parse(time.RFC3339, c.At)
+	if c.At == "now" {
+		at, err = time.Now(), nil
+	}
 	if err != nil {
 		return bolwerk.WithHint(bolwerk.Invalid("--at %q is no time", c.At), "such as 2026-11-30T12:00:00Z")
 	}
