@@ -67,6 +67,9 @@ type Edge struct {
 	mu     sync.Mutex
 	good   time.Time // the wall clock when it was last trusted,
 	goodAt time.Time // and the monotonic one at that moment
+	desk   time.Time // what the desk signed as its time, the latest,
+	deskAt time.Time // and the monotonic clock when that came
+	behind bool      // our clock is, and it was told
 	head   copies.Head
 	fresh  time.Time // when the last copy or change was taken
 	bad    int64     // entries that could not be read
@@ -119,6 +122,7 @@ func New(cfg Config, dir string, workers int, c clock.Clock, handIn HandIn, log 
 
 const (
 	tickEvery   = 100 * time.Millisecond // how late a rule begins or ends at most
+	clockLate   = 10 * time.Second       // behind the desk's: somebody has to look at it
 	rollUpEvery = 10 * time.Second
 )
 
@@ -178,17 +182,30 @@ func (e *Edge) Run(ctx context.Context) error {
 }
 
 // tick takes the time. After a jump of the wall clock rules neither end nor
-// begin by it: time goes on from where it was trusted, by the monotonic clock.
+// begin by it: time goes on from where it was trusted, by the monotonic clock. It is
+// never before the desk's: a machine whose clock is an hour late would hold back a
+// block for that hour.
 func (e *Edge) tick() {
 	now := e.clock.Now()
 	e.views.suspect.Store(e.clock.Suspect())
 	e.mu.Lock()
+	defer e.mu.Unlock()
 	if e.clock.Suspect() {
 		now = e.good.Add(time.Since(e.goodAt))
 	} else {
 		e.good, e.goodAt = now, time.Now()
 	}
-	e.mu.Unlock()
+	desk := e.desk.Add(time.Since(e.deskAt))
+	if late := desk.Sub(now); !e.desk.IsZero() && late > 0 {
+		now = desk
+		if late > clockLate && !e.behind {
+			e.behind = true
+			e.log.Error("the clock of this machine is behind the desk's; blocks begin and end by the desk's", "by", late.Round(time.Second), "alarm", true)
+		}
+	} else if e.behind {
+		e.behind = false
+		e.log.Info("the clock of this machine is no longer behind the desk's")
+	}
 	e.now.Store(now.Unix())
 }
 
@@ -284,6 +301,11 @@ func (e *Edge) change(changes []copies.Entry) (bad int64, err error) {
 }
 
 func (e *Edge) took(head copies.Head, bad int64, all bool) {
+	e.mu.Lock()
+	if head.MadeAt.After(e.desk) {
+		e.desk, e.deskAt = head.MadeAt, time.Now()
+	}
+	e.mu.Unlock()
 	e.tick()
 	e.mu.Lock()
 	defer e.mu.Unlock()

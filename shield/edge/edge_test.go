@@ -159,6 +159,36 @@ func TestAnswer_keeps_through_a_clock_jump(t *testing.T) {
 	}
 }
 
+// An edge whose clock is an hour behind blocks what is decided now at once, and ends it
+// when the desk ends it; one whose clock is set right again goes on by its own.
+func TestApply_clock_behind_the_desk(t *testing.T) {
+	e, c, _ := testEdge(t)
+	reset(t, e)
+	desk := noon.Add(time.Hour)
+	now := rule("B-1", "now.example", func(r *Rule) { r.Since, r.Until = desk, desk.Add(time.Hour) })
+	over := rule("B-2", "over.example", func(r *Rule) { r.Since, r.Until = noon, desk.Add(-time.Minute) })
+	if err := e.Apply(copies.Head{Epoch: 1, Serial: 6, MadeAt: desk}, []copies.Entry{now.Entry("now", 1), over.Entry("over", 1)}); err != nil {
+		t.Fatal(err)
+	}
+	if !blocked(e, "now.example") || blocked(e, "over.example") {
+		t.Error("a clock that is behind holds a block back, or keeps one that is over")
+	}
+	c.Jump(desk.Add(time.Second))
+	for range 20 {
+		e.tick()
+	}
+	if !blocked(e, "now.example") {
+		t.Error("a clock that was set right lets go")
+	}
+	// A copy from yesterday, as one from disk is, sets nothing back.
+	if err := e.Apply(copies.Head{Epoch: 1, Serial: 7, MadeAt: noon.Add(-24 * time.Hour)}, nil); err != nil {
+		t.Fatal(err)
+	}
+	if !blocked(e, "now.example") {
+		t.Error("an old head took the time back")
+	}
+}
+
 func TestApply(t *testing.T) {
 	e, _, _ := testEdge(t)
 	reset(t, e, rule("B-1", "a.example", nil), rule("B-2", "b.example", nil))
