@@ -386,7 +386,11 @@ func flood(ctx context.Context, f *feed, dir string, pid int) error {
 	wrong := 0
 	for i := range n {
 		if i%2 == 0 && i%4 != 2 { // placed, and withdrawn by the next
-			if is, err := asker.blocked(changed(first + i)); err != nil || is != (i == n-1) {
+			is, err := asker.blocked(changed(first + i))
+			if err != nil {
+				return err
+			}
+			if is != (i == n-1) {
 				wrong++
 			}
 		}

@@ -4,6 +4,10 @@
 //
 //	go run ./bench/dns [-names 1000000] [-rounds 3] [-seconds 3] [-peers dnsdist,named]
 //
+// Beside them stands the floor: a program that sends each question back as it came, in
+// batches as our edge does. It shows what the kernel's receiving and sending cost,
+// which everybody pays.
+//
 // Four loads: blocked names that nobody asked before, blocked names asked again and
 // again, cached names, and cached names of which one in a hundred is blocked.
 //
@@ -41,7 +45,7 @@ var (
 	rounds  = flag.Int("rounds", 3, "rounds; the figures are medians")
 	seconds = flag.Int("seconds", 3, "seconds of load in each")
 	with    = flag.String("peers", "all", "peers by their program, separated by commas; none is our edge alone")
-	part    = flag.String("part", "", "run one part: upstream or edge (used by the program itself)")
+	part    = flag.String("part", "", "run one part: upstream, edge or floor (used by the program itself)")
 	list    = flag.String("list", "", "the list of the part edge")
 )
 
@@ -60,6 +64,8 @@ func main() {
 		err = serveUpstream(ctx)
 	case "edge":
 		err = serveEdge(ctx)
+	case "floor":
+		err = serveFloor(ctx)
 	default:
 		err = measure(ctx)
 	}
@@ -106,6 +112,7 @@ type server struct {
 	rss     int64
 	load    time.Duration
 	cost    map[string][]float64 // us of CPU per question
+	system  map[string][]float64 // of which in the kernel
 	rate    map[string][]float64
 }
 
@@ -143,10 +150,15 @@ func measure(ctx context.Context) error {
 		c := exec.Command("taskset", "-c", "0", self, "-part", "edge", "-list", filepath.Join(dir, "list"))
 		c.Env = append(os.Environ(), "GOMAXPROCS=1")
 		return c, nil
+	}}, {name: "floor (echo)", port: 15301, version: runtime.Version(), start: func(string) (*exec.Cmd, error) {
+		c := exec.Command("taskset", "-c", "0", self, "-part", "floor")
+		c.Env = append(os.Environ(), "GOMAXPROCS=1")
+		return c, nil
 	}}}
+	ours, floor := products[0], products[1]
 	products = append(products, peers(*with)...)
 	for _, p := range products {
-		p.cost, p.rate = map[string][]float64{}, map[string][]float64{}
+		p.cost, p.system, p.rate = map[string][]float64{}, map[string][]float64{}, map[string][]float64{}
 		if p.cmd, err = p.start(dir); err != nil {
 			return err
 		}
@@ -160,7 +172,9 @@ func measure(ctx context.Context) error {
 			return err
 		}
 		defer dnsload.End(p.cmd)
-		if err := dnsload.Ready(ctx, p.port, 10*time.Minute); err != nil {
+		if p == floor {
+			time.Sleep(time.Second) // its answers have nothing in them
+		} else if err := dnsload.Ready(ctx, p.port, 10*time.Minute); err != nil {
 			out, _ := os.ReadFile(logFile.Name())
 			return fmt.Errorf("%s: %w: %s", p.name, err, dnsload.Tail(out))
 		}
@@ -179,7 +193,7 @@ func measure(ctx context.Context) error {
 				if load == fresh {
 					file, limit = fmt.Sprintf("%s.%d", file, round), []string{"-n", "1"}
 				}
-				before := product.CPU(p.cmd.Process.Pid)
+				before, kernelBefore := product.CPU(p.cmd.Process.Pid), product.Kernel(p.cmd.Process.Pid)
 				r, err := ask(ctx, p.port, file, limit...)
 				if err != nil {
 					return fmt.Errorf("%s, %s: %w", p.name, load, err)
@@ -188,6 +202,7 @@ func measure(ctx context.Context) error {
 					fmt.Printf("%s, %s: %d of %d questions lost\n", p.name, load, r.Lost, r.Done)
 				}
 				p.cost[load] = append(p.cost[load], (product.CPU(p.cmd.Process.Pid)-before).Seconds()*1e6/float64(r.Done))
+				p.system[load] = append(p.system[load], (product.Kernel(p.cmd.Process.Pid)-kernelBefore).Seconds()*1e6/float64(r.Done))
 				p.rate[load] = append(p.rate[load], r.Rate)
 				p.rss, _ = product.Memory(p.cmd.Process.Pid)
 			}
@@ -208,8 +223,12 @@ func measure(ctx context.Context) error {
 		fmt.Printf(" %8.0f %7.1f\n", float64(p.rss)/1e6, p.load.Seconds())
 	}
 	for _, l := range loads {
+		own := dnsload.Median(ours.cost[l])
+		fmt.Printf("%s: %.2f x the floor; %.0f %% of ours is the kernel's\n", l, own/dnsload.Median(floor.cost[l]), 100*dnsload.Median(ours.system[l])/own)
+	}
+	for _, l := range loads {
 		best, whose := 0.0, ""
-		for _, p := range products[1:] {
+		for _, p := range products[2:] {
 			if m := dnsload.Median(p.cost[l]); best == 0 || m < best {
 				best, whose = m, p.name
 			}

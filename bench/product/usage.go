@@ -86,6 +86,16 @@ func CPU(pid int) time.Duration {
 	return time.Duration(user+system) * clockTick
 }
 
+// Kernel is what of CPU was spent in the kernel.
+func Kernel(pid int) time.Duration {
+	f := stat(pid)
+	if len(f) < 13 {
+		return 0
+	}
+	system, _ := strconv.ParseInt(f[12], 10, 64)
+	return time.Duration(system) * clockTick
+}
+
 // Load is the load average of the machine, for beside a figure.
 func Load() string {
 	b, _ := os.ReadFile("/proc/loadavg")
