@@ -196,6 +196,7 @@ func measure(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	defer to.Close() // the edge ends with it
 	if err := dnsload.Ready(ctx, port, 20*time.Minute); err != nil {
 		return err
 	}
