@@ -192,7 +192,9 @@ func (s *Set) Compact() error {
 	from := s.live.Load()
 	s.mu.Unlock()
 
-	t, err := rebuilt(from)
+	var t *table
+	var err error
+	quietly(func() { t, err = rebuilt(from) })
 
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -65,3 +65,20 @@ func (p *pages) seal(t *table, buckets, keys int) error {
 	t.keys = unsafe.Slice((*uint32)(unsafe.Add(base, 40*buckets)), keys)
 	return nil
 }
+
+// quietly runs f on a thread that gives way to those that answer questions, as far as
+// the system's scheduler lets it.
+func quietly(f func()) {
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		runtime.LockOSThread() // for good: the thread ends with f, and its priority with it
+		unix.Setpriority(unix.PRIO_PROCESS, unix.Gettid(), givesWay)
+		f()
+	}()
+	<-done
+}
+
+// givesWay is a tenth of the usual share where others want the processor, so that a
+// busy machine still comes to an end with it.
+const givesWay = 10
