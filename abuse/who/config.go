@@ -24,6 +24,9 @@ type Config struct {
 	// Skew is how far a reporter's clock and ours may be apart, where the reporter's own
 	// is not known better: everybody who had the address within it is a candidate.
 	Skew bolwerk.Duration `toml:"skew"`
+	// NATRules are translators that log nothing, because their blocks of ports follow
+	// from a calculation (RFC 7422).
+	NATRules []session.NATRule `toml:"nat_rule"`
 }
 
 // DefaultConfig is good for a first run.
@@ -46,6 +49,11 @@ func (c Config) Validate() error {
 		return bolwerk.Invalid("interim %s: want 0 to 24h", c.Interim)
 	case c.Skew < 0 || c.Skew.D() > time.Hour:
 		return bolwerk.Invalid("skew %s: want 0 to 1h", c.Skew)
+	}
+	for _, r := range c.NATRules {
+		if err := r.Validate(); err != nil {
+			return err
+		}
 	}
 	return nil
 }

@@ -120,7 +120,18 @@ func (w *Who) find(tx *store.Tx, addr netip.Addr, q session.Question) (out []ses
 			}
 		}
 	}
+	if port == int(q.Port) && addr == q.Addr.Unmap() {
+		out = w.ruled(addr, q.Port)
+	}
 	return w.revealed(tx, found, out, more)
+}
+
+// ruled is what translators that calculate say of an address.
+func (w *Who) ruled(addr netip.Addr, port uint16) (out []session.Held) {
+	for _, r := range w.cfg.NATRules {
+		out = append(out, r.Held(addr, port, session.MaxCandidates+1)...)
+	}
+	return out
 }
 
 // key tells the rows of an answer apart.

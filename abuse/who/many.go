@@ -134,6 +134,7 @@ func (w *Who) gather(tx *store.Tx, qs []session.Question) (m many, err error) {
 		if k.held, err = open(mine); err != nil {
 			return m, err
 		}
+		k.held = append(k.held, w.ruled(k.addr, m.questions[i].Port)...)
 		k.more = len(mine) >= maxRows
 	}
 	return m, nil

@@ -376,3 +376,22 @@ func TestAFixedLineHoldsFromBeforeWhatIsKept(t *testing.T) {
 	h.take(t, r)
 	none(t, h.ask(t, "203.0.113.3", 0, noon), session.Nobody)
 }
+
+// A translator that calculates leads to who had the inside address.
+func TestACalculatedBlockLeadsToItsLine(t *testing.T) {
+	rule := session.NATRule{Name: "cgn1", InsideFirst: netip.MustParseAddr("100.64.0.1"), InsideLast: netip.MustParseAddr("100.64.0.14"),
+		OutsideFirst: netip.MustParseAddr("192.0.2.1"), OutsideLast: netip.MustParseAddr("192.0.2.1"), Reserved: 1024, Dynamic: 2}
+	h := open(t, func(c *Config) { c.NATRules = []session.NATRule{rule} })
+	h.take(t, rec(session.Start, "anna", "1", noon.Add(-time.Hour), 0, "100.64.0.1/32"), rec(session.Start, "bert", "2", noon.Add(-time.Hour), 0, "100.64.0.2/32"))
+	h.take(t, rec(session.Interim, "anna", "1", noon.Add(time.Hour), 2*time.Hour), rec(session.Interim, "bert", "2", noon.Add(time.Hour), 2*time.Hour))
+	one(t, h.ask(t, "192.0.2.1", 1024, noon), "anna")
+	one(t, h.ask(t, "192.0.2.1", 5056, noon), "bert")
+	none(t, h.ask(t, "192.0.2.1", 57472, noon), session.Nobody)
+	none(t, h.ask(t, "192.0.2.1", 0, noon), session.NeedsPort)
+	many, err := h.FindMany(t.Context(), []session.Question{{Addr: netip.MustParseAddr("192.0.2.1"), Port: 1024, At: noon}, {Addr: netip.MustParseAddr("192.0.2.1"), Port: 5056, At: noon}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	one(t, many[0], "anna")
+	one(t, many[1], "bert")
+}

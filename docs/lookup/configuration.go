@@ -175,6 +175,8 @@ func kind(t reflect.Type) string {
 		return "network"
 	case "netip.Addr":
 		return "address"
+	case "time.Time":
+		return "moment"
 	case "bolwerk.Lang":
 		return "nl, fr, de or en"
 	case "toml.LocalDate":
