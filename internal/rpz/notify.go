@@ -25,8 +25,9 @@ const (
 // The gap is kept per zone, so that a withdrawal in the first zone never waits
 // for a block in the second.
 type courier struct {
-	zone *zone
-	wake chan struct{}
+	zone  *zone
+	fixed bool // the zone never changes
+	wake  chan struct{}
 
 	mu       sync.Mutex
 	serial   uint32    // last sent
@@ -41,7 +42,9 @@ type courier struct {
 	transfer time.Time
 }
 
-func newCourier(z *zone) *courier { return &courier{zone: z, wake: make(chan struct{}, 1)} }
+func newCourier(z *zone) *courier {
+	return &courier{zone: z, wake: make(chan struct{}, 1)}
+}
 
 // courier is the one of zone z.
 func (q *peer) courier(z *zone) *courier {
@@ -65,7 +68,7 @@ func (c *courier) poke() {
 func (c *courier) due(serial uint32, now time.Time) (send bool, wait time.Duration) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if serial == 0 || c.holds == serial || c.zone.fixed != nil && c.acked == serial {
+	if serial == 0 || c.holds == serial || c.fixed && c.acked == serial {
 		return false, 0 // a catalog stays what it is: who heard of it and has it does not fetch it
 	}
 	gap := notifyGap

@@ -79,7 +79,9 @@ func New(cfg Config, c clock.Clock, log *slog.Logger, r prometheus.Registerer) (
 			}
 		}
 		if z := p.zones[cfg.Catalog]; z != nil {
-			q.all = append(q.all, newCourier(z))
+			c := newCourier(z)
+			c.fixed = true
+			q.all = append(q.all, c)
 		}
 		p.peers = append(p.peers, q)
 	}
