@@ -37,6 +37,9 @@ func (c *collector) add(raw string, role Role, via []string, text string) bool {
 	}
 	text = shorten(text, MaxLinkText)
 	if inner, by, ok := unwrapped(u); ok {
+		for _, n := range u.Notes { // what was done to the wrapper's address was done to hide this one
+			inner.note(n)
+		}
 		c.put(inner, role, append(slices.Clone(via), by...), text)
 		role, text = Wrapper, ""
 	}

@@ -33,11 +33,19 @@ type Head struct {
 	// wrote it; NullReturn says that it was "<>".
 	ReturnPath string `json:"return_path,omitempty"`
 	NullReturn bool   `json:"null_return,omitempty"`
-	// AutoSubmitted (RFC 3834), Precedence and the names of List-* fields tell a
-	// program from a person.
+	// AutoSubmitted (RFC 3834), Precedence and the names of List-* fields, and of those
+	// that older lists write, tell a program from a person.
 	AutoSubmitted string   `json:"auto_submitted,omitempty"`
 	Precedence    string   `json:"precedence,omitempty"`
 	List          []string `json:"list,omitempty"`
+	// Recipients counts the addresses in To and Cc, at most 1000; ToSelf says that
+	// the sender's own is the only one.
+	Recipients int  `json:"recipients,omitempty"`
+	ToSelf     bool `json:"to_self,omitempty"`
+	// Mailer is the program that wrote it, as it says (X-Mailer, User-Agent); Script
+	// says that a web server's PHP left its mark (X-PHP-Originating-Script and such).
+	Mailer string `json:"mailer,omitempty"`
+	Script bool   `json:"script,omitempty"`
 }
 
 // Automatic says that a program wrote the mail: answer none of these.
@@ -206,7 +214,7 @@ func (h header) head(c *collector) *Head {
 		AutoSubmitted: value(h.get("auto-submitted")),
 		Precedence:    value(h.get("precedence")),
 	}
-	froms := 0
+	froms, to := 0, ""
 	for _, f := range h {
 		switch {
 		case f.name == "from":
@@ -239,15 +247,28 @@ func (h header) head(c *collector) *Head {
 			if d := tag(f.value, "d"); d != "" && !slices.Contains(r.DKIM, d) {
 				r.DKIM = append(r.DKIM, d)
 			}
-		case strings.HasPrefix(f.name, "list-") && len(r.List) < 10:
+		case (strings.HasPrefix(f.name, "list-") || f.name == "mailing-list" || f.name == "x-beenthere") && len(r.List) < 10:
 			r.List = append(r.List, value(f.name))
+		case f.name == "to" || f.name == "cc":
+			r.Recipients = min(r.Recipients+strings.Count(f.value, "@"), maxAddressed)
+			to = firstOf(to, f.value)
+		case (f.name == "x-mailer" || f.name == "user-agent") && r.Mailer == "":
+			r.Mailer = value(decodeWords(f.value))
+		case strings.HasPrefix(f.name, "x-php-"):
+			r.Script = true
 		}
+	}
+	if r.Recipients == 1 && strings.Contains(r.From, "@") {
+		_, address, _ := parseFrom(to)
+		r.ToSelf = strings.EqualFold(address, r.From)
 	}
 	if r.ManyFroms {
 		c.warn("more than one sender in the From field")
 	}
 	return r
 }
+
+const maxAddressed = 1000
 
 // tag is the value of a tag in a tag list (RFC 6376 section 3.2).
 func tag(list, name string) string {

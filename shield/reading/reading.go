@@ -23,6 +23,7 @@ package reading
 
 import (
 	"encoding/json"
+	"strings"
 
 	"bolwerk"
 )
@@ -142,7 +143,8 @@ type URL struct {
 	// Text is what the link showed, at most MaxLinkText bytes; "" for plain text.
 	Text string `json:"text,omitempty"`
 	// Notes are tricks that the normal form took away: "userinfo",
-	// "encoded-address", "backslash", "control-characters", "cut".
+	// "encoded-address", "backslash", "control-characters", "encoded-letters",
+	// "address-in-fragment" (a mail address, plain or in base64), "cut".
 	Notes []string `json:"notes,omitempty"`
 }
 
@@ -164,6 +166,12 @@ const (
 	Sender      Role = "sender"      // in the sender's or the recipient's line
 	Reporter    Role = "reporter"    // in the reporter's own text
 )
+
+// InFile says that a step of a derivation is within a file: a PDF, a picture, a
+// document. An attached page is told by none.
+func InFile(via string) bool {
+	return strings.HasPrefix(via, "application/pdf") || via == "image" || via == "qr" || via == "field" || strings.HasPrefix(via, "relationship:")
+}
 
 // Noise says that a URL of this role is not a candidate: callers leave it out.
 func (r Role) Noise() bool { return r.rank() >= noiseFrom }

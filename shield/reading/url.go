@@ -51,7 +51,13 @@ func Normalise(s string) (URL, bool) {
 	if !ok || !u.setHost(host) {
 		return URL{}, false
 	}
-	rest, _, _ = strings.Cut(rest, "#")
+	rest, fragment, _ := strings.Cut(rest, "#")
+	if addressed(fragment) {
+		u.note("address-in-fragment")
+	}
+	if needless(rest) >= 4 {
+		u.note("encoded-letters")
+	}
 	path, query, asked := strings.Cut(rest, "?")
 	if strings.Contains(path, `\`) {
 		path = strings.ReplaceAll(path, `\`, "/")
@@ -74,6 +80,39 @@ func Normalise(s string) (URL, bool) {
 	}
 	u.URL = b.String()
 	return u, true
+}
+
+// addressed says that a fragment has a mail address in it, plain or in base64. It
+// never reaches a server: only a page's program reads it, to greet its victim.
+func addressed(fragment string) bool {
+	if len(fragment) < 5 || len(fragment) > 500 {
+		return false
+	}
+	mail := func(s string) bool {
+		local, domain, ok := strings.Cut(s, "@")
+		const letters = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-"
+		return ok && local != "" && strings.Trim(local, letters+"_+") == "" && strings.Contains(strings.Trim(domain, "."), ".") && strings.Trim(domain, letters) == ""
+	}
+	for part := range strings.FieldsFuncSeq(unescape(fragment), func(r rune) bool { return strings.ContainsRune("/?&=#,;!*", r) }) {
+		if mail(part) {
+			return true
+		}
+		if len(part) >= 8 && mail(string(base64Tolerant([]byte(part)))) {
+			return true
+		}
+	}
+	return false
+}
+
+// needless counts the letters and digits that are percent-encoded, which no
+// program does and people do to hide a word.
+func needless(s string) (n int) {
+	for i := 0; i+2 < len(s); i++ {
+		if v, ok := hexAt(s, i); ok && (v >= 'a' && v <= 'z' || v >= 'A' && v <= 'Z' || v >= '0' && v <= '9') {
+			n++
+		}
+	}
+	return n
 }
 
 func (u *URL) note(n string) {
