@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"net/netip"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -357,7 +358,7 @@ const maxObservables = 50
 func (s *Shield) find(rules *rules, r reading.Result) []found {
 	var out []found
 	seen := map[string]bool{}
-	msg := judge.ReadMessage(messageOf(r), rules.brands, s.cfg.AuthservIDs, rules.psl)
+	msg := judge.ReadMessage(MessageOf(r), rules.brands, s.cfg.AuthservIDs, rules.psl)
 	lure := lureOf(r)
 	for _, u := range r.Wanted() {
 		if len(out) == maxObservables {
@@ -365,10 +366,11 @@ func (s *Shield) find(rules *rules, r reading.Result) []found {
 		}
 		f := found{kind: "fqdn", value: u.Host, name: u.Name, role: string(u.Role), via: strings.Join(u.Via, " > "), page: u.URL, lure: lure, lang: string(r.Lang)}
 		if u.Name.IsZero() {
-			if _, err := netip.ParseAddr(strings.Trim(u.Host, "[]")); err != nil {
+			a, err := netip.ParseAddr(strings.Trim(u.Host, "[]"))
+			if err != nil {
 				continue
 			}
-			f.kind, f.value = "url", pageOf(u.URL)
+			f.kind, f.value, f.evidence = "url", pageOf(u.URL), judge.AddressEvidence(a)
 		} else {
 			if u.Name.Labels() < 2 {
 				continue // a single label is a slip, not a site
@@ -386,20 +388,19 @@ func (s *Shield) find(rules *rules, r reading.Result) []found {
 			f.evidence = append(f.evidence, judge.NameEvidence(f.place, rules.brands)...)
 			f.evidence = append(f.evidence, judge.ListEvidence(f.place, u.URL, rules.feeds)...)
 			f.popular = s.popular(rules, f)
-			f.evidence = append(f.evidence, told(msg, f, rules)...)
 		}
 		out = append(out, f)
 	}
-	return out
-}
-
-// told is what a mail tells of a name. Lures name popular sites beside their own:
-// of these the words of the whole mail are context only.
-func told(msg *judge.Reading, f found, rules *rules) []judge.Evidence {
-	out := msg.About(f.place, rules.brands, rules.psl)
+	another := slices.ContainsFunc(out, func(f found) bool {
+		return !f.name.IsZero() && !f.popular && rules.brands.Owner(f.name) == ""
+	})
 	for i := range out {
-		if f.popular && out[i].Reason != "link_text" {
-			out[i].Tier = 3
+		switch f := &out[i]; {
+		case f.name.IsZero():
+		case f.popular:
+			f.evidence = append(f.evidence, msg.Popular(f.place, another, rules.brands, rules.psl)...)
+		default:
+			f.evidence = append(f.evidence, msg.About(f.place, rules.brands, rules.psl)...)
 		}
 	}
 	return out
@@ -422,41 +423,4 @@ func pageOf(u string) string {
 	u, _, _ = strings.Cut(u, "#")
 	u, _, _ = strings.Cut(u, "?")
 	return u[:min(len(u), 500)]
-}
-
-// messageOf turns the evidence's side of a mail into what the judge looks at.
-func messageOf(r reading.Result) judge.Message {
-	head := r.Inner
-	if head == nil {
-		return judge.Message{Text: r.Excerpt} // a text message, or a mail without another in it
-	}
-	m := judge.Message{Name: head.Name, ManyFroms: head.ManyFroms, Subject: head.Subject, Text: r.Excerpt}
-	if _, domain, ok := strings.Cut(head.ReplyTo, "@"); ok {
-		m.ReplyTo, _ = bolwerk.ParseDomain(domain)
-	}
-	if _, domain, ok := strings.Cut(head.From, "@"); ok {
-		var err error
-		m.From, err = bolwerk.ParseDomain(domain)
-		m.BadFrom = err != nil || m.From.Labels() < 2
-	}
-	for _, a := range head.Auth {
-		f := judge.Auth{ServID: a.ID}
-		for part := range strings.SplitSeq(a.Raw, ";") {
-			if v, ok := strings.CutPrefix(strings.TrimSpace(part), "dmarc="); ok {
-				f.DMARC, _, _ = strings.Cut(v, " ")
-			}
-		}
-		m.Auth = append(m.Auth, f)
-	}
-	for _, u := range r.Wanted() {
-		if !u.Name.IsZero() {
-			m.Links = append(m.Links, judge.Link{Text: u.Text, Target: u.Name})
-		}
-	}
-	for _, u := range r.URLs {
-		if u.Role == reading.Image && !u.Name.IsZero() && len(m.Pictures) < 50 {
-			m.Pictures = append(m.Pictures, u.Name)
-		}
-	}
-	return m
 }

@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"fmt"
 	"maps"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"slices"
@@ -11,77 +12,106 @@ import (
 	"time"
 
 	"bolwerk"
+	"bolwerk/shield"
 	"bolwerk/shield/judge"
 	"bolwerk/shield/reading"
 )
 
+// The two halves of the data. Rules are tuned on what is in view; of the other half
+// only sums are printed.
+const (
+	inView   = "in view"
+	heldBack = "held back"
+)
+
 // judged is what became of one mail.
 type judged struct {
-	hosts   int
-	word    judge.Word
+	r     reading.Result
+	word  judge.Word
+	names []judgedName
+	// reasons are those of tier 1 and 2 of its names that are suspicious or worse.
 	reasons map[string]bool
 }
 
-// messageOf is what the desk hands to the judge of a mail.
-func messageOf(r reading.Result) judge.Message {
-	h := r.Inner
-	if h == nil {
-		return judge.Message{Text: r.Excerpt}
+// judgedName is one name that a mail links to, with all that was said of it.
+type judgedName struct {
+	place    judge.Place
+	popular  bool
+	address  bool // no name, but an address
+	own      bool // a brand's own, or the sender's
+	evidence []judge.Evidence
+}
+
+// readMail reads one mail of the collection as the evidence. Where it is itself what
+// somebody forwarded, what he forwarded is the evidence, as it is at the desk.
+func readMail(raw []byte) reading.Result {
+	r := reading.Mail(raw, reading.Option{})
+	if r.Kind == reading.Inline && r.Inner != nil && r.Outer != nil && strings.HasPrefix(strings.ToLower(r.Outer.Subject), "fw") {
+		return r
 	}
-	at := func(a string) bolwerk.Domain {
-		_, d, _ := strings.Cut(a, "@")
-		dom, _ := bolwerk.ParseDomain(d)
-		return dom
-	}
-	m := judge.Message{From: at(h.From), ReplyTo: at(h.ReplyTo), Name: h.Name, ManyFroms: h.ManyFroms, Subject: h.Subject, Text: r.Excerpt}
-	m.BadFrom = h.From != "" && m.From.Labels() < 2
-	for _, u := range r.Wanted() {
-		if !u.Name.IsZero() {
-			m.Links = append(m.Links, judge.Link{Text: u.Text, Target: u.Name})
-		}
-	}
-	for _, u := range r.URLs {
-		if u.Role == reading.Image && !u.Name.IsZero() && len(m.Pictures) < 50 {
-			m.Pictures = append(m.Pictures, u.Name)
-		}
-	}
-	return m
+	return reading.Mail(raw, reading.Option{Evidence: true})
 }
 
 // judgeMail reads and judges one mail as the desk does, without lists.
 func (b *bench) judgeMail(raw []byte, popular func(judge.Place) bool) judged {
-	r := reading.Mail(raw, reading.Option{Evidence: true})
-	j := judged{word: judge.Inconclusive, reasons: map[string]bool{}}
-	msg := judge.ReadMessage(messageOf(r), b.brands, nil, b.psl)
+	j := judged{r: readMail(raw), word: judge.Inconclusive, reasons: map[string]bool{}}
+	m := shield.MessageOf(j.r)
+	msg := judge.ReadMessage(m, b.brands, nil, b.psl)
+	sender, _ := b.psl.Registrable(m.From)
 	seen := map[string]bool{}
-	for _, u := range r.Wanted() {
-		if u.Name.Labels() < 2 || seen[u.Host] || len(seen) == 50 {
+	for _, u := range j.r.Wanted() {
+		if seen[u.Host] || len(seen) == 50 {
+			continue
+		}
+		if a, err := netip.ParseAddr(strings.Trim(u.Host, "[]")); err == nil {
+			seen[u.Host] = true
+			j.names = append(j.names, judgedName{address: true, evidence: judge.AddressEvidence(a)})
+			continue
+		}
+		if u.Name.Labels() < 2 {
 			continue
 		}
 		seen[u.Host] = true
-		j.hosts++
-		p := judge.PlaceOf(u.Name, b.psl, b.platforms)
-		ev := judge.NameEvidence(p, b.brands)
-		about := msg.About(p, b.brands, b.psl)
-		for i := range about {
-			if popular(p) && about[i].Reason != "link_text" {
-				about[i].Tier = 3
-			}
+		n := judgedName{place: judge.PlaceOf(u.Name, b.psl, b.platforms)}
+		n.popular = popular(n.place)
+		n.own = b.brands.Owner(u.Name) != "" || n.place.Registrable == sender && !sender.IsZero()
+		n.evidence = judge.NameEvidence(n.place, b.brands)
+		j.names = append(j.names, n)
+	}
+	another := slices.ContainsFunc(j.names, func(n judgedName) bool { return !n.address && !n.popular && b.brands.Owner(n.place.Name) == "" })
+	for i := range j.names {
+		n := &j.names[i]
+		switch {
+		case n.address:
+		case n.popular:
+			n.evidence = append(n.evidence, msg.Popular(n.place, another, b.brands, b.psl)...)
+		default:
+			n.evidence = append(n.evidence, msg.About(n.place, b.brands, b.psl)...)
 		}
-		ev = append(ev, about...)
-		v := judge.Judge(ev)
-		if against(v) {
-			if j.word != judge.Malicious {
-				j.word = v.Word
-			}
-			for _, e := range ev {
-				if e.Tier <= 2 && (e.Verdict == judge.Suspicious || e.Verdict == judge.Malicious) {
-					j.reasons[e.Reason] = true
-				}
+		v := judge.Judge(n.evidence)
+		if !against(v) {
+			continue
+		}
+		if j.word != judge.Malicious {
+			j.word = v.Word
+		}
+		for _, e := range n.evidence {
+			if e.Tier <= 2 && (e.Verdict == judge.Suspicious || e.Verdict == judge.Malicious) {
+				j.reasons[e.Reason] = true
 			}
 		}
 	}
 	return j
+}
+
+func (j judged) hit() bool { return j.word == judge.Suspicious || j.word == judge.Malicious }
+
+// halfOf says on which half a mail is, by its file's name.
+func halfOf(file string) string {
+	if sha256.Sum256([]byte(filepath.Base(file)))[0]%2 == 0 {
+		return inView
+	}
+	return heldBack
 }
 
 // mails is the offline verdict of whole mails: how many of each kind reach
@@ -102,56 +132,82 @@ func (b *bench) mails() error {
 		_, ok := lists.Rank(p.Registrable)
 		return ok && !p.Registrable.IsZero()
 	}
-	fmt.Printf("%-6s %-10s %6s %9s %22s %22s %10s\n", "kind", "half", "mails", "with name", "suspicious of all", "of those with a name", "malicious")
+	fmt.Printf("%-6s %-10s %6s %9s %22s %22s %10s\n", "kind", "half", "mails", "with link", "suspicious of all", "of those with a link", "malicious")
+	missed := map[string]*causes{}
 	for _, kind := range []string{"phish", "spam", "ham"} {
 		files, _ := filepath.Glob(filepath.Join(b.dir, "mail", kind, "*"))
 		if len(files) == 0 {
 			return fmt.Errorf("no mails in %s", kind)
 		}
-		type sum struct{ n, named, hit, bad int }
-		sums := map[string]*sum{"tuned on": {}, "held back": {}}
-		by := map[string]int{}
-		var missed []string
+		type sum struct {
+			n, named, hit, bad int
+			by                 map[string]int
+		}
+		sums := map[string]*sum{}
 		longest := time.Duration(0)
 		for _, f := range files {
+			half := halfOf(f)
+			if half == heldBack && b.tune {
+				continue
+			}
 			raw, err := os.ReadFile(f)
 			if err != nil {
 				return err
 			}
-			half := "held back"
-			if sha256.Sum256([]byte(filepath.Base(f)))[0]%2 == 0 {
-				half = "tuned on"
-			}
 			begun := time.Now()
 			j := b.judgeMail(raw, popular)
 			longest = max(longest, time.Since(begun))
+			if sums[half] == nil {
+				sums[half] = &sum{by: map[string]int{}}
+				missed[kind+half] = &causes{count: map[string]int{}, only: map[string]int{}}
+			}
 			s := sums[half]
 			s.n++
-			if j.hosts > 0 {
+			if len(j.names) > 0 {
 				s.named++
 			}
-			hit := j.word == judge.Suspicious || j.word == judge.Malicious
-			if hit {
+			if j.hit() {
 				s.hit++
 			}
 			if j.word == judge.Malicious {
 				s.bad++
 			}
-			if half == "tuned on" && j.hosts > 0 && hit == (kind == "ham") {
-				missed = append(missed, filepath.Base(f)+" "+strings.Join(slices.Sorted(maps.Keys(j.reasons)), ","))
-			}
 			for r := range j.reasons {
-				by[r]++
+				s.by[r]++
+			}
+			if !j.hit() {
+				missed[kind+half].add(j)
+			}
+			if half == inView && b.show > 0 && j.hit() == (kind == "ham") {
+				fmt.Printf("  %s %s: %s; %s\n", kind, filepath.Base(f), causeOf(j), strings.Join(j.said(), " "))
 			}
 		}
-		for _, half := range []string{"tuned on", "held back"} {
-			s := sums[half]
-			fmt.Printf("%-6s %-10s %6d %9d %13d %8s %13d %8s %10d\n", kind, half, s.n, s.named, s.hit, share(s.hit, s.n), s.hit, share(s.hit, s.named), s.bad)
+		for _, half := range []string{inView, heldBack} {
+			if s := sums[half]; s != nil {
+				fmt.Printf("%-6s %-10s %6d %9d %13d %8s %13d %8s %10d\n", kind, half, s.n, s.named, s.hit, share(s.hit, s.n), s.hit, share(s.hit, s.named), s.bad)
+			}
 		}
-		fmt.Printf("       by reason (tier 1 and 2): %v; longest %s\n", by, longest.Round(time.Millisecond))
-		if b.show > 0 {
-			fmt.Printf("       wrong in the half tuned on: %s\n", strings.Join(missed[:min(len(missed), b.show)], "; "))
+		for _, half := range []string{inView, heldBack} {
+			if s := sums[half]; s != nil {
+				fmt.Printf("       %s by reason (tier 1 and 2): %v\n", half, s.by)
+			}
+		}
+		fmt.Printf("       longest %s\n", longest.Round(time.Millisecond))
+	}
+	fmt.Println("phishing that is missed, by the first cause that fits:")
+	missed["phish"+inView].print(missed["phish"+heldBack])
+	return nil
+}
+
+// said are the reasons of a mail with their tiers, the best first.
+func (j judged) said() []string {
+	seen := map[string]bool{}
+	for _, n := range j.names {
+		for _, e := range n.evidence {
+			if e.Verdict == judge.Suspicious || e.Verdict == judge.Malicious {
+				seen[fmt.Sprintf("%d:%s", e.Tier, e.Reason)] = true
+			}
 		}
 	}
-	return nil
+	return slices.Sorted(maps.Keys(seen))
 }

@@ -34,6 +34,7 @@ type bench struct {
 	platforms *judge.Platforms
 	brands    *judge.Brands
 	show      int
+	tune      bool
 }
 
 // parts are what can be measured, in the order in which they run.
@@ -47,15 +48,16 @@ var parts = []struct {
 func main() {
 	dir := flag.String("data", os.Getenv("BOLWERK_DATA"), "folder of real mails, links and lists; else BOLWERK_DATA")
 	only := flag.String("only", "", "parts to run, by commas: names, mails, days, scope, speed")
-	show := flag.Int("show", 0, "how many examples of the half that rules are tuned on")
+	show := flag.Int("show", 0, "how many examples of the half in view")
+	tune := flag.Bool("tune", false, "the half in view only: the other is not even read, as while rules are written")
 	flag.Parse()
-	if err := run(*dir, *only, *show); err != nil {
+	if err := run(*dir, *only, *show, *tune); err != nil {
 		fmt.Fprintln(os.Stderr, "bench/judging:", err)
 		os.Exit(1)
 	}
 }
 
-func run(dir, only string, show int) error {
+func run(dir, only string, show int, tune bool) error {
 	if dir == "" {
 		return errors.New("no data: give --data or BOLWERK_DATA")
 	}
@@ -63,7 +65,7 @@ func run(dir, only string, show int) error {
 	if err != nil {
 		return err
 	}
-	b := &bench{dir: dir, psl: suffix.Builtin(), platforms: platforms, show: show}
+	b := &bench{dir: dir, psl: suffix.Builtin(), platforms: platforms, show: show, tune: tune}
 	if b.brands, err = judge.NewBrands(b.psl, judge.KnownBrands()...); err != nil {
 		return err
 	}

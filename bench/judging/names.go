@@ -72,9 +72,11 @@ func (b *bench) names() error {
 				return
 			}
 			seen[p.Name.String()] = true
-			half, show := "held back", 0
+			half, show := heldBack, 0
 			if tuned(p) {
-				half, show = "tuned on", b.show
+				half, show = inView, b.show
+			} else if b.tune {
+				return
 			}
 			at(set.name, half, "all").add(b, p, show)
 			switch {
@@ -88,7 +90,7 @@ func (b *bench) names() error {
 			return err
 		}
 	}
-	for _, half := range []string{"tuned on", "held back"} {
+	for _, half := range []string{inView, heldBack} {
 		fmt.Printf("half %s:\n", half)
 		for _, set := range []string{"phish", "popular"} {
 			for _, kind := range kinds {
@@ -98,7 +100,7 @@ func (b *bench) names() error {
 		}
 	}
 	// The order is that of the half that rules are tuned on; the figures are the other's.
-	phish, popular := at("phish", "tuned on", "all"), at("popular", "tuned on", "all")
+	phish, popular := at("phish", inView, "all"), at("popular", inView, "all")
 	order := slices.Collect(maps.Keys(phish.by))
 	wrong := func(r string) float64 {
 		return (float64(popular.by[r]) + 0.5) / float64(popular.n) / (float64(phish.by[r]) / float64(phish.n))
@@ -106,7 +108,9 @@ func (b *bench) names() error {
 	sort.Slice(order, func(i, j int) bool { return wrong(order[i]) < wrong(order[j]) })
 	fmt.Printf("curve: reason after reason, in the order of the half tuned on, figures of the half held back\n")
 	fmt.Printf("  %-16s %10s %10s %12s %12s\n", "and with", "alone", "popular", "recall", "false")
-	phish, popular = at("phish", "held back", "all"), at("popular", "held back", "all")
+	if figures := heldBack; !b.tune {
+		phish, popular = at("phish", figures, "all"), at("popular", figures, "all")
+	}
 	taken := map[string]bool{}
 	for _, r := range order {
 		taken[r] = true
@@ -114,7 +118,7 @@ func (b *bench) names() error {
 	}
 	if b.show > 0 {
 		for _, set := range []string{"popular", "phish"} {
-			g := at(set, "tuned on", "all")
+			g := at(set, inView, "all")
 			for _, r := range append(order, "-") {
 				fmt.Printf("%s %s: %s\n", set, r, strings.Join(g.sample[r], ", "))
 			}

@@ -2,6 +2,7 @@ package judge
 
 import (
 	"fmt"
+	"net/netip"
 	"strings"
 	"unicode"
 
@@ -52,6 +53,18 @@ func NameEvidence(p Place, brands *Brands) (out []Evidence) {
 		say("suffixes", 3, NoData, "unknown_suffix", "", "no list knows the suffix %s", p.Suffix)
 	}
 	return out
+}
+
+// AddressEvidence is what a link to a bare address tells: no honest sender leads
+// people to one. Of addresses that only a house or a machine has it says nothing.
+func AddressEvidence(a netip.Addr) []Evidence {
+	a = a.Unmap()
+	e := Evidence{Family: FamilyName, Source: "address", Tier: 2, Verdict: Suspicious, Reason: "bare_address",
+		Detail: fmt.Sprintf("the link goes to the bare address %s: no name stands behind it", a)}
+	if !a.IsGlobalUnicast() || a.IsPrivate() {
+		e.Tier, e.Verdict, e.Reason, e.Detail = 3, NoData, "inner_address", fmt.Sprintf("%s is an address within a house: it leads nowhere from outside", a)
+	}
+	return []Evidence{e}
 }
 
 // customers says that a name has an address of the Internet in it, as the names of
@@ -131,6 +144,25 @@ type Message struct {
 	BadFrom bool
 	Subject string
 	Text    string // the beginning of what a reader sees
+	// Head says that the whole header is there, as in a mail that came as a file, and
+	// not only what a mail program copies when it forwards: what is missing says
+	// something then.
+	Head bool
+	// Local is the sender's address before the @.
+	Local string
+	// Return is the domain to which failures go, ID what stands behind the @ of the
+	// Message-ID, Signed are the domains that DKIM signatures claim, unverified.
+	Return bolwerk.Domain
+	ID     string
+	Signed []bolwerk.Domain
+	// Script says that a web server's script sent it, ToSelf that it is addressed to
+	// its own sender, Recipients how many addresses it shows.
+	Script, ToSelf bool
+	Recipients     int
+	// List says that a discussion list sent it on, Answer that it answers a mail.
+	List, Answer bool
+	// FilesOnly says that all its links stand in files beside it.
+	FilesOnly bool
 	// Auth are the Authentication-Results fields (RFC 8601) from the top of the
 	// header down.
 	Auth  []Auth
@@ -149,6 +181,8 @@ type Auth struct {
 type Link struct {
 	Text   string
 	Target bolwerk.Domain
+	// Notes are what its address was written with to hide something: see reading.URL.
+	Notes []string
 }
 
 // dmarc is what the first trusted field says.

@@ -9,7 +9,7 @@ package judge
 import "bolwerk"
 
 // Ruleset names this version of the rules. A verdict and a proposal store it.
-const Ruleset = "2026.2"
+const Ruleset = "2026.3"
 
 // Word is what evidence or a verdict says.
 type Word string

@@ -3,6 +3,7 @@ package judge
 import (
 	"errors"
 	"math/rand/v2"
+	"net/netip"
 	"slices"
 	"strings"
 	"testing"
@@ -143,13 +144,49 @@ func TestListEvidence(t *testing.T) {
 	}
 }
 
+// TestPopularName: of a name that many people use the words of a mail are context
+// beside another name, and count where it is all that the mail leads to.
+func TestPopularName(t *testing.T) {
+	b, p := brands(t), place(t, "big.example")
+	lure := ReadMessage(Message{From: d("shop.example"), Text: "Uw rekening is geblokkeerd", Links: []Link{{Target: p.Name}}}, b, nil, psl)
+	own := ReadMessage(Message{From: d("big.example"), Subject: "Uw rekening is geblokkeerd, klik hier binnen 24 uur: u heeft gewonnen", Links: []Link{{Target: p.Name}}}, b, nil, psl)
+	shows := ReadMessage(Message{Links: []Link{{Text: "small.example", Target: p.Name}, {Text: "exbank.be", Target: d("evil.example")}}}, b, nil, psl)
+	for _, c := range []struct {
+		name    string
+		r       *Reading
+		another bool
+		want    string
+	}{
+		{"all that it leads to", lure, false, "leads_away=suspicious"},
+		{"beside another", lure, true, ""},
+		{"the sender's own", own, false, ""},
+		{"shown as a site that nobody knows", shows, false, ""},
+	} {
+		strong := slices.DeleteFunc(c.r.Popular(p, c.another, b, psl), func(e Evidence) bool { return e.Tier == 3 })
+		if got := reasons(strong); got != c.want {
+			t.Errorf("%s: got %q, want %q", c.name, got, c.want)
+		}
+	}
+}
+
+// TestAddressEvidence: a link to a bare address is suspicious, one to an address that
+// only a house has leads nowhere.
+func TestAddressEvidence(t *testing.T) {
+	for address, want := range map[string]Word{"192.0.2.7": Suspicious, "2001:db8::7": Suspicious, "::ffff:192.0.2.7": Suspicious,
+		"10.0.0.1": NoData, "192.168.1.1": NoData, "127.0.0.1": NoData, "169.254.1.1": NoData, "fe80::1": NoData, "::ffff:10.0.0.1": NoData} {
+		if e := AddressEvidence(netip.MustParseAddr(address)); len(e) != 1 || e[0].Verdict != want {
+			t.Errorf("%s: %+v, want %s", address, e, want)
+		}
+	}
+}
+
 func TestMessageEvidence(t *testing.T) {
 	b, p := brands(t), place(t, "evil.example")
 	fail := []Auth{{"mx.operator.example", "fail"}}
-	link := func(text string) []Link { return []Link{{text, d("evil.example")}} }
+	link := func(text string) []Link { return []Link{{Text: text, Target: d("evil.example")}} }
 	many := func(n int) (l []Link) {
 		for i := range n {
-			l = append(l, Link{"", d("n" + string(rune('a'+i)) + ".example")})
+			l = append(l, Link{Text: "", Target: d("n" + string(rune('a'+i)) + ".example")})
 		}
 		return l
 	}
@@ -164,8 +201,37 @@ func TestMessageEvidence(t *testing.T) {
 		{"the topmost of ours counts", Message{From: d("exbank.be"), Auth: []Auth{{"mx.operator.example", "pass"}, {"mx.operator.example", "fail"}}}, "", ""},
 		{"a brand's sender who leads away", Message{From: d("exbank.be"), Links: link("")}, "", "brand_sender=suspicious"},
 		{"the same, proved", Message{From: d("exbank.be"), Auth: []Auth{{"mx.operator.example", "pass"}}, Links: link("")}, "", ""},
-		{"a brand's sender with a link of its own too", Message{From: d("exbank.be"), Links: append(link(""), Link{"", d("www.exbank.be")})}, "", ""},
+		{"a brand's sender with a link of its own too", Message{From: d("exbank.be"), Links: append(link(""), Link{Text: "", Target: d("www.exbank.be")})}, "", ""},
 		{"answers to a free address", Message{From: d("shop.example"), ReplyTo: d("gmail.com"), Subject: "Your account has been suspended"}, "", "reply_to=suspicious"},
+		{"answers to a list", Message{From: d("exbank.be"), ReplyTo: d("lists.club.example"), List: true, Links: link("")}, "", "brand_sender=suspicious"},
+		{"signed by somebody else", Message{From: d("shop.example"), Signed: []bolwerk.Domain{d("elsewhere.example")}, Links: link("")}, "", "signed_by_other=suspicious"},
+		{"signed by a service that sends for others", Message{From: d("shop.example"), Signed: []bolwerk.Domain{d("amazonses.com")}, Links: link("")}, "", ""},
+		{"signed by its own and by a stranger", Message{From: d("shop.example"), Signed: []bolwerk.Domain{d("elsewhere.example"), d("mail.shop.example")}, Links: link("")}, "", ""},
+		{"signed by somebody else, and leading home", Message{From: d("evil.example"), Signed: []bolwerk.Domain{d("elsewhere.example")}, Links: link("")}, "", ""},
+		{"unsigned, failures elsewhere, alone", Message{From: d("shop.example"), Return: d("elsewhere.example"), Links: link("")}, "", ""},
+		{"unsigned, failures elsewhere, with words", Message{From: d("shop.example"), Return: d("elsewhere.example"), Text: "klik hier", Links: link("")}, "", "returns_elsewhere=suspicious"},
+		{"the same through a list", Message{From: d("shop.example"), Return: d("elsewhere.example"), Text: "klik hier", List: true, Links: link("")}, "", ""},
+		{"no Message-ID, alone", Message{From: d("shop.example"), Head: true, Links: link("")}, "", ""},
+		{"no Message-ID, with words", Message{From: d("shop.example"), Head: true, Text: "klik hier", Links: link("")}, "", "no_message_id=suspicious"},
+		{"no Message-ID in what a program copied", Message{From: d("shop.example"), Links: link("")}, "", ""},
+		{"one that the border put in", Message{From: d("shop.example"), Head: true, ID: "DB5EUR02FT020.eop-EUR02.prod.protection.outlook.com", Links: link("")}, "", "no_message_id=suspicious"},
+		{"a Message-ID of no machine, alone", Message{From: d("shop.example"), Head: true, ID: "localhost.localdomain", Links: link("")}, "", ""},
+		{"two small things together", Message{From: d("shop.example"), Head: true, ID: "localhost", Script: true, Links: link("")}, "", "odd_message_id=suspicious script=suspicious"},
+		{"its addresses shown", Message{From: d("shop.example"), Recipients: 12, Links: link("")}, "", "many_recipients=suspicious"},
+		{"an answer to many", Message{From: d("shop.example"), Recipients: 12, Answer: true, Links: link("")}, "", ""},
+		{"an offer as a name", Message{From: d("shop.example"), Name: "Free and without conditions!", Links: link("")}, "", "loud_sender=suspicious"},
+		{"a name with a mark of its own", Message{From: d("shop.example"), Name: "Yahoo!", Links: link("")}, "", ""},
+		{"an address by a program, with words", Message{From: d("shop.example"), Local: "info974555", Text: "klik hier", Links: link("")}, "", "odd_local=suspicious"},
+		{"a number at a free address", Message{From: d("gmail.com"), Local: "jan19745", Text: "klik hier", Links: link("")}, "", ""},
+		{"a brand before the @", Message{From: d("shop.example"), Local: "examplebank", Links: link("")}, "", "brand_local=suspicious"},
+		{"a link with another name in front", Message{From: d("evil.example"), Links: []Link{{Target: d("evil.example"), Notes: []string{"userinfo"}}}}, "", "disguised_link=suspicious"},
+		{"a link with a slip", Message{From: d("evil.example"), Links: []Link{{Target: d("evil.example"), Notes: []string{"backslash"}}}}, "", ""},
+		{"a file that says it", Message{From: d("gmail.com"), Text: "See this.", FilesOnly: true, Links: link("")}, "", "file_only=suspicious"},
+		{"a file beside a letter", Message{From: d("gmail.com"), Text: strings.Repeat("Here is the house that we spoke of. ", 12), FilesOnly: true, Links: link("")}, "", ""},
+		{"a page for everybody from a free address", Message{From: d("gmail.com"), Text: "Your mailbox is almost full", Links: []Link{{Target: d("docs.example")}}}, "docs.example", "free_form=suspicious"},
+		{"to an odd name", Message{From: d("shop.example"), Links: []Link{{Target: d("xk7q2m9w4.example")}}}, "xk7q2m9w4.example", "leads_odd=suspicious"},
+		{"what a service sends for a stranger", Message{From: d("typeform.com"), Text: "Your account has been suspended", Links: append(link(""), Link{Target: d("admin.typeform.com")})}, "", "leads_away=suspicious"},
+		{"joined by what nobody sees", Message{From: d("evil.example"), Name: "S\u200dh\u200do\u200dp", Links: link("")}, "", "hidden_text=suspicious"},
 		{"answers to the same company", Message{From: d("mail.shop.example"), ReplyTo: d("shop.example"), Subject: "Your account has been suspended"}, "", ""},
 		{"pressure", Message{Subject: "Uw rekening is geblokkeerd", Text: "Klik hier om binnen 24 uur uw gegevens te bevestigen."}, "", "pressure=suspicious"},
 		{"pressure, French", Message{Subject: "Votre compte a été bloqué", Text: "Vérifiez votre identité sous 24 heures."}, "", "pressure=suspicious"},
@@ -173,7 +239,9 @@ func TestMessageEvidence(t *testing.T) {
 		{"pressure, with what nobody sees", Message{Subject: "Your acc\u200bount has been susp\u200bended", Text: "Ver\u00adify your identity within 24 hours."}, "", "hidden_text=suspicious pressure=suspicious"},
 		{"one word of pressure", Message{Subject: "Last chance for early birds"}, "", ""},
 		{"pressure of a newsletter that leads to many", Message{Subject: "Your account has been suspended: verify your identity", Links: many(7)}, "", ""},
-		{"words that lead away", Message{From: d("shop.example"), Text: "Klik hier", Links: link("")}, "", "leads_away=suspicious"},
+		{"words that lead away", Message{From: d("shop.example"), Text: "Uw rekening is geblokkeerd", Links: link("")}, "", "leads_away=suspicious"},
+		{"a call to click alone", Message{From: d("shop.example"), Text: "Klik hier", Links: link("")}, "", ""},
+		{"words of a list's post", Message{From: d("shop.example"), Text: "Uw rekening is geblokkeerd", Links: link(""), List: true}, "", ""},
 		{"a hurry alone", Message{From: d("shop.example"), Text: "Please hurry", Links: link("")}, "", ""},
 		{"pictures where everybody can put one", Message{From: d("shop.example"), Links: link(""), Text: "Hello", Pictures: []bolwerk.Domain{d("i.imgur.com")}}, "", "picture_host=suspicious picture_only=suspicious"},
 		{"pictures at home", Message{From: d("evil.example"), Links: link(""), Text: "Hello", Pictures: []bolwerk.Domain{d("img.evil.example")}}, "", ""},
@@ -183,15 +251,15 @@ func TestMessageEvidence(t *testing.T) {
 		{"words joined with signs", Message{From: d("shop.example"), Subject: "Unusual__visit_to_your_house", Links: link("")}, "", "joined_words=suspicious"},
 		{"a file's name", Message{From: d("shop.example"), Subject: "my_notes_of_may_2026.txt", Links: link("")}, "", ""},
 		{"a domain as a name", Message{From: d("shop.example"), Name: "Elsewhere.com Team", Links: link("")}, "", "display_domain=suspicious"},
-		{"a domain as a name, and a link to it", Message{From: d("shop.example"), Name: "Elsewhere.com Team", Links: append(link(""), Link{"", d("www.elsewhere.com")})}, "", ""},
+		{"a domain as a name, and a link to it", Message{From: d("shop.example"), Name: "Elsewhere.com Team", Links: append(link(""), Link{Text: "", Target: d("www.elsewhere.com")})}, "", ""},
 		{"a version as a name", Message{From: d("shop.example"), Name: "Release 2.0", Links: link("")}, "", ""},
-		{"a real mail with one link changed", Message{From: d("shop.example"), Links: append(link(""), Link{"", d("exbank.be")}, Link{"", d("www.exbank.be")}, Link{"", d("mijn.exbank.be")})}, "", "real_links=suspicious"},
+		{"a real mail with one link changed", Message{From: d("shop.example"), Links: append(link(""), Link{Text: "", Target: d("exbank.be")}, Link{Text: "", Target: d("www.exbank.be")}, Link{Text: "", Target: d("mijn.exbank.be")})}, "", "real_links=suspicious"},
 		{"the reader's address in the subject", Message{From: d("shop.example"), Subject: "jan@home.example, your turn", Links: link("")}, "", "address_in_subject=suspicious"},
 		{"an address in an answer", Message{From: d("shop.example"), Subject: "Re: jan@home.example", Links: link("")}, "", ""},
 		{"a little picture in the name", Message{From: d("shop.example"), Name: "✅ Jan", Links: link("")}, "", "decked_sender=suspicious"},
 		{"a trade mark in the name", Message{From: d("shop.example"), Name: "Jan®", Links: link("")}, "", ""},
-		{"to where names cost nothing", Message{From: d("shop.example"), Links: []Link{{"", d("fietsclub.weebly.com")}}}, "fietsclub.weebly.com", "leads_cheap=suspicious"},
-		{"the same from a person", Message{From: d("gmail.com"), Links: []Link{{"", d("fietsclub.weebly.com")}}}, "fietsclub.weebly.com", ""},
+		{"to where names cost nothing", Message{From: d("shop.example"), Links: []Link{{Text: "", Target: d("fietsclub.weebly.com")}}}, "fietsclub.weebly.com", "leads_cheap=suspicious"},
+		{"the same from a person", Message{From: d("gmail.com"), Links: []Link{{Text: "", Target: d("fietsclub.weebly.com")}}}, "fietsclub.weebly.com", ""},
 		{"a suffix that does not exist", Message{From: d("shop.servic-atendimento"), Links: link("")}, "", "odd_sender=suspicious"},
 		{"a sender that a machine made up", Message{From: d("fg3se7yy2kt8iy.com"), Links: link("")}, "", "odd_sender=suspicious"},
 		{"an offer of the sender's own", Message{From: d("mail.evil.example"), Text: "Hurry! Click here, a free gift", Links: link("")}, "", ""},
@@ -213,9 +281,11 @@ func TestMessageEvidence(t *testing.T) {
 		{"a word with it inside", Message{From: d("shop.example"), Name: "Example Bankers"}, "", ""},
 		{"link text", Message{Links: link("https://www.exbank.be/login")}, "", "link_text=suspicious"},
 		{"link text as a name", Message{Links: link("exbank.be")}, "", "link_text=suspicious"},
+		{"link text of the sender, counted by a service", Message{From: d("shop.example"), Links: link("shop.example")}, "", ""},
+		{"link text of a brand, counted by a service", Message{From: d("exbank.be"), Links: link("exbank.be")}, "", "brand_sender=suspicious link_text=suspicious"},
 		{"link text of the same owner", Message{Links: link("www.evil.example")}, "", ""},
 		{"link text that is a sentence", Message{Links: link("see exbank.be now")}, "", ""},
-		{"another link of the mail", Message{Links: []Link{{"exbank.be", d("other.example")}}}, "", ""},
+		{"another link of the mail", Message{Links: []Link{{Text: "exbank.be", Target: d("other.example")}}}, "", ""},
 		{"the brand's own link in a forged mail", Message{From: d("exbank.be"), Name: "Example Bank", Auth: fail}, "www.exbank.be", ""},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -346,7 +416,7 @@ func FuzzName(f *testing.F) {
 			t.Fatalf("owner %s of %s", o, dom)
 		}
 		ev := NameEvidence(p, b)
-		ev = append(ev, MessageEvidence(Message{From: dom, Name: display, Links: []Link{{text, dom}}}, p, b, nil, psl)...)
+		ev = append(ev, MessageEvidence(Message{From: dom, Name: display, Links: []Link{{Text: text, Target: dom}}}, p, b, nil, psl)...)
 		if v := Judge(NameEvidence(p, b)); v.Word == Malicious {
 			t.Fatalf("the name alone made %s malicious", dom)
 		}

@@ -108,7 +108,12 @@ func plainText(text string) string {
 // of two ways of writing in one word: it is meant for filters, not for people.
 func hidden(text string) bool {
 	between, styled := 0, 0
+	before := ' '
 	for i, r := range text {
+		if r == 0x200d && before < 0x250 && unicode.IsLetter(before) {
+			between++ // it joins little pictures, and letters of other writings
+		}
+		before = r
 		if r >= 0x1d400 && r <= 0x1d7ff {
 			styled++ // mathematical letters: bold to the eye, no word to a filter
 		}
@@ -241,6 +246,8 @@ type Reading struct {
 	joined            string         // a word put together of several with signs
 	shown             bolwerk.Domain // registrable of a host name in the sender's name
 	dress             string         // the brand that most of its links lead to
+	tells             []tell         // what is against its header
+	inLocal           string         // the brand that the sender's address begins as
 }
 
 // ReadMessage looks at a mail once. Authentication-Results count only from an
@@ -264,20 +271,31 @@ func ReadMessage(m Message, brands *Brands, trusted []string, psl *suffix.List) 
 	r.from, _ = psl.Registrable(m.From)
 	r.reply, _ = psl.Registrable(m.ReplyTo)
 	r.leads = map[bolwerk.Domain]bool{}
+	shared := forEverybody(r.from)
 	for _, l := range m.Links {
 		r.linked[brands.Owner(l.Target)] = true
 		to, _ := psl.Registrable(l.Target)
+		if shared && to == r.from {
+			continue // of the service, at the foot of what a stranger wrote
+		}
 		r.leads[to] = true
 		r.related = r.related || !to.IsZero() && (to == r.from || to == r.reply)
 	}
 	r.owners = len(r.leads)
+	for to := range r.leads { // the marks of brands and networks at its foot are no way on
+		if r.owners > 1 && to != r.from && brands.Owner(to) != "" {
+			r.owners--
+		}
+	}
 	r.sender = oddSender(m, brands, psl)
-	r.pictures, r.painted, r.wordless = onPictureHost(m.Pictures, psl), len(m.Pictures) > 0, wordless(m.Text)
+	r.pictures, r.painted, r.wordless = onPictureHost(m.Pictures, psl), len(m.Pictures) > 0, wordless(m.Text, fewLetters)
 	if r.joined = joined(m.Subject); r.joined == "" {
 		r.joined = joined(m.Name)
 	}
 	r.shown, _ = nameShown(m.Name, psl)
 	r.dress = dressing(m, brands)
+	r.inLocal = brands.inLocal(m.Local)
+	r.tells = tells(m, r.from, brands, psl)
 	r.addressed, r.decked = ownAddress(m.Subject), pictured(m.Name)
 	for w := range strings.FieldsSeq(plainText(m.Name)) {
 		if roles[w] {
@@ -287,6 +305,20 @@ func ReadMessage(m Message, brands *Brands, trusted []string, psl *suffix.List) 
 	}
 	return r
 }
+
+// forEverybody says that a sender's domain is one of a service on which strangers
+// have pages or forms: it sends what they write.
+func forEverybody(from bolwerk.Domain) bool {
+	return !from.IsZero() && ourPlatforms().byName[from].Kind != ""
+}
+
+var ourPlatforms = sync.OnceValue(func() *Platforms {
+	p, err := NewPlatforms()
+	if err != nil {
+		panic(err) // the compiled list
+	}
+	return p
+})
 
 // addressIn is the domain of a mail address within a display name.
 func addressIn(name string) (bolwerk.Domain, bool) {
@@ -357,7 +389,9 @@ func (r *Reading) About(p Place, brands *Brands, psl *suffix.List) (out []Eviden
 		}
 		if !r.reply.IsZero() && !r.from.IsZero() && r.reply != r.from {
 			tier := Tier(3)
-			if foreign || r.own != "" || free[r.reply.String()] && !free[r.from.String()] && len(r.groups) > 0 {
+			// Discussion lists put their own address there. From free mail people have
+			// answers sent to where they work.
+			if !m.List && (foreign || r.own != "" && !free[m.From.String()] || free[r.reply.String()] && !free[r.from.String()] && len(r.groups) > 0) {
 				tier = 2
 			}
 			say(tier, "reply_to", Suspicious, "reply_to", "", "it comes from %s and wants answers at %s", m.From, m.ReplyTo)
@@ -385,11 +419,31 @@ func (r *Reading) About(p Place, brands *Brands, psl *suffix.List) (out []Eviden
 		a, _ := psl.Registrable(shown)
 		if b, _ := psl.Registrable(l.Target); !a.IsZero() && a != b {
 			tier := Tier(2)
-			if brands.Owner(shown) == "" && (p.Shared || b == r.from) {
-				tier = 3 // a mailing service counts clicks so
+			// A mailing service counts clicks so: of all links, or of those to the sender.
+			if brands.Owner(shown) == "" && (p.Shared || b == r.from || a == r.from || !r.few() || labelOf(a) == labelOf(b)) {
+				tier = 3
 			}
 			say(tier, "link_text", Suspicious, "link_text", brands.Owner(shown), "the link shows %s and goes to %s", shown, l.Target)
 			break
+		}
+	}
+	return out
+}
+
+// Popular is About for a name that many people use. Lures link to such names beside
+// their own: where there is another, or the name is the sender's own, what the whole
+// mail says of it is context only. A lure that leads nowhere else has its page there,
+// or a way on, so what it says counts; what its name looks like does not.
+func (r *Reading) Popular(p Place, another bool, brands *Brands, psl *suffix.List) []Evidence {
+	out := r.About(p, brands, psl)
+	own := !r.from.IsZero() && p.Registrable == r.from
+	for i := range out {
+		switch e := &out[i]; {
+		case e.Reason == "link_text" && e.Brand != "":
+		case e.Reason == "link_text": // nobody hides a site that everybody knows
+			e.Tier = 3
+		case another || own || e.Reason == "leads_odd" || e.Reason == "leads_cheap":
+			e.Tier = 3
 		}
 	}
 	return out
@@ -411,12 +465,8 @@ func (r *Reading) press(p Place, registrable bolwerk.Domain, say func(Tier, stri
 		say(tier, "text", Suspicious, "brand_named", brand, "it speaks of %s, and neither the sender nor the link %s is %s's%s", brand, p.Name, brand, and(said))
 		break
 	}
-	// An advertisement of a sender for himself presses too, with what one may win.
-	hard := slices.ContainsFunc(r.groups, func(g string) bool {
-		return g != "act" && g != "deadline" && (g != "gain" || !r.related)
-	})
 	switch {
-	case (len(r.groups) >= 3 || len(r.groups) == 2 && !r.related) && hard && !own && r.few():
+	case (len(r.groups) >= 4 || len(r.groups) == 3 && len(r.tells) > 0 || len(r.groups) >= 2 && !r.related && (r.owners <= 2 || len(r.groups) > 2)) && r.hard() && !own && r.few() && !(r.m.List && r.m.Answer):
 		say(2, "text", Suspicious, "pressure", "", "it presses: %s", said)
 	case len(r.groups) > 0:
 		say(3, "text", Suspicious, "pressure", "", "it says: %s", said)
@@ -429,6 +479,14 @@ const (
 	maxOwners = 5
 )
 
+// hard says that it presses with more than a hurry and a call to click. An
+// advertisement of a sender for himself presses too, with what one may win.
+func (r *Reading) hard() bool {
+	return slices.ContainsFunc(r.groups, func(g string) bool {
+		return g != "act" && g != "deadline" && (g != "gain" || !r.related)
+	})
+}
+
 func (r *Reading) few() bool { return r.owners <= maxOwners }
 
 // lead weighs where a mail leads beside where it comes from. Each of these is
@@ -438,14 +496,15 @@ func (r *Reading) lead(p Place, say func(Tier, string, Word, string, string, str
 	if r.proved && r.related {
 		return
 	}
-	away := !r.from.IsZero() && !r.related && r.owners > 0 && r.owners <= 2
+	away := (!r.from.IsZero() || r.m.BadFrom) && !r.related && r.owners > 0 && r.owners <= 2
 	if r.sender != "" {
 		tier := Tier(3)
-		if away || len(r.groups) > 0 {
+		if away || len(r.groups)+len(r.tells) > 0 {
 			tier = 2
 		}
 		say(tier, "sender", Suspicious, "odd_sender", "", "%s", r.sender)
 	}
+	r.head(away, say)
 	r.tricks(away, p, say)
 	if !away {
 		return
@@ -459,11 +518,40 @@ func (r *Reading) lead(p Place, say func(Tier, string, Word, string, string, str
 			tier = 2
 		}
 		say(tier, "text", Suspicious, "hidden_end", "", "its only way leads through %s, which hides its end", p.Platform.Name)
-	case len(r.groups) > 1, len(r.groups) > 0 && r.groups[0] != "deadline" && !free[r.from.String()] && !mailing(p):
-		say(2, "text", Suspicious, "leads_away", "", "it says %s, and leads to %s, away from its sender %s", strings.Join(r.said[:min(2, len(r.said))], "; "), p.Name, r.m.From)
+	case len(r.groups) > 1 && (r.hard() || !r.m.List && !r.m.Answer),
+		r.hard() && !free[r.from.String()] && !mailing(p) && !r.m.List && !r.m.Answer: // a list's mail leads away from who wrote it
+		say(2, "text", Suspicious, "leads_away", "", "it says %s, and leads to %s, away from its sender %s", strings.Join(r.said[:min(2, len(r.said))], "; "), p.Name, r.whom())
+	case r.hard() && free[r.from.String()] && p.Shared && p.Platform.Kind == TenantPath:
+		say(2, "text", Suspicious, "free_form", "", "it says %s, comes from %s, where everybody can write, and leads to %s, where everybody can put a page", strings.Join(r.said[:min(2, len(r.said))], "; "), r.m.From, p.Name)
 	default:
-		say(3, "text", Suspicious, "leads_away", "", "it leads to %s, away from its sender %s", p.Name, r.m.From)
+		say(3, "text", Suspicious, "leads_away", "", "it leads to %s, away from its sender %s", p.Name, r.whom())
 	}
+}
+
+// whom is the sender's domain for a sentence, where there is one.
+func (r *Reading) whom() string {
+	if r.m.From.IsZero() {
+		return "?"
+	}
+	return r.m.From.String()
+}
+
+// head tells what is against the header. With a mail that leads only away from its
+// sender, or two of them together with words that press, it is suspicious.
+func (r *Reading) head(away bool, say func(Tier, string, Word, string, string, string, ...any)) {
+	for _, t := range r.tells {
+		tier := Tier(3)
+		if away && (!t.weak || len(r.tells) > 1 || len(r.groups) > 0) || len(r.tells) > 1 && len(r.groups) > 0 {
+			tier = 2
+		}
+		say(tier, "header", Suspicious, t.reason, "", "%s", t.text)
+	}
+}
+
+// labelOf is the label that an owner chose: of one under two suffixes it is the same.
+func labelOf(registrable bolwerk.Domain) string {
+	label, _, _ := strings.Cut(registrable.String(), ".")
+	return label
 }
 
 func and(said string) string {

@@ -78,7 +78,7 @@ func TestLabelled(t *testing.T) {
 		}
 		n++
 		p := PlaceOf(d(c[2]), psl, platforms(t))
-		m := Message{Name: c[3], Subject: c[5], Links: []Link{{"", p.Name}}}
+		m := Message{Name: c[3], Subject: c[5], Links: []Link{{Text: "", Target: p.Name}}}
 		if c[4] != "" {
 			m.From = d(c[4])
 		}
@@ -163,7 +163,7 @@ func FuzzMessage(f *testing.F) {
 			return
 		}
 		sender, _ := bolwerk.ParseDomain(from)
-		m := Message{From: sender, Name: name, Subject: subject, Text: text, Links: []Link{{text, to}}}
+		m := Message{From: sender, Name: name, Subject: subject, Text: text, Head: true, Local: name, ID: subject, Return: to, Signed: []bolwerk.Domain{to}, Links: []Link{{Text: text, Target: to}}}
 		p := PlaceOf(to, psl, pf)
 		ev := append(NameEvidence(p, b), MessageEvidence(m, p, b, nil, psl)...)
 		if v := Judge(ev); v.Word == Malicious {
@@ -194,9 +194,11 @@ func TestDerived(t *testing.T) {
 func TestRulesets(t *testing.T) {
 	ev := NameEvidence(place(t, "paypal-verify-account.top"), mustKnown(t))
 	now := Judge(ev)
-	was, known := JudgeBy("2026.1", ev)
-	if !known || was.Ruleset != "2026.1" || was.Word != now.Word || !slices.Equal(was.Reasons, now.Reasons) {
-		t.Errorf("%v: %+v, now %+v", known, was, now)
+	for _, version := range []string{"2026.1", "2026.2"} {
+		was, known := JudgeBy(version, ev)
+		if !known || was.Ruleset != version || was.Word != now.Word || !slices.Equal(was.Reasons, now.Reasons) {
+			t.Errorf("%v: %+v, now %+v", known, was, now)
+		}
 	}
 	if _, known := JudgeBy("1999.1", ev); known {
 		t.Error("rules that never were are known")

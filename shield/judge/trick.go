@@ -38,11 +38,11 @@ func onPictureHost(pictures []bolwerk.Domain, psl *suffix.List) string {
 const fewLetters = 80
 
 // wordless says that a mail has hardly a word that a program could read.
-func wordless(text string) bool {
+func wordless(text string, most int) bool {
 	n := 0
 	for _, r := range text {
 		if unicode.IsLetter(r) {
-			if n++; n > fewLetters {
+			if n++; n > most {
 				return false
 			}
 		}
@@ -158,6 +158,26 @@ func kept(d bolwerk.Domain) bool {
 	return false
 }
 
+// disguised tells where a link's address is written so that something is hidden.
+func disguised(l Link, say func(Tier, string, Word, string, string, string, ...any)) bool {
+	for _, note := range l.Notes {
+		switch note {
+		case "userinfo":
+			say(2, "links", Suspicious, "disguised_link", "", "the link begins with another name, which browsers ignore")
+		case "encoded-address":
+			say(2, "links", Suspicious, "disguised_link", "", "the link has an address written so that nobody reads it")
+		case "encoded-letters":
+			say(2, "links", Suspicious, "disguised_link", "", "the link has letters written as codes, which no program does")
+		case "address-in-fragment":
+			say(2, "links", Suspicious, "disguised_link", "", "the link has a mail address at its end, for the page to greet its reader")
+		default:
+			continue
+		}
+		return true
+	}
+	return false
+}
+
 // mailing says that a name is one of a service that sends mail for others.
 func mailing(p Place) bool { return p.Shared && p.Platform.Kind == ESP }
 
@@ -172,7 +192,7 @@ func (r *Reading) tricks(away bool, p Place, say func(Tier, string, Word, string
 		say(tier, "pictures", Suspicious, "picture_host", "", "its pictures lie on %s, where everybody can put one", r.pictures)
 	}
 	if r.wordless && away && r.painted {
-		say(2, "pictures", Suspicious, "picture_only", "", "it has hardly a word, only pictures, and leads to %s, away from its sender %s: look at the picture", p.Name, r.m.From)
+		say(2, "pictures", Suspicious, "picture_only", "", "it has hardly a word, only pictures, and leads to %s, away from its sender %s: look at the picture", p.Name, r.whom())
 	}
 	if r.joined != "" {
 		tier := Tier(3)
@@ -182,13 +202,28 @@ func (r *Reading) tricks(away bool, p Place, say func(Tier, string, Word, string
 		say(tier, "text", Suspicious, "joined_words", "", "subject or sender joins words with signs: %s", fmt.Sprintf("%.60s", r.joined))
 	}
 	if away && r.addressed {
-		say(2, "text", Suspicious, "address_in_subject", "", "the subject has a mail address in it, as if it were personal, and it leads to %s, away from its sender %s", p.Name, r.m.From)
+		say(2, "text", Suspicious, "address_in_subject", "", "the subject has a mail address in it, as if it were personal, and it leads to %s, away from its sender %s", p.Name, r.whom())
 	}
 	if away && r.decked && !mailing(p) {
-		say(2, "sender", Suspicious, "decked_sender", "", "the sender put a little picture into his name, and leads to %s, away from his address %s", p.Name, r.m.From)
+		say(2, "sender", Suspicious, "decked_sender", "", "the sender put a little picture into his name, and leads to %s, away from his address %s", p.Name, r.whom())
 	}
-	if t := traitsOf(p, shape(p)); away && t.cheap && !free[r.from.String()] {
-		say(2, "links", Suspicious, "leads_cheap", "", "it leads only to where names cost next to nothing (%s), away from its sender %s", t.place, r.m.From)
+	switch t := traitsOf(p, shape(p)); {
+	case !away:
+	case t.cheap && !free[r.from.String()]:
+		say(2, "links", Suspicious, "leads_cheap", "", "it leads only to where names cost next to nothing (%s), away from its sender %s", t.place, r.whom())
+	case t.made, t.number, t.chain, t.hard && len(r.groups)+len(r.tells) > 0:
+		say(2, "links", Suspicious, "leads_odd", "", "it leads only to a name that is odd by itself (%s), away from its sender %s", p.Name, r.whom())
+	}
+	for _, l := range r.m.Links {
+		if l.Target == p.Name && disguised(l, say) {
+			break
+		}
+	}
+	if away && r.m.FilesOnly && (r.wordless || free[r.m.From.String()] && wordless(r.m.Text, 4*fewLetters)) {
+		say(2, "files", Suspicious, "file_only", "", "it says little itself, and leads away from its sender %s in a file only", r.whom())
+	}
+	if away && r.inLocal != "" && r.own != r.inLocal && !free[r.m.From.String()] {
+		say(2, "sender", Suspicious, "brand_local", r.inLocal, "the sender's address begins as %s's and is at %s", r.inLocal, r.m.From)
 	}
 	if !r.shown.IsZero() && r.shown != r.from && !r.from.IsZero() && !r.leads[r.shown] {
 		say(2, "display_name", Suspicious, "display_domain", "", "the sender's name shows %s, and it comes from %s", r.shown, r.m.From)

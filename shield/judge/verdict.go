@@ -89,9 +89,9 @@ func Judge(evidence []Evidence) Verdict {
 // names. A change of Judge's rules that can change a verdict gets a new version,
 // and the old one stays here, so that old verdicts can be made again.
 //
-// 2026.2 makes other evidence of names and mails than 2026.1, and the same verdict
-// of the same evidence.
-var rulesets = map[string]func([]Evidence) Verdict{Ruleset: Judge, "2026.1": as("2026.1", Judge)}
+// 2026.2 and 2026.3 make other evidence of names and mails than the version before,
+// and the same verdict of the same evidence.
+var rulesets = map[string]func([]Evidence) Verdict{Ruleset: Judge, "2026.2": as("2026.2", Judge), "2026.1": as("2026.1", Judge)}
 
 // as is rules under the name of an earlier version that judged by the same.
 func as(version string, rules func([]Evidence) Verdict) func([]Evidence) Verdict {
