@@ -40,7 +40,11 @@ func BuildIntake(ctx context.Context, cfg Config, env Env, dir string) (*Intake,
 	if err != nil {
 		return nil, err
 	}
-	look, err := door.Site(web.Site{Config: cfg.Public.Config, Clock: env.Clock, Log: env.Log, Metrics: metrics})
+	words, err := abuse.Texts()
+	if err != nil {
+		return nil, err
+	}
+	look, err := door.Site(web.Site{Texts: []*web.Texts{words}, Config: cfg.Public.Config, Clock: env.Clock, Log: env.Log, Metrics: metrics})
 	if err != nil {
 		return nil, err
 	}
@@ -52,7 +56,7 @@ func BuildIntake(ctx context.Context, cfg Config, env Env, dir string) (*Intake,
 	if err != nil {
 		return nil, err
 	}
-	d, err := door.New(cfg.door(), door.With{Put: j.spool.Put, PutAs: j.spool.PutAs, Log: env.Log, OpenLog: public, Frame: frame, Clock: env.Clock, Metrics: j.reg})
+	d, err := door.New(cfg.door(), door.With{Put: j.spool.Put, PutAs: j.spool.PutAs, Log: env.Log, OpenLog: public, Frame: frame, Clock: env.Clock, Metrics: j.reg, Foot: []door.FootLink{{Path: "/abuse", Text: "abuse.form.title"}}})
 	if err != nil {
 		return nil, err
 	}
@@ -68,7 +72,11 @@ func BuildIntake(ctx context.Context, cfg Config, env Env, dir string) (*Intake,
 	reports := abuse.Box{Addresses: cfg.Abuse.Addresses, Put: j.spool.Put, PutAs: j.spool.PutAs}
 	accept := reports.Sort(d.Accept)
 	box := mail.NewDoor(cfg.smtp(), accept, env.Clock, env.Log, j.reg)
-	follower, err := j.follow(copyPublic, d)
+	abroad, err := abuse.NewSite(abuse.With{Put: j.spool.Put, Frame: frame, Clock: env.Clock, OwnNetworks: cfg.SMTP.OwnNetworks, Mail: cfg.abuseMail(), Zone: cfg.Public.Zone})
+	if err != nil {
+		return nil, err
+	}
+	follower, err := j.follow(copyPublic, abroad.Beside(d))
 	if err != nil {
 		return nil, err
 	}
@@ -97,7 +105,7 @@ func BuildIntake(ctx context.Context, cfg Config, env Env, dir string) (*Intake,
 		front: append(boxes,
 			part{"smtp", func(ctx context.Context) error { return box.Run(ctx, smtp) }},
 			part{"public site", func(ctx context.Context) error {
-				return web.Serve(ctx, web.Limit(site, 2000, 100, cfg.SMTP.OwnNetworks), d.Handler(), env.Log)
+				return web.Serve(ctx, web.Limit(site, 2000, 100, cfg.SMTP.OwnNetworks), d.Handler(abroad.Routes), env.Log)
 			}},
 		),
 		back: append(j.back(follower, copyPublic), part{"transparency log", history.Run})}, nil
@@ -111,6 +119,14 @@ func (c Config) smtp() mail.Config {
 	out := c.SMTP
 	out.Addresses = append(slices.Clone(out.Addresses), c.Abuse.Addresses...)
 	return out
+}
+
+// abuseMail is the address to which reports of abuse may be mailed; zero is none.
+func (c Config) abuseMail() mail.Address {
+	if len(c.Abuse.Addresses) == 0 {
+		return mail.Address{}
+	}
+	return c.Abuse.Addresses[0]
 }
 
 // door is the door's configuration: what the site and the mail door say already.

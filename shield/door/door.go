@@ -17,6 +17,7 @@ import (
 	"bolwerk/internal/clock"
 	"bolwerk/internal/mail"
 	"bolwerk/internal/openlog"
+	"bolwerk/internal/quota"
 	"bolwerk/internal/recent"
 	"bolwerk/internal/web"
 	"bolwerk/shield/edge"
@@ -41,13 +42,17 @@ type Door struct {
 	openapi []byte
 	history *openlog.Store
 	docs    docs
+	foot    []FootLink
 
 	list                  listing
 	issued                issued
 	requests              *recent.Requests // in this process: a restart of the intake forgets them
-	reports, bytes, looks *quota
-	uploads               *places
+	reports, bytes, looks *quota.Quota
+	uploads               *quota.Places
 }
+
+// FootLink is a path of the site, and the key of its text.
+type FootLink struct{ Path, Text string }
 
 // With is what a Door needs.
 type With struct {
@@ -57,6 +62,8 @@ type With struct {
 	Frame *web.Frame // of a web.Site that Site made
 	Clock clock.Clock
 	Log   *slog.Logger
+	// Foot are links at the foot of each page to what others have on the site.
+	Foot []FootLink
 	// OpenLog is the transparency log, served under openlog.Prefix; nil is none.
 	OpenLog *openlog.Store
 	// Metrics may be nil in tests.
@@ -97,9 +104,9 @@ func Site(s web.Site) (web.Site, error) {
 
 // New makes a door. cfg has passed Validate.
 func New(cfg Config, with With) (*Door, error) {
-	d := &Door{cfg: cfg, put: with.Put, putAs: with.PutAs, frame: with.Frame, clock: with.Clock, log: with.Log, history: with.OpenLog,
-		reports: newQuota(int64(cfg.ReportsPerHour)), bytes: newQuota(cfg.BytesPerHour), looks: newQuota(int64(cfg.LooksPerHour)),
-		uploads: newPlaces(cfg.Uploads)}
+	d := &Door{cfg: cfg, put: with.Put, putAs: with.PutAs, frame: with.Frame, clock: with.Clock, log: with.Log, history: with.OpenLog, foot: with.Foot,
+		reports: quota.New(int64(cfg.ReportsPerHour)), bytes: quota.New(cfg.BytesPerHour), looks: quota.New(int64(cfg.LooksPerHour)),
+		uploads: quota.NewPlaces(cfg.Uploads)}
 	d.list.clear()
 	d.issued.w = recent.NewWindow[Receipt](keepIssued, maxIssued)
 	d.requests = recent.NewRequests(keepRequest, maxRequests)
@@ -225,12 +232,12 @@ func (d *Door) mayLook(r *http.Request) error {
 	return d.within(d.looks, r, 1, "too many look-ups from your network in the last hour")
 }
 
-func (d *Door) within(q *quota, r *http.Request, n int, what string) error {
+func (d *Door) within(q *quota.Quota, r *http.Request, n int, what string) error {
 	from := d.frame.Source(r)
 	if d.cfg.own(from) {
 		return nil
 	}
-	if wait := q.take(d.clock.Now(), web.Network(from), n); wait > 0 {
+	if wait := q.Take(d.clock.Now(), web.Network(from), n); wait > 0 {
 		d.count.slowed.Inc()
 		return &web.Wait{Err: &bolwerk.Refusal{Kind: bolwerk.ErrFull, What: what}, After: wait}
 	}
@@ -255,7 +262,7 @@ func (d *Door) openBody(w http.ResponseWriter, r *http.Request, max int64) (leav
 		return nil, &http.MaxBytesError{Limit: max}
 	}
 	from := d.frame.Source(r)
-	leave = d.uploads.take(web.Network(from), d.cfg.own(from))
+	leave = d.uploads.Take(web.Network(from), d.cfg.own(from))
 	if leave == nil {
 		return nil, errUploads
 	}
@@ -263,8 +270,8 @@ func (d *Door) openBody(w http.ResponseWriter, r *http.Request, max int64) (leav
 	return leave, nil
 }
 
-// Handler is the public site.
-func (d *Door) Handler() http.Handler {
+// Handler is the public site; more adds the pages of others to it.
+func (d *Door) Handler(more ...func(*http.ServeMux)) http.Handler {
 	mux := http.NewServeMux()
 	routes := map[string]web.Func{
 		"POST /api/v1/reports":        d.apiReport,
@@ -291,6 +298,9 @@ func (d *Door) Handler() http.Handler {
 	d.logRoutes(routes)
 	for pattern, fn := range routes {
 		mux.Handle(pattern, d.frame.Do(fn))
+	}
+	for _, add := range more {
+		add(mux)
 	}
 	return d.frame.Handler(mux)
 }

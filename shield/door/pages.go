@@ -21,10 +21,11 @@ type page struct {
 	Faults faults
 	Busy   bool // what was sent could not be kept: it may be sent again
 	lang   string
+	Foot   []FootLink // what others have on the site
 }
 
 func (d *Door) page(r *http.Request) page {
-	p := page{Config: d.cfg}
+	p := page{Config: d.cfg, Foot: d.foot}
 	p.Operator = d.frame.Brand(r).Name
 	if l := bolwerk.Lang(r.URL.Query().Get("lang")); slices.Contains(bolwerk.Langs(), l) {
 		p.lang = string(l)

@@ -1,4 +1,6 @@
-package door
+// Package quota holds source networks to a rate, and to a number of uploads at once.
+// It keeps networks only, and in memory only.
+package quota
 
 import (
 	"container/list"
@@ -14,9 +16,9 @@ import (
 // too many is better than one lost. 65,536 of them take about 20 MB.
 const quotaNetworks = 1 << 16
 
-// quota is a token bucket for each source network. It holds networks only, in
+// Quota is a token bucket for each source network. It holds networks only, in
 // memory only.
-type quota struct {
+type Quota struct {
 	perHour int // the size of a bucket too
 
 	mu     sync.Mutex
@@ -30,13 +32,14 @@ type meter struct {
 	bucket  *rate.Limiter
 }
 
-func newQuota(perHour int64) *quota {
-	return &quota{perHour: int(perHour), max: quotaNetworks, known: map[netip.Prefix]*list.Element{}}
+// New gives each network so many tokens an hour; an hour's worth may go at once.
+func New(perHour int64) *Quota {
+	return &Quota{perHour: int(perHour), max: quotaNetworks, known: map[netip.Prefix]*list.Element{}}
 }
 
-// take takes n tokens (of more than a bucket holds, a bucketful), or says how
+// Take takes n tokens (of more than a bucket holds, a bucketful), or says how
 // long to wait until they are there.
-func (q *quota) take(now time.Time, network netip.Prefix, n int) time.Duration {
+func (q *Quota) Take(now time.Time, network netip.Prefix, n int) time.Duration {
 	n = min(n, q.perHour)
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -57,22 +60,23 @@ func (q *quota) take(now time.Time, network netip.Prefix, n int) time.Duration {
 	return max(time.Second, time.Duration(missing/float64(bucket.Limit())*float64(time.Second)))
 }
 
-// places bounds what is uploaded at once, in all and by one network: a body
+// Places bounds what is uploaded at once, in all and by one network: a body
 // that trickles in holds memory.
-type places struct {
+type Places struct {
 	mu   sync.Mutex
 	free int
 	each int
 	held map[netip.Prefix]int
 }
 
-func newPlaces(n int) *places {
-	return &places{free: n, each: max(1, n/4), held: map[netip.Prefix]int{}}
+// NewPlaces are n of them; a quarter at most for one network.
+func NewPlaces(n int) *Places {
+	return &Places{free: n, each: max(1, n/4), held: map[netip.Prefix]int{}}
 }
 
-// take gives a place and how to leave it, or nil where there is none. Our own
+// Take gives a place and how to leave it, or nil where there is none. Our own
 // networks are bounded in all only.
-func (p *places) take(network netip.Prefix, own bool) func() {
+func (p *Places) Take(network netip.Prefix, own bool) func() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.free == 0 || !own && p.held[network] >= p.each {
