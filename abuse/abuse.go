@@ -1,6 +1,6 @@
 // Package abuse is the desk for reports about the operator's own customers: from
-// a report in any format of the field to a clean line. What is here reads reports;
-// the desk's side grows around it.
+// a report in any format of the field to a clean line. Reports become events, events
+// of one line and class a case, and people decide.
 package abuse
 
 import (
@@ -10,7 +10,9 @@ import (
 
 // Cmd is the capability's part of the command line.
 type Cmd struct {
-	Read readCmd `cmd:"" help:"Show the events in reports of abuse. Needs no desk."`
+	Read   readCmd   `cmd:"" help:"Show the events in reports of abuse. Needs no desk."`
+	Case   CaseCmd   `cmd:"" help:"List, show and close cases of abuse."`
+	Import importCmd `cmd:"" help:"Give the desk files as reports of abuse."`
 }
 
 type readCmd struct {

@@ -132,6 +132,19 @@ func (d *Desk) CasesByAge(ctx context.Context, f CaseFilter) (out []CaseRow, err
 	return out, err
 }
 
+// Row gives the row of a case by id or number.
+func (d *Desk) Row(ctx context.Context, id string) (c CaseRow, err error) {
+	err = d.db.Read(ctx, func(tx *store.Tx) error {
+		found, err := findCase(tx, id)
+		if err != nil {
+			return err
+		}
+		c, err = readCaseRow(tx.Row(`select `+caseColumns+caseTables+` where c.id=$1`, found.ID).Scan)
+		return err
+	})
+	return c, err
+}
+
 // CountCases counts what f lists on all its pages.
 func (d *Desk) CountCases(ctx context.Context, f CaseFilter) (n desk.Counted, err error) {
 	err = d.db.Read(ctx, func(tx *store.Tx) error {

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net/http"
 	"reflect"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -35,7 +36,15 @@ type API struct {
 	hooks  *webhook.Hooks
 	rights map[string]account.Right // by pattern; a pattern without is open
 	spec   []byte
+	also   []Also
 }
+
+// Also adds another capability's routes to the API. let says which right a pattern
+// takes, explain makes the answer of an error, who is the person that asks.
+type Also func(api huma.API, let func(pattern string, right account.Right), explain func(context.Context, error) error, who func(context.Context) account.Person)
+
+// Also adds routes; before Routes.
+func (a *API) Also(add Also) { a.also = append(a.also, add) }
 
 // NewAPI keeps what it is given. door says who asks; once gives a POST with an
 // Idempotency-Key one effect.
@@ -45,14 +54,14 @@ func NewAPI(s *Shield, door *account.Door, once *idem.Keeper) *API {
 
 // Routes adds the API to a site's mux.
 func (a *API) Routes(mux *http.ServeMux) {
-	schemas := huma.NewMapRegistry("#/components/schemas/", huma.DefaultSchemaNamer)
+	schemas := huma.NewMapRegistry("#/components/schemas/", schemaName)
 	schemas.RegisterTypeAlias(reflect.TypeFor[aid.Set](), reflect.TypeFor[[]string]()) // as it is written
 	api := humago.New(guarded{mux, a}, huma.Config{
 		OpenAPI: &huma.OpenAPI{
 			Info: &huma.Info{
 				Title:   "Bolwerk",
 				Version: "1",
-				Description: "The desk of the anti-phishing shield. Ids are strings; where a path takes an {id} it takes the number that people use (C-2026-000001) " +
+				Description: "The desk. Ids are strings; where a path takes an {id} it takes the number that people use (C-2026-000001) " +
 					"and the name too. Lists are newest first and have pages: `next` is the `cursor` of the page after. Times are UTC, RFC 3339. " +
 					"A POST may carry an `Idempotency-Key`: repeated within 24 hours it has one effect and the same answer (409 where the desk carried it out and was stopped before it answered); with another body it is refused with 422.",
 			},
@@ -82,6 +91,9 @@ func (a *API) Routes(mux *http.ServeMux) {
 	a.brands(api)
 	a.notices(api)
 	a.campaigns(api)
+	for _, add := range a.also {
+		add(api, func(pattern string, right account.Right) { a.rights[pattern] = right }, func(ctx context.Context, err error) error { return a.explain(ctx, err) }, whoAsks)
+	}
 	a.document(api)
 	delete(api.OpenAPI().Components.Schemas.Map(), "ErrorModel") // huma's own; ours is Problem
 	spec, err := json.Marshal(api.OpenAPI())
@@ -100,6 +112,19 @@ func (a *API) Routes(mux *http.ServeMux) {
 			http.Redirect(w, r, strings.TrimSuffix(a.shield.cfg.PublicURL, "/")+r.URL.EscapedPath(), http.StatusTemporaryRedirect)
 		})
 	}
+}
+
+// schemaName is the type's own name; another capability's begins with that one's.
+func schemaName(t reflect.Type, hint string) string {
+	name := huma.DefaultSchemaNamer(t, hint)
+	for t.Kind() == reflect.Pointer || t.Kind() == reflect.Slice {
+		t = t.Elem()
+	}
+	rest, ok := strings.CutPrefix(t.PkgPath(), "bolwerk/")
+	if whose, _, _ := strings.Cut(rest, "/"); ok && !slices.Contains([]string{Name, "internal", "desk"}, whose) {
+		return strings.ToUpper(whose[:1]) + whose[1:] + name
+	}
+	return name
 }
 
 // guarded puts who may, and the Idempotency-Key, before each route. Routes stand

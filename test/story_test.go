@@ -66,6 +66,7 @@ func TestStories(t *testing.T) {
 			}
 			env.Defer(giveBack)
 			env.Setenv("OFFSET", fmt.Sprint(offset))
+			env.Setenv("YEAR", fmt.Sprint(time.Now().UTC().Year()))
 			for name, port := range live.Ports {
 				env.Setenv(name, fmt.Sprintf("127.0.0.1:%d", port+offset))
 			}

@@ -40,7 +40,7 @@ type DemoOptions struct {
 
 // demoOwns are the entries of the folder that belong to the demo; others are
 // left alone.
-var demoOwns = []string{"desk", "intake", "edge", "probe", "web.pem", "outbox", "lists", "world.json", "demo.json", "demo.token", "demo.password", "accounting.secret", demo.PhishFile, "orders"}
+var demoOwns = []string{"desk", "intake", "edge", "probe", "web.pem", "outbox", "lists", "world.json", "demo.json", "demo.token", "demo.password", "accounting.secret", demo.PhishFile, demo.AbuseFile, "orders"}
 
 // Demo starts everything on loopback with an invented operator, until ctx ends.
 func Demo(ctx context.Context, o DemoOptions, env Env) error {
@@ -227,6 +227,9 @@ func demoLife(ctx context.Context, o DemoOptions, cfg Config, env Env, w demo.Wo
 	f := shield.DemoFile{Console: cfg.Console.URL, Public: cfg.Public.URL, DNS: cfg.DNS.Listen, RPZ: cfg.RPZ.Listen, Warning: cfg.Warning.Listen, TLS: cfg.Warning.TLS,
 		SMTP: cfg.SMTP.Listen, HandIn: cfg.Hosts.Listen, Metrics: cfg.Metrics.Listen, Upstream: demoAddr(o, 5302), TokenFile: tokenFile, Data: o.Data}
 	if err := f.Write(o.Data); err != nil {
+		return err
+	}
+	if err := disk.Write(filepath.Join(o.Data, demo.AbuseFile), demo.AbuseMail(env.Clock.Now()), "demo.abuse"); err != nil {
 		return err
 	}
 	flags := ""

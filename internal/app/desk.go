@@ -404,6 +404,7 @@ func (d *Desk) buildConsole(reg prometheus.Registerer) error {
 	complaints.Routes(mux, door)
 	api := shield.NewAPI(d.shield, door, idem.New(d.db, d.vault, d.env.Log))
 	api.Webhooks(d.hooks)
+	api.Also(d.abuse.API)
 	api.Routes(mux)
 	l, err := net.Listen("tcp", d.cfg.Console.Listen)
 	if err != nil {

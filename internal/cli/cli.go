@@ -17,6 +17,7 @@ import (
 	"github.com/alecthomas/kong"
 
 	"bolwerk"
+	"bolwerk/abuse"
 	"bolwerk/internal/account"
 	"bolwerk/internal/app"
 	"bolwerk/internal/terminal"
@@ -70,7 +71,7 @@ type grammar struct {
 	Export  exportCmd         `cmd:"" group:"Care" help:"Write all that is kept into a folder, in open formats. The desk may run."`
 	Replay  replayCmd         `cmd:"" group:"Care" help:"Have every host hand in again what it still keeps."`
 
-	Abuse      abuseCmd      `cmd:"" group:"Tools" help:"Read reports of abuse, and ask who had an address."`
+	Abuse      abuseCmd      `cmd:"" group:"Tools" help:"Cases and reports of abuse, and who had an address."`
 	Read       readCmd       `cmd:"" group:"Tools" help:"Show what the desk would read in mails and texts. Needs no desk."`
 	Completion completionCmd `cmd:"" group:"Tools" help:"Print the completion of a shell, such as: source <(bolwerk completion bash)."`
 	Version    versionCmd    `cmd:"" group:"Tools" help:"Print the version."`
@@ -116,7 +117,7 @@ func Run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	k, err := kong.New(&grammar{}, kong.Name("bolwerk"), kong.Description(description), kong.Writers(stdout, stderr),
 		kong.Exit(func(code int) { panic(left(code)) }), kong.Help(help), here(),
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true, NoExpandSubcommands: true}),
-		kong.Bind(t), kong.BindTo(ctx, (*context.Context)(nil)))
+		kong.Bind(t), kong.BindTo(ctx, (*context.Context)(nil)), kong.BindTo(shield.Way{}, (*abuse.Way)(nil)))
 	if err != nil {
 		panic(err) // a mistake in the grammar: a bug at start-up
 	}

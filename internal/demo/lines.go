@@ -141,3 +141,32 @@ Joke
 	add(door.ByMail, "joke@buren.example", "", letter)
 	return out
 }
+
+// AbuseFile is the mail of a feed in the demo's folder, to try the abuse desk with.
+const AbuseFile = "abuse.eml"
+
+// AbuseMail is that mail: a table of a feed about one line, half an hour ago.
+func AbuseMail(now time.Time) []byte {
+	at := now.Add(-30 * time.Minute).UTC().Truncate(time.Second)
+	return []byte(strings.ReplaceAll(fmt.Sprintf(`From: reports@feed.example
+To: abuse@bolwerk.example
+Subject: open resolvers in your network
+Date: %s
+Message-ID: <table-1@feed.example>
+MIME-Version: 1.0
+Content-Type: multipart/mixed; boundary="b1"
+
+--b1
+Content-Type: text/plain; charset=utf-8
+
+The table is attached.
+
+--b1
+Content-Type: text/csv; name="%[2]s-scan_dns-bolwerk-asn.csv"
+Content-Disposition: attachment; filename="%[2]s-scan_dns-bolwerk-asn.csv"
+
+timestamp,severity,ip,protocol,port,hostname,tag,asn,geo,region,city,naics,sector,dns_version,min_amplification
+"%[3]s",medium,192.0.2.78,udp,53,,openresolver,64496,BE,,,0,,,2.1
+--b1--
+`, now.Format(time.RFC1123Z), at.Format(time.DateOnly), at.Format(time.DateTime)), "\n", "\r\n"))
+}
