@@ -228,7 +228,7 @@ func (s *Shield) newCampaign(tx *store.Tx, keys, same []judge.Key, brand, title 
 	for _, k := range append(slices.Clone(same), keys...) {
 		if k.Kind == judge.KeyName {
 			key = k.Value
-			title = brand + ": " + strings.ReplaceAll(strings.TrimPrefix(k.Value, brand+"|"), "{brand}", "*")
+			title = brand + ": " + strings.ReplaceAll(strings.TrimPrefix(k.Value, brand+"|"), "{brand}", "["+brand+"]")
 			break
 		}
 	}

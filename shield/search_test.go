@@ -167,7 +167,7 @@ func TestCampaignPage(t *testing.T) {
 	c := newConsole(t)
 	wantText(t, c.get(c.anna, "/campaigns"), "0 campaigns", "No campaign yet.")
 	c.fill()
-	wantText(t, c.get(c.anna, "/campaigns"), "2 campaigns", "K-2026-000001", "Anchor Bank: *-payN.example", "forming")
+	wantText(t, c.get(c.anna, "/campaigns"), "2 campaigns", "K-2026-000001", "Anchor Bank: [Anchor Bank]-payN.example", "forming")
 	wantText(t, c.get(c.anna, "/campaigns?state=closed"), "Nothing matches this filter.")
 	page := c.get(c.anna, "/campaign/K-2026-000001")
 	wantText(t, page, "Cases 2", "Reports 4", "Names blocked 0", "Look at the 2 names that wait", "Hour by hour", "login.anchorbank-pay7.example", "anchorbank-pay12.example",
