@@ -128,15 +128,27 @@ func (d *Desk) resolveSome(ctx context.Context) (int, error) {
 	}); err != nil || len(due) == 0 {
 		return 0, err
 	}
-	out := make([]outcome, 0, len(due))
-	for _, p := range due {
-		o, err := d.judge(ctx, p)
+	out := make([]outcome, len(due))
+	var asks []session.Question
+	var askers []*outcome
+	for i, p := range due {
+		ask, err := d.judge(p, &out[i])
 		if err != nil {
 			return 0, err
 		}
-		out = append(out, o)
+		if ask {
+			asks, askers = append(asks, asked(out[i].event)), append(askers, &out[i])
+		}
 	}
-	err := d.db.Write(ctx, store.Intake, func(tx *store.Tx) error { return d.write(tx, out) })
+	answers, err := d.p.Who.FindMany(ctx, asks)
+	if err != nil {
+		return 0, err
+	}
+	for i, o := range askers {
+		o.answer = answers[i]
+		d.place(o)
+	}
+	err = d.db.Write(ctx, store.Intake, func(tx *store.Tx) error { return d.write(tx, out) })
 	return len(due), err
 }
 
@@ -155,38 +167,31 @@ func (d *Desk) open(p *pending) error {
 	return json.Unmarshal(plain, &p.event)
 }
 
-// judge says where an event goes. It writes nothing.
-func (d *Desk) judge(ctx context.Context, p pending) (o outcome, err error) {
-	o = outcome{pending: p}
+// judge says where an event goes, or that its line is to be asked about first. It
+// writes nothing.
+func (d *Desk) judge(p pending, o *outcome) (ask bool, err error) {
+	o.pending = p
 	if err := d.open(&o.pending); errors.Is(err, bolwerk.ErrNotFound) {
 		o.to, o.why = Unknown, whyExpired
-		return o, nil
+		return false, nil
 	} else if err != nil {
-		return o, err
+		return false, err
 	}
-	e := o.event
-	switch {
+	switch e := o.event; {
 	case e.Role != reading.Doer && e.Role != reading.Exposed:
 		o.to, o.why = NoLine, string(e.Role)
-		return o, nil
 	case e.SourceNet.IsValid() && !e.SourceIP.IsValid() && !d.cfg.ours(e.SourceNet.Addr()):
 		o.to = NotOurs
-		return o, nil
 	case !e.SourceIP.IsValid():
 		o.to, o.why = ForOne, whyNoAddress
-		return o, nil
 	case !d.cfg.ours(e.SourceIP):
 		o.to = NotOurs
-		return o, nil
 	case e.Time.IsZero():
 		o.to, o.why = ForOne, whyNoTime
-		return o, nil
+	default:
+		return true, nil
 	}
-	if o.answer, err = d.p.Who.Resolve(ctx, asked(e)); err != nil {
-		return o, err
-	}
-	d.place(&o)
-	return o, nil
+	return false, nil
 }
 
 // place puts an event whose line was asked about. Only one candidate who may be
