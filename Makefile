@@ -47,7 +47,7 @@ days: ## bad days: restore, full disk, forbidden doors, planted addresses, hosti
 pg: ## the tests of what keeps rows, on PostgreSQL
 	$(GO) run ./test/pg $(GO) test -count=1 -timeout 30m $$($(GO) list -f '{{.ImportPath}} {{.TestImports}} {{.XTestImports}}' ./... | grep ' .*internal/store/storetest' | cut -d' ' -f1)
 
-peers: ## BIND, Unbound, PowerDNS and nginx beside us
+peers: ## BIND, Unbound, PowerDNS, Knot and nginx beside us
 	$(GO) test -count=1 -tags peers ./test/peers
 
 deb-test: ## builds the package and walks through the documents on a machine of its own; as root

@@ -48,7 +48,7 @@ phase build "the program"
 phase unit "every package's own tests, on SQLite"
 phase stories "whole stories with the real program"
 if lacks postgresql-15; then skip pg "postgresql-15 is not installed"; else phase pg "what keeps rows, on PostgreSQL"; fi
-if lacks bind9 || lacks unbound || lacks pdns-recursor || lacks nginx-light; then skip peers "bind9, unbound, pdns-recursor or nginx-light is not installed"; else phase peers "beside BIND, Unbound, PowerDNS and nginx"; fi
+if lacks bind9 || lacks unbound || lacks pdns-recursor || lacks knot || lacks nginx-light; then skip peers "bind9, unbound, pdns-recursor, knot or nginx-light is not installed"; else phase peers "beside BIND, Unbound, PowerDNS, Knot and nginx"; fi
 if [ "$(id -u)" != 0 ]; then skip deb-test "a machine of its own needs root"; else phase deb-test "the Debian package: installed, used and removed on a machine of its own"; fi
 phase kill "kill -9 at random, 5 a role" KILLS=5
 phase crash "a kill, an error and a torn write at every fault point of hosts"
