@@ -7,6 +7,7 @@ import (
 
 	"bolwerk"
 	"bolwerk/shield/judge"
+	"bolwerk/shield/reading"
 )
 
 // ownSuffixes is a public suffix list in which a hoster's name is a private suffix.
@@ -76,5 +77,26 @@ func TestSuffixFile_bare_names_in_a_text(t *testing.T) {
 	s.report(text)
 	if got := s.one(`select count(*) from shield_observable where name='first-depot.newtld'`); got != "1" {
 		t.Errorf("got %s observables", got)
+	}
+}
+
+// TestSuffixFile_links_without_a_scheme: nor is it unknown where a page's link leads
+// to a name alone, as mail programs open it.
+func TestSuffixFile_links_without_a_scheme(t *testing.T) {
+	mail := "From: a@customer.example\r\nSubject: x\r\nContent-Type: text/html\r\n\r\n<a href=\"second-depot.newtld/pay\">Pay the fee of your parcel</a>\r\n"
+	for _, c := range []struct {
+		tlds []string
+		want int
+	}{{nil, 0}, {[]string{"newtld"}, 1}} {
+		r := reading.Mail([]byte(mail), reading.Option{Evidence: true, TLDs: c.tlds})
+		n := 0
+		for _, u := range r.URLs {
+			if u.Host == "second-depot.newtld" {
+				n++
+			}
+		}
+		if n != c.want {
+			t.Errorf("with %v: %d links, want %d: %+v", c.tlds, n, c.want, r.URLs)
+		}
 	}
 }

@@ -1,9 +1,11 @@
 package main
 
 import (
+	"bytes"
 	"crypto/sha256"
 	"fmt"
 	"maps"
+	"net/mail"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -45,9 +47,10 @@ type judgedName struct {
 // readMail reads one mail of the collection as the evidence. Where it is itself what
 // somebody forwarded, what he forwarded is the evidence, as it is at the desk.
 func readMail(raw []byte) reading.Result {
-	r := reading.Mail(raw, reading.Option{})
-	if r.Kind == reading.Inline && r.Inner != nil && r.Outer != nil && strings.HasPrefix(strings.ToLower(r.Outer.Subject), "fw") {
-		return r
+	if m, err := mail.ReadMessage(bytes.NewReader(raw)); err == nil && strings.HasPrefix(strings.ToLower(m.Header.Get("Subject")), "fw") {
+		if r := reading.Mail(raw, reading.Option{}); r.Kind == reading.Inline && r.Inner != nil {
+			return r
+		}
 	}
 	return reading.Mail(raw, reading.Option{Evidence: true})
 }

@@ -48,7 +48,7 @@ func (s *setup) handler() http.Handler {
 		w.Header().Set("Content-Type", "text/plain")
 		if strings.HasPrefix(string(b), "effect") {
 			if err := s.effect(r.Context()); err != nil {
-				http.Error(w, err.Error(), 409)
+				http.Error(w, err.Error(), http.StatusConflict)
 				return
 			}
 		}

@@ -29,7 +29,7 @@ func (l *leaf) readCalendar(e *evidence) string {
 		case "prodid", "uid", "tzid", "tzurl":
 			continue
 		case "x-alt-desc":
-			p := parsePage(plain)
+			p := parsePage(plain, e.c.seen.tlds)
 			for _, k := range p.links {
 				e.c.add(k.raw, k.role, append(slices.Clone(via), "x-alt-desc:"+k.how), k.text)
 			}

@@ -116,7 +116,7 @@ func FuzzPage(f *testing.F) {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, s string) {
-		p := parsePage(s)
+		p := parsePage(s, nil)
 		last := 0
 		for _, l := range p.links {
 			if l.at > len(p.text) {

@@ -50,15 +50,16 @@ type parser struct {
 	raw    string // element whose text is not shown: style, script, title
 	nested bool   // inside a conditional comment, a data: URI or a script's text
 	files  bool   // a file that a browser opens: its scripts run
+	tlds   []string
 }
 
 // parsePage reads HTML as mail programs show it. It follows no link and loads
 // nothing.
-func parsePage(src string) page { return parse(src, false) }
+func parsePage(src string, tlds []string) page { return parse(src, false, tlds) }
 
-// parse reads HTML; browser says that scripts in it run.
-func parse(src string, browser bool) page {
-	p := parser{anchor: -1, files: browser}
+// parse reads HTML; browser says that scripts in it run, tlds is Option.TLDs.
+func parse(src string, browser bool, tlds []string) page {
+	p := parser{anchor: -1, files: browser, tlds: tlds}
 	p.walk(src)
 	p.closeLink()
 	p.text = p.b.String()
@@ -113,7 +114,7 @@ func (p *parser) conditional(t string) {
 	if !ok {
 		return
 	}
-	in := parser{anchor: -1, nested: true, base: p.base, files: p.files}
+	in := parser{anchor: -1, nested: true, base: p.base, files: p.files, tlds: p.tlds}
 	in.walk(inside)
 	in.closeLink()
 	for _, l := range in.links {
@@ -298,7 +299,7 @@ func (p *parser) absolute(raw string) string {
 	if i := strings.IndexAny(slashed, "/?#"); i >= 0 {
 		host, tail = slashed[:i], slashed[i:]
 	}
-	if strings.HasPrefix(strings.ToLower(host), "www.") || p.base == "" && bareHost(strings.TrimRight(host, "."), tail, nil) {
+	if strings.HasPrefix(strings.ToLower(host), "www.") || p.base == "" && bareHost(strings.TrimRight(host, "."), tail, p.tlds) {
 		return "http://" + raw
 	}
 	if p.base == "" {
@@ -335,7 +336,7 @@ func (p *parser) dataURI(raw string) {
 		}
 		return
 	}
-	in := parser{anchor: -1, nested: true, files: p.files}
+	in := parser{anchor: -1, nested: true, files: p.files, tlds: p.tlds}
 	in.walk(clean(toUTF8([]byte(body), "")))
 	in.closeLink()
 	for _, l := range in.links {

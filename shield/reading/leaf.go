@@ -135,7 +135,7 @@ func (l *leaf) readHTML(e *evidence) string {
 }
 
 func (l *leaf) readPage(s string, e *evidence) string {
-	p := parse(s, l.attached)
+	p := parse(s, l.attached, e.c.seen.tlds)
 	if p.cut {
 		e.c.warn("a page is too large: its beginning is read")
 	}

@@ -57,7 +57,7 @@ func (p *parser) script(src, how string) {
 // program adds what a text of a program holds: a page, or addresses.
 func (p *parser) program(s string, role Role, how string) {
 	if i := strings.IndexByte(s, '<'); i >= 0 && strings.IndexByte(s[i:], '>') > 0 && !p.nested {
-		in := parser{anchor: -1, nested: true, files: p.files, base: p.base}
+		in := parser{anchor: -1, nested: true, files: p.files, base: p.base, tlds: p.tlds}
 		in.walk(clean(s))
 		in.closeLink()
 		for _, l := range in.links {

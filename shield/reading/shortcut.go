@@ -21,7 +21,7 @@ func (l *leaf) readShortcut(e *evidence, ending string) string {
 	}
 	s := clean(d.text(e))
 	if strings.Contains(s[:min(len(s), 400)], "<plist") || strings.Contains(s[:min(len(s), 400)], "<?xml") {
-		e.c.scanText(parsePage(s).text, e.role, via)
+		e.c.scanText(parsePage(s, e.c.seen.tlds).text, e.role, via)
 		return ""
 	}
 	for line := range strings.Lines(s) {
