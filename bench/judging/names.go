@@ -56,7 +56,7 @@ func (g *group) add(b *bench, p judge.Place, show int) {
 // names is the evidence of the name alone: how many phishing hosts and how many
 // popular names it makes suspicious, reason after reason, the surest first.
 func (b *bench) names() error {
-	kinds := []string{"all", "own domain", "tenant"}
+	kinds := []string{"all", "own domain", "tenant", "a brand's own", "like a brand's"}
 	groups := map[string]*group{}
 	at := func(set, half, kind string) *group {
 		k := set + "|" + half + "|" + kind
@@ -85,6 +85,11 @@ func (b *bench) names() error {
 			case !p.Shared:
 				at(set.name, half, "own domain").add(b, p, 0)
 			}
+			if b.brands.Owner(p.Name) != "" {
+				at(set.name, half, "a brand's own").add(b, p, 0)
+			} else if len(b.brands.Look(p)) > 0 {
+				at(set.name, half, "like a brand's").add(b, p, 0)
+			}
 		})
 		if err != nil {
 			return err
@@ -95,7 +100,7 @@ func (b *bench) names() error {
 		for _, set := range []string{"phish", "popular"} {
 			for _, kind := range kinds {
 				g := at(set, half, kind)
-				fmt.Printf("  %-8s %-11s %7d names, suspicious %6d (%s), malicious %d\n", set, kind, g.n, g.hit, share(g.hit, g.n), g.bad)
+				fmt.Printf("  %-8s %-14s %7d names, suspicious %6d (%s), malicious %d\n", set, kind, g.n, g.hit, share(g.hit, g.n), g.bad)
 			}
 		}
 	}

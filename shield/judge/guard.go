@@ -156,7 +156,8 @@ type Context struct {
 	Never     *NeverBlock
 	Popular   lists.Popularity
 	KnownGood []*lists.Set
-	// Exemptions that are in force.
+	// Exemptions that are in force: one whose end has passed is, while the desk's clock
+	// is in doubt and ends nothing.
 	Exemptions []Exemption
 	// Zone is the longest zone that the name is published in: "b.rpz" where zero.
 	Zone bolwerk.Domain

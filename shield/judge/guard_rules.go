@@ -162,7 +162,7 @@ var decisionRules = []rule[given]{
 	}},
 	{16, "exempt", func(g given) *Objection {
 		for _, e := range g.Exemptions {
-			if e.InForce(g.Now) && e.Covers(g.Name, g.Suffixes) {
+			if e.Covers(g.Name, g.Suffixes) {
 				return object(Refuse, "end the exemption first", "%s is exempt: the block would do nothing (%s)", e.Name, e.Reason)
 			}
 		}
