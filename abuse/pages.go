@@ -1,9 +1,7 @@
 package abuse
 
 import (
-	"context"
 	"embed"
-	"errors"
 	"io/fs"
 	"net/http"
 	"net/url"
@@ -17,7 +15,6 @@ import (
 	"bolwerk/desk"
 	"bolwerk/internal/account"
 	"bolwerk/internal/idn"
-	"bolwerk/internal/store"
 	"bolwerk/internal/web"
 )
 
@@ -225,7 +222,7 @@ func (p *Pages) showCase(w http.ResponseWriter, r *http.Request, status int, c c
 	for _, n := range v.History {
 		actors = append(actors, n.Actor)
 	}
-	names, err := p.named(r.Context(), actors...)
+	names, err := account.Names(r.Context(), p.d.db, actors...)
 	if err != nil {
 		return err
 	}
@@ -236,44 +233,8 @@ func (p *Pages) showCase(w http.ResponseWriter, r *http.Request, status int, c c
 	return p.pages.Render(w, r, status, "case", data)
 }
 
-// named gives actors the names under which people know them.
-func (p *Pages) named(ctx context.Context, actors ...bolwerk.Actor) (map[bolwerk.Actor]string, error) {
-	out := map[bolwerk.Actor]string{}
-	err := p.d.db.Read(ctx, func(tx *store.Tx) error {
-		for _, a := range actors {
-			if _, have := out[a]; have {
-				continue
-			}
-			out[a] = a.String()
-			if !a.IsPerson() {
-				continue
-			}
-			who, err := account.ByID(tx, a.Ref())
-			if err == nil {
-				out[a] = who.Login
-			} else if !errors.Is(err, bolwerk.ErrNotFound) {
-				return err
-			}
-		}
-		return nil
-	})
-	return out, err
-}
-
-// readForm reads a form's fields; at most what the frame lets through.
-func readForm(r *http.Request) error {
-	if err := r.ParseForm(); err != nil {
-		var big *http.MaxBytesError
-		if errors.As(err, &big) {
-			return err
-		}
-		return bolwerk.Invalid("the form could not be read")
-	}
-	return nil
-}
-
 func (p *Pages) decide(w http.ResponseWriter, r *http.Request, who account.Person, name string) error {
-	if err := readForm(r); err != nil {
+	if err := web.ReadForm(r); err != nil {
 		return err
 	}
 	ctx, id, f, done := r.Context(), r.PathValue("id"), r.PostForm, ""
@@ -382,7 +343,7 @@ func (p *Pages) showReport(w http.ResponseWriter, r *http.Request, status int, c
 }
 
 func (p *Pages) sort(w http.ResponseWriter, r *http.Request, who account.Person, name string) error {
-	if err := readForm(r); err != nil {
+	if err := web.ReadForm(r); err != nil {
 		return err
 	}
 	id, f, done := r.PathValue("id"), r.PostForm, ""

@@ -10,6 +10,7 @@ import (
 	"bolwerk/desk"
 	"bolwerk/internal/account"
 	"bolwerk/internal/store"
+	"bolwerk/internal/web"
 	"bolwerk/shield/judge"
 )
 
@@ -199,7 +200,7 @@ func (p *Pages) automatic(w http.ResponseWriter, r *http.Request, who account.Pe
 
 // keep has a person confirm what a rule blocked.
 func (p *Pages) keep(w http.ResponseWriter, r *http.Request, who account.Person) error {
-	if err := readForm(r); err != nil {
+	if err := web.ReadForm(r); err != nil {
 		return err
 	}
 	out, err := p.s.Keep(r.Context(), Decider(who), r.PathValue("id"), r.PostForm.Get("reason"))

@@ -3,7 +3,6 @@ package shield
 import (
 	"context"
 	"embed"
-	"errors"
 	"fmt"
 	"html/template"
 	"io/fs"
@@ -12,11 +11,9 @@ import (
 	"path"
 	"time"
 
-	"bolwerk"
 	"bolwerk/internal/account"
 	"bolwerk/internal/chromium"
 	"bolwerk/internal/mail"
-	"bolwerk/internal/store"
 	"bolwerk/internal/web"
 	"bolwerk/internal/webhook"
 	"bolwerk/shield/judge"
@@ -253,18 +250,6 @@ func (c *common) beside(form string, err error) (status int, _ error) {
 	return x.Status, nil
 }
 
-// readForm reads a form's fields; at most what the frame lets through.
-func readForm(r *http.Request) error {
-	if err := r.ParseForm(); err != nil {
-		var big *http.MaxBytesError
-		if errors.As(err, &big) {
-			return err
-		}
-		return bolwerk.Invalid("the form could not be read")
-	}
-	return nil
-}
-
 // clip keeps what somebody typed into a filter short.
 func clip(s string) string { return s[:min(len(s), 253)] }
 
@@ -283,31 +268,6 @@ func afterwards(w http.ResponseWriter, r *http.Request, out Outcome) error {
 		return goTo(w, r, "/case/"+out.Case, out.State)
 	}
 	return goTo(w, r, "/block/"+out.Block.Ref, out.State)
-}
-
-// named gives actors the names under which people know them: the log-in name of
-// a person, otherwise the actor itself.
-func (p *Pages) named(ctx context.Context, actors ...bolwerk.Actor) (map[bolwerk.Actor]string, error) {
-	out := map[bolwerk.Actor]string{}
-	err := p.s.db.Read(ctx, func(tx *store.Tx) error {
-		for _, a := range actors {
-			if _, have := out[a]; have {
-				continue
-			}
-			out[a] = a.String()
-			if !a.IsPerson() {
-				continue
-			}
-			who, err := account.ByID(tx, a.Ref())
-			if err == nil {
-				out[a] = who.Login
-			} else if !errors.Is(err, bolwerk.ErrNotFound) {
-				return err
-			}
-		}
-		return nil
-	})
-	return out, err
 }
 
 // releases says whether somebody may release what was held back.

@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"bolwerk/internal/account"
+	"bolwerk/internal/web"
 	"bolwerk/shield/aid"
 )
 
@@ -43,7 +44,7 @@ func (p *Pages) askCampaign(w http.ResponseWriter, r *http.Request, who account.
 }
 
 func (p *Pages) ask(w http.ResponseWriter, r *http.Request, back string, change func(aid.Set) error) error {
-	if err := readForm(r); err != nil {
+	if err := web.ReadForm(r); err != nil {
 		return err
 	}
 	asked, err := aid.ParseSet(r.PostForm["asked_for"])

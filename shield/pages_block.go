@@ -229,7 +229,7 @@ func (p *Pages) showBlock(w http.ResponseWriter, r *http.Request, status int, c 
 	if err := ended.UnmarshalText([]byte(b.Block.EndedBy)); err != nil {
 		return err
 	}
-	names, err := p.named(ctx, b.Actor, b.Block.Second, ended)
+	names, err := account.Names(ctx, p.s.db, b.Actor, b.Block.Second, ended)
 	if err != nil {
 		return err
 	}
@@ -255,7 +255,7 @@ func (p *Pages) showBlock(w http.ResponseWriter, r *http.Request, status int, c 
 }
 
 func (p *Pages) withdraw(w http.ResponseWriter, r *http.Request, who account.Person) error {
-	if err := readForm(r); err != nil {
+	if err := web.ReadForm(r); err != nil {
 		return err
 	}
 	cause, err := ParseCause(r.PostForm.Get("cause"))
@@ -321,7 +321,7 @@ func (p *Pages) showBlockForm(w http.ResponseWriter, r *http.Request, status int
 }
 
 func (p *Pages) blockName(w http.ResponseWriter, r *http.Request, who account.Person) error {
-	if err := readForm(r); err != nil {
+	if err := web.ReadForm(r); err != nil {
 		return err
 	}
 	in, err := wish(r)
@@ -352,7 +352,7 @@ func (p *Pages) showExemptForm(w http.ResponseWriter, r *http.Request, status in
 }
 
 func (p *Pages) exempt(w http.ResponseWriter, r *http.Request, who account.Person) error {
-	if err := readForm(r); err != nil {
+	if err := web.ReadForm(r); err != nil {
 		return err
 	}
 	in := Exempt{Reason: r.PostForm.Get("reason")}

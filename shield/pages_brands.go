@@ -9,6 +9,7 @@ import (
 	"bolwerk/desk"
 	"bolwerk/internal/account"
 	"bolwerk/internal/store"
+	"bolwerk/internal/web"
 	"bolwerk/shield/judge"
 )
 
@@ -93,7 +94,7 @@ func (p *Pages) saidRows(ctx context.Context, all []OwnerSaid) (rows []saidRow, 
 	for _, a := range all {
 		actors = append(actors, a.Actor)
 	}
-	names, err := p.named(ctx, actors...)
+	names, err := account.Names(ctx, p.s.db, actors...)
 	if err != nil {
 		return nil, err
 	}
@@ -146,7 +147,7 @@ func (p *Pages) domainRows(ctx context.Context, now time.Time, all []OwnDomain) 
 	for _, d := range all {
 		actors = append(actors, d.Actor, d.DecidedBy, d.Second)
 	}
-	names, err := p.named(ctx, actors...)
+	names, err := account.Names(ctx, p.s.db, actors...)
 	for _, d := range all {
 		rows = append(rows, domainRow{OwnDomain: d, Show: p.s.showName(d.Name), Giver: names[d.Actor], By: names[d.DecidedBy], Other: names[d.Second],
 			Late: d.State == DomainInForce && !d.ReviewAt.After(now)})
@@ -198,7 +199,7 @@ func (p *Pages) showBrands(w http.ResponseWriter, r *http.Request, status int, c
 // decideDomain is what a person of ours does with a domain that a brand's owner
 // gave; the button says what.
 func (p *Pages) decideDomain(w http.ResponseWriter, r *http.Request, who account.Person) error {
-	if err := readForm(r); err != nil {
+	if err := web.ReadForm(r); err != nil {
 		return err
 	}
 	id, reason, done := r.PathValue("id"), r.PostForm.Get("reason"), ""

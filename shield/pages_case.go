@@ -171,7 +171,7 @@ func (p *Pages) showCase(w http.ResponseWriter, r *http.Request, status int, c c
 		}
 	}
 	if data.Placed != nil {
-		names, err := p.named(ctx, data.Placed.Actor)
+		names, err := account.Names(ctx, p.s.db, data.Placed.Actor)
 		if err != nil {
 			return err
 		}
@@ -318,7 +318,7 @@ func wish(r *http.Request) (in Confirm, err error) {
 }
 
 func (p *Pages) confirm(w http.ResponseWriter, r *http.Request, who account.Person) error {
-	if err := readForm(r); err != nil {
+	if err := web.ReadForm(r); err != nil {
 		return err
 	}
 	in, err := wish(r)
@@ -334,7 +334,7 @@ func (p *Pages) confirm(w http.ResponseWriter, r *http.Request, who account.Pers
 }
 
 func (p *Pages) reject(w http.ResponseWriter, r *http.Request, who account.Person) error {
-	if err := readForm(r); err != nil {
+	if err := web.ReadForm(r); err != nil {
 		return err
 	}
 	reason, err := reasonOf(r.PostForm)

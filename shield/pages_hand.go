@@ -13,6 +13,7 @@ import (
 	"bolwerk/internal/account"
 	"bolwerk/internal/audit"
 	"bolwerk/internal/store"
+	"bolwerk/internal/web"
 	"bolwerk/shield/reading"
 )
 
@@ -142,7 +143,7 @@ func (p *Pages) handList(ctx context.Context, state string) listOf[HandReport] {
 }
 
 func (p *Pages) seen(w http.ResponseWriter, r *http.Request, who account.Person) error {
-	if err := readForm(r); err != nil {
+	if err := web.ReadForm(r); err != nil {
 		return err
 	}
 	if err := p.s.Seen(r.Context(), who, r.PathValue("id"), r.PostForm.Get("reason")); err != nil {

@@ -5,6 +5,7 @@ import (
 	"net/url"
 
 	"bolwerk/internal/account"
+	"bolwerk/internal/web"
 )
 
 type mergeData struct {
@@ -33,7 +34,7 @@ func (p *Pages) showMerge(w http.ResponseWriter, r *http.Request, status int, fr
 
 // undoMerge takes a campaign out of the one that it was merged into, and shows it.
 func (p *Pages) undoMerge(w http.ResponseWriter, r *http.Request, who account.Person) error {
-	if err := readForm(r); err != nil {
+	if err := web.ReadForm(r); err != nil {
 		return err
 	}
 	out, err := p.s.UndoMerge(r.Context(), Decider(who), r.PathValue("id"), r.PostForm.Get("reason"))
@@ -45,7 +46,7 @@ func (p *Pages) undoMerge(w http.ResponseWriter, r *http.Request, who account.Pe
 }
 
 func (p *Pages) merge(w http.ResponseWriter, r *http.Request, who account.Person) error {
-	if err := readForm(r); err != nil {
+	if err := web.ReadForm(r); err != nil {
 		return err
 	}
 	from := clip(r.PostForm.Get("from"))

@@ -7,6 +7,7 @@ import (
 	"bolwerk"
 	"bolwerk/desk"
 	"bolwerk/internal/account"
+	"bolwerk/internal/web"
 	"bolwerk/shield/judge"
 )
 
@@ -108,7 +109,7 @@ func (p *Pages) noticeWith(w http.ResponseWriter, r *http.Request, c common, sta
 // doNotice does something to a notice and shows it again.
 func (p *Pages) doNotice(form, done string, fn func(r *http.Request, who judge.Person, id string) error) handler {
 	return func(w http.ResponseWriter, r *http.Request, who account.Person) error {
-		if err := readForm(r); err != nil {
+		if err := web.ReadForm(r); err != nil {
 			return err
 		}
 		id := r.PathValue("id")

@@ -7,6 +7,7 @@ import (
 	"bolwerk"
 	"bolwerk/desk"
 	"bolwerk/internal/account"
+	"bolwerk/internal/web"
 )
 
 type orderRow struct {
@@ -76,7 +77,7 @@ func (p *Pages) showOrders(w http.ResponseWriter, r *http.Request, status int, c
 }
 
 func (p *Pages) release(w http.ResponseWriter, r *http.Request, who account.Person) error {
-	if err := readForm(r); err != nil {
+	if err := web.ReadForm(r); err != nil {
 		return err
 	}
 	_, err := p.s.ReleaseOrders(r.Context(), Decider(who), r.PostForm.Get("issuer"))
@@ -178,7 +179,7 @@ func (p *Pages) showAppeal(w http.ResponseWriter, r *http.Request, status int, c
 		data.Own = b.Actor == c.Me.Actor() || b.Second == c.Me.Actor()
 		actors = append(actors, b.Actor)
 	}
-	names, err := p.named(r.Context(), actors...)
+	names, err := account.Names(r.Context(), p.s.db, actors...)
 	if err != nil {
 		return err
 	}
@@ -190,7 +191,7 @@ func (p *Pages) showAppeal(w http.ResponseWriter, r *http.Request, status int, c
 }
 
 func (p *Pages) decideAppeal(w http.ResponseWriter, r *http.Request, who account.Person) error {
-	if err := readForm(r); err != nil {
+	if err := web.ReadForm(r); err != nil {
 		return err
 	}
 	decision, done := r.PostForm.Get("decision"), "upheld"

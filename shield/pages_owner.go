@@ -258,7 +258,7 @@ func (p *Pages) answerCertificate(w http.ResponseWriter, r *http.Request, who ac
 }
 
 func (p *Pages) answer(w http.ResponseWriter, r *http.Request, who account.Person, in OwnerAnswer, again func(http.ResponseWriter, *http.Request, int, ownerData) error) error {
-	if err := readForm(r); err != nil {
+	if err := web.ReadForm(r); err != nil {
 		return err
 	}
 	in.Says, in.Reason = judge.Says(r.PostForm.Get("says")), r.PostForm.Get("reason")
@@ -301,7 +301,7 @@ func (p *Pages) ownPicture(w http.ResponseWriter, r *http.Request, who account.P
 }
 
 func (p *Pages) giveDomain(w http.ResponseWriter, r *http.Request, who account.Person) error {
-	if err := readForm(r); err != nil {
+	if err := web.ReadForm(r); err != nil {
 		return err
 	}
 	f := r.PostForm
@@ -313,7 +313,7 @@ func (p *Pages) giveDomain(w http.ResponseWriter, r *http.Request, who account.P
 }
 
 func (p *Pages) takeBackDomain(w http.ResponseWriter, r *http.Request, who account.Person) error {
-	if err := readForm(r); err != nil {
+	if err := web.ReadForm(r); err != nil {
 		return err
 	}
 	err := p.s.TakeBackDomain(r.Context(), who, r.PathValue("id"), r.PostForm.Get("why"))

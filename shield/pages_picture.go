@@ -7,6 +7,7 @@ import (
 
 	"bolwerk"
 	"bolwerk/internal/account"
+	"bolwerk/internal/web"
 )
 
 type pictureData struct {
@@ -31,7 +32,7 @@ func (p *Pages) pictures(w http.ResponseWriter, r *http.Request, who account.Per
 
 // typePicture takes what a person read.
 func (p *Pages) typePicture(w http.ResponseWriter, r *http.Request, who account.Person) error {
-	if err := readForm(r); err != nil {
+	if err := web.ReadForm(r); err != nil {
 		return err
 	}
 	report, typed := r.PathValue("report"), r.PostForm.Get("address")

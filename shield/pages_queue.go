@@ -14,6 +14,7 @@ import (
 	"bolwerk/desk"
 	"bolwerk/internal/account"
 	"bolwerk/internal/store"
+	"bolwerk/internal/web"
 	"bolwerk/shield/judge"
 )
 
@@ -205,7 +206,7 @@ func newestCampaigns(tx *store.Tx, limit int) ([]CampaignRow, error) {
 
 // saveFilter keeps the filter on which the form stood.
 func (p *Pages) saveFilter(w http.ResponseWriter, r *http.Request, who account.Person) error {
-	if err := readForm(r); err != nil {
+	if err := web.ReadForm(r); err != nil {
 		return err
 	}
 	q := queueFrom(r)
@@ -223,7 +224,7 @@ func (p *Pages) saveFilter(w http.ResponseWriter, r *http.Request, who account.P
 }
 
 func (p *Pages) forgetFilter(w http.ResponseWriter, r *http.Request, who account.Person) error {
-	if err := readForm(r); err != nil {
+	if err := web.ReadForm(r); err != nil {
 		return err
 	}
 	if err := p.s.ForgetFilter(r.Context(), who.ID, r.PathValue("id")); err != nil {

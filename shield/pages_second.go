@@ -12,6 +12,7 @@ import (
 	"bolwerk/desk"
 	"bolwerk/internal/account"
 	"bolwerk/internal/store"
+	"bolwerk/internal/web"
 	"bolwerk/shield/aid"
 	"bolwerk/shield/judge"
 )
@@ -107,7 +108,7 @@ func (p *Pages) proposalRows(ctx context.Context, all []desk.Proposal) ([]propos
 		actors = append(actors, x.Actor)
 		out = append(out, row)
 	}
-	names, err := p.named(ctx, actors...)
+	names, err := account.Names(ctx, p.s.db, actors...)
 	if err != nil {
 		return nil, err
 	}
@@ -273,7 +274,7 @@ func (p *Pages) showProposal(w http.ResponseWriter, r *http.Request, status int,
 
 // decline ends a proposal without doing it.
 func (p *Pages) decline(w http.ResponseWriter, r *http.Request, who account.Person) error {
-	if err := readForm(r); err != nil {
+	if err := web.ReadForm(r); err != nil {
 		return err
 	}
 	_, err := p.s.Decline(r.Context(), Decider(who), r.PathValue("id"), r.PostForm.Get("reason"))
@@ -290,7 +291,7 @@ func (p *Pages) decline(w http.ResponseWriter, r *http.Request, who account.Pers
 
 // approve is the second person's: exactly what stood on the page, by its digest.
 func (p *Pages) approve(w http.ResponseWriter, r *http.Request, who account.Person) error {
-	if err := readForm(r); err != nil {
+	if err := web.ReadForm(r); err != nil {
 		return err
 	}
 	if who.By == account.BySession && !who.Fresh(p.frame.Clock().Now()) {

@@ -168,7 +168,7 @@ func (p *Pages) wishOf(r *http.Request) (Confirm, error) {
 // used: one that is refused, or that somebody else decided meanwhile, holds up
 // none of the others.
 func (p *Pages) decideSeveral(w http.ResponseWriter, r *http.Request, who account.Person) error {
-	if err := readForm(r); err != nil {
+	if err := web.ReadForm(r); err != nil {
 		return err
 	}
 	ctx, do, by := r.Context(), r.PostForm.Get("do"), Decider(who)

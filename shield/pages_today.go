@@ -171,7 +171,7 @@ func (p *Pages) auditRows(ctx context.Context, entries []audit.Entry) (rows []au
 	for _, e := range entries {
 		actors = append(actors, e.Actor)
 	}
-	names, err := p.named(ctx, actors...)
+	names, err := account.Names(ctx, p.s.db, actors...)
 	for _, e := range entries {
 		rows = append(rows, auditRow{Entry: e, Who: names[e.Actor]})
 	}

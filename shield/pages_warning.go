@@ -77,7 +77,7 @@ func (p *Pages) warningsWith(w http.ResponseWriter, r *http.Request, c common, s
 			actors = append(actors, x.EndedBy)
 		}
 	}
-	names, err := p.named(r.Context(), actors...)
+	names, err := account.Names(r.Context(), p.s.db, actors...)
 	if err != nil {
 		return err
 	}
@@ -96,7 +96,7 @@ func (p *Pages) warningsWith(w http.ResponseWriter, r *http.Request, c common, s
 
 // warn publishes what was written.
 func (p *Pages) warn(w http.ResponseWriter, r *http.Request, who account.Person) error {
-	if err := readForm(r); err != nil {
+	if err := web.ReadForm(r); err != nil {
 		return err
 	}
 	in, err := p.warnOf(r)

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"bolwerk/internal/account"
+	"bolwerk/internal/web"
 	"bolwerk/internal/webhook"
 )
 
@@ -84,7 +85,7 @@ func (p *Pages) showHooks(w http.ResponseWriter, r *http.Request, status int, da
 }
 
 func (p *Pages) addHook(w http.ResponseWriter, r *http.Request, who account.Person) error {
-	if err := readForm(r); err != nil {
+	if err := web.ReadForm(r); err != nil {
 		return err
 	}
 	data := hooksData{common: commonOf(r, who)}

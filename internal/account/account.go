@@ -6,6 +6,7 @@ package account
 import (
 	"context"
 	_ "embed"
+	"errors"
 	"strings"
 	"time"
 
@@ -117,6 +118,31 @@ func ByID(tx *store.Tx, id string) (Person, error) {
 		return p, bolwerk.NotFound("there is no such account")
 	}
 	return p, err
+}
+
+// Names gives actors the names under which people know them: the log-in name of a
+// person, otherwise the actor itself.
+func Names(ctx context.Context, db *store.DB, actors ...bolwerk.Actor) (map[bolwerk.Actor]string, error) {
+	out := map[bolwerk.Actor]string{}
+	err := db.Read(ctx, func(tx *store.Tx) error {
+		for _, a := range actors {
+			if _, have := out[a]; have {
+				continue
+			}
+			out[a] = a.String()
+			if !a.IsPerson() {
+				continue
+			}
+			who, err := ByID(tx, a.Ref())
+			if err == nil {
+				out[a] = who.Login
+			} else if !errors.Is(err, bolwerk.ErrNotFound) {
+				return err
+			}
+		}
+		return nil
+	})
+	return out, err
 }
 
 // Find gives the accounts whose log-in name has part in it, by log-in name.

@@ -2,7 +2,6 @@ package account
 
 import (
 	"embed"
-	"errors"
 	"io/fs"
 	"net/http"
 	"slices"
@@ -108,18 +107,6 @@ func (s *Pages) with(fn func(http.ResponseWriter, *http.Request, Person) error) 
 	})
 }
 
-// form reads a form's fields; at most what the frame lets through.
-func form(r *http.Request) error {
-	if err := r.ParseForm(); err != nil {
-		var big *http.MaxBytesError
-		if errors.As(err, &big) {
-			return err
-		}
-		return bolwerk.Invalid("the form could not be read")
-	}
-	return nil
-}
-
 // wrong is what stands beside a field: field -> sentence.
 type wrong map[string]string
 
@@ -191,7 +178,7 @@ func (s *Pages) loginPage(w http.ResponseWriter, r *http.Request) error {
 }
 
 func (s *Pages) login(w http.ResponseWriter, r *http.Request) error {
-	if err := form(r); err != nil {
+	if err := web.ReadForm(r); err != nil {
 		return err
 	}
 	data := loginData{Login: clip(r.PostForm.Get("login")), Next: localPath(r.PostForm.Get("next")), Held: r.PostForm.Get("held")}
@@ -251,7 +238,7 @@ func (s *Pages) welcome(w http.ResponseWriter, r *http.Request) error {
 		}
 		return err
 	}
-	if err := form(r); err != nil {
+	if err := web.ReadForm(r); err != nil {
 		return err
 	}
 	password, again := r.PostForm.Get("password"), r.PostForm.Get("again")
@@ -347,7 +334,7 @@ func (s *Pages) account(w http.ResponseWriter, r *http.Request, status int, data
 }
 
 func (s *Pages) changePassword(w http.ResponseWriter, r *http.Request, me Person) error {
-	if err := form(r); err != nil {
+	if err := web.ReadForm(r); err != nil {
 		return err
 	}
 	fresh := r.PostForm.Get("password")
@@ -370,7 +357,7 @@ func (s *Pages) changePassword(w http.ResponseWriter, r *http.Request, me Person
 }
 
 func (s *Pages) createToken(w http.ResponseWriter, r *http.Request, me Person) error {
-	if err := form(r); err != nil {
+	if err := web.ReadForm(r); err != nil {
 		return err
 	}
 	days, _ := strconv.Atoi(r.PostForm.Get("days")) // 0 is refused below

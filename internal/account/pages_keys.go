@@ -33,7 +33,7 @@ func (s *Pages) loginByKey(w http.ResponseWriter, r *http.Request) error {
 	if s.keys.rp == nil {
 		return errNoKeys()
 	}
-	if err := form(r); err != nil {
+	if err := web.ReadForm(r); err != nil {
 		return err
 	}
 	data := loginData{Next: localPath(r.PostForm.Get("next")), Held: r.PostForm.Get("held")}
@@ -66,7 +66,7 @@ func (s *Pages) proveByKey(w http.ResponseWriter, r *http.Request, me Person) er
 	if s.keys.rp == nil {
 		return errNoKeys()
 	}
-	if err := form(r); err != nil {
+	if err := web.ReadForm(r); err != nil {
 		return err
 	}
 	data := proofData{Me: me, Next: localPath(r.PostForm.Get("next"))}
@@ -98,7 +98,7 @@ func (s *Pages) addKey(w http.ResponseWriter, r *http.Request, me Person) error 
 	if s.keys.rp == nil {
 		return errNoKeys()
 	}
-	if err := form(r); err != nil {
+	if err := web.ReadForm(r); err != nil {
 		return err
 	}
 	if !me.Setup && !me.Fresh(s.accounts.clock.Now()) {
@@ -143,7 +143,7 @@ func (s *Pages) recoveryPage(w http.ResponseWriter, r *http.Request) error {
 }
 
 func (s *Pages) recover(w http.ResponseWriter, r *http.Request) error {
-	if err := form(r); err != nil {
+	if err := web.ReadForm(r); err != nil {
 		return err
 	}
 	data := recoveryData{Login: clip(r.PostForm.Get("login"))}
@@ -200,7 +200,7 @@ func (s *Pages) setup(w http.ResponseWriter, r *http.Request, status int, data s
 }
 
 func (s *Pages) setUp(w http.ResponseWriter, r *http.Request, me Person) error {
-	if err := form(r); err != nil {
+	if err := web.ReadForm(r); err != nil {
 		return err
 	}
 	password := r.PostForm.Get("password")
@@ -235,7 +235,7 @@ func (s *Accounts) SetMail(ctx context.Context, p Person, address string) error 
 }
 
 func (s *Pages) setMail(w http.ResponseWriter, r *http.Request, me Person) error {
-	if err := form(r); err != nil {
+	if err := web.ReadForm(r); err != nil {
 		return err
 	}
 	err := s.accounts.SetMail(r.Context(), me, r.PostForm.Get("mail"))

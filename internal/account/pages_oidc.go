@@ -5,6 +5,7 @@ import (
 	"net/http"
 
 	"bolwerk"
+	"bolwerk/internal/web"
 )
 
 // awayCookie is of somebody who is away at a provider.
@@ -52,7 +53,7 @@ func (s *Pages) leave(w http.ResponseWriter, r *http.Request) error {
 	if p == nil {
 		return bolwerk.NotFound("there is no such log-in provider")
 	}
-	if err := form(r); err != nil {
+	if err := web.ReadForm(r); err != nil {
 		return err
 	}
 	a := away{Next: localPath(r.PostForm.Get("next")), Proof: r.PostForm.Get("proof") != ""}

@@ -9,6 +9,7 @@ import (
 
 	"bolwerk"
 	"bolwerk/internal/store"
+	"bolwerk/internal/web"
 )
 
 type peopleData struct {
@@ -52,7 +53,7 @@ func (s *Pages) people(w http.ResponseWriter, r *http.Request, status int, data 
 }
 
 func (s *Pages) invite(w http.ResponseWriter, r *http.Request, me Person) error {
-	if err := form(r); err != nil {
+	if err := web.ReadForm(r); err != nil {
 		return err
 	}
 	data := peopleData{Login: clip(r.PostForm.Get("login"))}
@@ -145,7 +146,7 @@ func (s *Pages) person(w http.ResponseWriter, r *http.Request, me Person, status
 
 // reason is the sentence that a change of people needs.
 func (s *Pages) reason(r *http.Request) (string, error) {
-	if err := form(r); err != nil {
+	if err := web.ReadForm(r); err != nil {
 		return "", err
 	}
 	reason := strings.TrimSpace(r.PostForm.Get("reason"))
@@ -289,7 +290,7 @@ func (s *Pages) changeShown(w http.ResponseWriter, r *http.Request, me Person, s
 }
 
 func (s *Pages) approveChange(w http.ResponseWriter, r *http.Request, me Person) error {
-	if err := form(r); err != nil {
+	if err := web.ReadForm(r); err != nil {
 		return err
 	}
 	if !me.Fresh(s.accounts.clock.Now()) {

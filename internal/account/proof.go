@@ -102,7 +102,7 @@ func (s *Pages) proof(w http.ResponseWriter, r *http.Request, status int, data p
 }
 
 func (s *Pages) prove(w http.ResponseWriter, r *http.Request, me Person) error {
-	if err := form(r); err != nil {
+	if err := web.ReadForm(r); err != nil {
 		return err
 	}
 	data := proofData{Me: me, Next: localPath(r.PostForm.Get("next"))}

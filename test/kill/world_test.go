@@ -134,7 +134,7 @@ var refused = regexp.MustCompile(`: 4\d\d [A-Z]`)
 func (w *world) again(fn func() error) bool {
 	for {
 		err := fn()
-		if err == nil || strings.Contains(err.Error(), "carried this request out") {
+		if err == nil || live.WasDone(err) {
 			return true
 		}
 		if refused.MatchString(err.Error()) && !strings.Contains(err.Error(), "still being answered") {

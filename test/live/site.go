@@ -531,6 +531,12 @@ func (s *Site) Block(name, key string) (id string, err error) {
 	return out.Block.ID, err
 }
 
+// WasDone says that a repeated request was refused because it was carried out: its
+// answer was lost with the desk that made it.
+func WasDone(err error) bool {
+	return err != nil && strings.Contains(err.Error(), "carried this request out")
+}
+
 // Withdraw takes a block back.
 func (s *Site) Withdraw(id, key string) error {
 	_, err := s.Call("POST", s.Console+"/api/v1/blocks/"+id+"/withdraw", key, map[string]string{"reason": "we were wrong"}, nil)
