@@ -1,6 +1,7 @@
 package shield
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -75,8 +76,8 @@ type reportMail struct {
 	File string `arg:"" help:"The mail; - is standard input."`
 	sender
 	SMTP string `name:"smtp" help:"Forward it by SMTP to this server instead, as an attachment." placeholder:"HOST:PORT"`
-	From string `help:"With --smtp: sender." default:"reporter@bolwerk.example" placeholder:"ADDRESS"`
-	To   string `help:"With --smtp: recipient." default:"suspicious@bolwerk.example" placeholder:"ADDRESS"`
+	From string `help:"With --smtp: sender. Default: reporter@bolwerk.example." placeholder:"ADDRESS"`
+	To   string `help:"With --smtp: recipient. Default: suspicious@bolwerk.example." placeholder:"ADDRESS"`
 }
 
 // Run does it.
@@ -88,16 +89,19 @@ func (c *reportMail) Run(ctx context.Context, t *terminal.Terminal) error {
 	if c.SMTP != "" {
 		return c.forward(ctx, t, raw)
 	}
+	if c.From+c.To != "" {
+		return bolwerk.WithHint(bolwerk.Invalid("--from and --to are of a mail, and none is sent without --smtp"), "give --smtp HOST:PORT, the intake's SMTP door")
+	}
 	return c.hand(ctx, t, door.ReportRequest{Mail: raw}, c.sender)
 }
 
 // forward hands the mail in as people do: attached to a mail of theirs.
 func (c *reportMail) forward(ctx context.Context, t *terminal.Terminal, original []byte) error {
-	from, err := mail.ParseAddress(c.From)
+	from, err := mail.ParseAddress(cmp.Or(c.From, "reporter@bolwerk.example"))
 	if err != nil {
 		return fmt.Errorf("--from: %w", err)
 	}
-	to, err := mail.ParseAddress(c.To)
+	to, err := mail.ParseAddress(cmp.Or(c.To, "suspicious@bolwerk.example"))
 	if err != nil {
 		return fmt.Errorf("--to: %w", err)
 	}

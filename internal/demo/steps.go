@@ -90,6 +90,8 @@ func Steps(a Addresses) []Step {
 			Commands: []string{client("order list")}},
 		{Title: "See that nothing was rewritten", See: "The audit trail is a chain of hashes; the edge keeps the heads that it has seen.",
 			Commands: []string{a.verify()}},
+		{Title: "See a report of abuse become a case", See: "A feed found an open service at one of our addresses. Accounting says whose line that was at that time, and a case is opened about the subscriber; each look at who it is gets noted.", Links: []string{a.Console + "/abuse"},
+			Commands: []string{client("abuse case list"), client("report mail " + quoted(filepath.Join(a.Dir, AbuseFile)) + " --smtp " + a.SMTP + " --to abuse@bolwerk.example"), client("abuse case list")}},
 	}
 }
 

@@ -25,7 +25,7 @@ func TestWhatToTry(t *testing.T) {
 	got := WhatToTry(addresses127())
 	for _, want := range []string{"1. Log in\n", "code=x\n", "$ dig @127.0.0.1 -p 5300 " + PhishName + " A ", "$ ./bolwerk report mail bolwerk-demo/phish.eml\n",
 		"$ ./bolwerk case list\n", "$ ./bolwerk case confirm " + PhishName + " --reason ", "$ curl --connect-to " + PhishName + ":80:127.0.0.1:8082 ",
-		"$ swaks --server 127.0.0.1 --port 2525 ", "$ ./bolwerk block withdraw " + PhishName + " ", "$ ./bolwerk audit verify --against bolwerk-demo/edge\n", "$ ./bolwerk block explain " + PhishName + "\n", "outbox"} {
+		"$ swaks --server 127.0.0.1 --port 2525 ", "$ ./bolwerk block withdraw " + PhishName + " ", "$ ./bolwerk audit verify --against bolwerk-demo/edge\n", "$ ./bolwerk report mail bolwerk-demo/abuse.eml --smtp 127.0.0.1:2525 --to abuse@bolwerk.example\n", "$ ./bolwerk block explain " + PhishName + "\n", "outbox"} {
 		if !strings.Contains(got, want) {
 			t.Errorf("the first page lacks %q:\n%s", want, got)
 		}
