@@ -13,8 +13,7 @@ import (
 // goes on.
 func TestAgentInstalledUsedAndRemoved(t *testing.T) {
 	root := tree(t)
-	folder := t.TempDir()
-	build(t, root, folder)
+	folder, _ := built(t, root)
 	m := boot(t, folder)
 	m.run("command -v unbound >/dev/null || { echo 'unbound is not installed'; exit 1; }")
 	m.run("for a in 192.0.2.10 192.0.2.11 192.0.2.20 192.0.2.25 192.0.2.53 192.0.2.80 198.51.100.7; do ip address add $a/32 dev lo; done")

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
+	"sync"
 	"testing"
 )
 
@@ -42,6 +43,40 @@ func tree(t *testing.T) string {
 	return root
 }
 
+// packages are those of the tree, built once for all tests.
+var packages struct {
+	once sync.Once
+	dir  string
+	all  []string
+}
+
+func TestMain(m *testing.M) {
+	code := m.Run()
+	if packages.dir != "" {
+		os.RemoveAll(packages.dir)
+	}
+	os.Exit(code)
+}
+
+// built are the packages of the tree, and their folder.
+func built(t *testing.T, root string) (dir string, all []string) {
+	t.Helper()
+	packages.once.Do(func() {
+		var err error
+		if packages.dir, err = os.MkdirTemp("", "bolwerk-deb-"); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Chmod(packages.dir, 0o755); err != nil { // as a folder of a test
+			t.Fatal(err)
+		}
+		packages.all = build(t, root, packages.dir)
+	})
+	if packages.all == nil {
+		t.Fatal("the packages could not be built")
+	}
+	return packages.dir, packages.all
+}
+
 func TestThePackageIsTheSameFromTheSameCommit(t *testing.T) {
 	root := tree(t)
 	if out, err := exec.Command("git", "-C", root, "status", "--porcelain").Output(); err != nil || len(out) > 0 {
@@ -51,7 +86,8 @@ func TestThePackageIsTheSameFromTheSameCommit(t *testing.T) {
 	if out, err := exec.Command("git", "clone", "-q", root, elsewhere).CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}
-	here, there := build(t, root, t.TempDir()), build(t, elsewhere, t.TempDir())
+	_, here := built(t, root)
+	there := build(t, elsewhere, t.TempDir())
 	for i := range here {
 		a, err := os.ReadFile(here[i])
 		if err != nil {

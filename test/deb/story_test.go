@@ -14,8 +14,7 @@ var wholeConfiguration = regexp.MustCompile("(?s)```toml check\n(.*?)```")
 // The documents are followed on a new machine, from the package to the purge.
 func TestInstalledUsedAndRemoved(t *testing.T) {
 	root := tree(t)
-	folder := t.TempDir()
-	build(t, root, folder)
+	folder, _ := built(t, root)
 	m := boot(t, folder)
 	before := m.written()
 
