@@ -1,0 +1,48 @@
+// Package garden is the safe environment as its guest sees it: what was seen, the
+// steps, the words, and what the edge and the desk tell each other about it. It knows
+// no store and no network: the edge, the public site and the console use it.
+package garden
+
+import "time"
+
+// Copy is the copy by which edges learn whom to show what. Its entries are named by
+// prefixes; a body is a Guest.
+const Copy = "gardens"
+
+// Kind is the kind of what edges hand in: an Event each.
+const Kind = "abuse.garden"
+
+// Guest is a line in quarantine, as its page shows it. It names nobody.
+type Guest struct {
+	Quarantine string    `json:"quarantine"` // id, unguessable outside
+	Ref        string    `json:"ref"`        // number that people use, such as Q-2026-000001
+	Case       string    `json:"case"`       // number of the case
+	Class      string    `json:"class"`      // of the taxonomy
+	Profile    string    `json:"profile"`    // leaky or strict
+	Family     string    `json:"family,omitempty"`
+	Device     string    `json:"device,omitempty"` // kind of device, as far as known
+	Seen       []Seen    `json:"seen"`             // newest first, at most 10
+	Since      time.Time `json:"since"`
+	Until      time.Time `json:"until"`          // when it ends by itself
+	SelfLeft   int       `json:"self_left"`      // how often the guest may still end it alone
+	Done       []string  `json:"done,omitempty"` // steps that are ticked
+	State      string    `json:"state"`          // active, releasing, or asked (help is wanted)
+}
+
+// Seen is one thing that was reported of the line.
+type Seen struct {
+	At   time.Time `json:"at"`
+	What string    `json:"what"`           // such as a port, a protocol, a name of malware
+	From string    `json:"from,omitempty"` // kind of source, never a reporter
+}
+
+// Event is what a guest did on the page.
+type Event struct {
+	ID         string    `json:"id"` // of its own: the same again changes nothing
+	Quarantine string    `json:"quarantine"`
+	What       string    `json:"what"` // seen, done, undone, release, help
+	Step       string    `json:"step,omitempty"`
+	Text       string    `json:"text,omitempty"` // of help: what the guest wrote, at most 2,000 octets
+	Contact    string    `json:"contact,omitempty"`
+	At         time.Time `json:"at"`
+}
