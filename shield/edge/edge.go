@@ -62,7 +62,8 @@ type Edge struct {
 	// sde is the JSON of a structured error, before and after its justification.
 	sde [2]string
 
-	now atomic.Int64 // seconds since 1970, what rules are held against
+	now   atomic.Int64 // seconds since 1970, what rules are held against
+	begun atomic.Int64 // the same or later: by what they begin
 
 	mu     sync.Mutex
 	good   time.Time // the wall clock when it was last trusted,
@@ -99,6 +100,7 @@ func New(cfg Config, dir string, workers int, c clock.Clock, handIn HandIn, log 
 	}
 	e.good, e.goodAt = c.Now(), time.Now()
 	e.now.Store(e.good.Unix())
+	e.begun.Store(e.good.Unix())
 	e.readViews()
 	if dir == "" {
 		return e, nil
@@ -182,9 +184,10 @@ func (e *Edge) Run(ctx context.Context) error {
 }
 
 // tick takes the time. After a jump of the wall clock rules neither end nor
-// begin by it: time goes on from where it was trusted, by the monotonic clock. It is
-// never before the desk's: a machine whose clock is an hour late would hold back a
-// block for that hour.
+// begin by it: time goes on from where it was trusted, by the monotonic clock. They
+// begin by the desk's time too: a machine whose clock is an hour late would hold back a
+// block for that hour. They never end by it: one desk whose clock runs ahead would end
+// every block at every edge.
 func (e *Edge) tick() {
 	now := e.clock.Now()
 	e.views.suspect.Store(e.clock.Suspect())
@@ -196,17 +199,19 @@ func (e *Edge) tick() {
 		e.good, e.goodAt = now, time.Now()
 	}
 	desk := e.desk.Add(time.Since(e.deskAt))
+	begun := now
 	if late := desk.Sub(now); !e.desk.IsZero() && late > 0 {
-		now = desk
+		begun = desk
 		if late > clockLate && !e.behind {
 			e.behind = true
-			e.log.Error("the clock of this machine is behind the desk's; blocks begin and end by the desk's", "by", late.Round(time.Second), "alarm", true)
+			e.log.Error("the clock of this machine is behind the desk's; blocks begin by the desk's", "by", late.Round(time.Second), "alarm", true)
 		}
 	} else if e.behind {
 		e.behind = false
 		e.log.Info("the clock of this machine is no longer behind the desk's")
 	}
 	e.now.Store(now.Unix())
+	e.begun.Store(begun.Unix())
 }
 
 // Reset replaces all rules. An entry that cannot be read is skipped and counted:
@@ -352,11 +357,11 @@ type found struct {
 // if there is one, else the most specific block that the asker's view has; of two at
 // the same name an order. The zero address has the default view.
 func (e *Edge) find(name []byte, from netip.Addr) (f found) {
-	now := e.now.Load()
+	now, begun := e.now.Load(), e.begun.Load()
 	view, known := DefaultView, false
 	e.set.Lookup(name, func(h nameset.Hit) bool {
 		p := readPayload(h.Payload)
-		if !p.valid(now) {
+		if !p.valid(now, begun) {
 			return true
 		}
 		t := e.terms.at(p.term)
@@ -377,7 +382,7 @@ func (e *Edge) find(name []byte, from netip.Addr) (f found) {
 	})
 	if f.ok && !f.pass && e.local.Len() > 0 {
 		e.local.Lookup(name, func(h nameset.Hit) bool {
-			f.pass = f.pass || readPayload(h.Payload).valid(now)
+			f.pass = f.pass || readPayload(h.Payload).valid(now, begun)
 			return !f.pass
 		})
 	}
@@ -445,9 +450,9 @@ func (e *Edge) Explain(name bolwerk.Domain) Explanation {
 	wire := nameset.AppendWire(nil, name)
 	f := e.find(wire, netip.Addr{})
 	x := Explanation{Name: name, Result: "open", Head: e.Head()}
-	now := e.now.Load()
+	now, begun := e.now.Load(), e.begun.Load()
 	e.local.Lookup(wire, func(h nameset.Hit) bool {
-		if p := readPayload(h.Payload); p.valid(now) {
+		if p := readPayload(h.Payload); p.valid(now, begun) {
 			x.LocalUntil = time.Unix(p.until, 0).UTC()
 		}
 		return true

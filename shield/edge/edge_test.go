@@ -159,8 +159,9 @@ func TestAnswer_keeps_through_a_clock_jump(t *testing.T) {
 	}
 }
 
-// An edge whose clock is an hour behind blocks what is decided now at once, and ends it
-// when the desk ends it; one whose clock is set right again goes on by its own.
+// An edge whose clock is an hour behind blocks what is decided now at once, and lets no
+// block go before its own clock says so: the desk takes away what is over. One whose clock
+// is set right again goes on by its own.
 func TestApply_clock_behind_the_desk(t *testing.T) {
 	e, c, _ := testEdge(t)
 	reset(t, e)
@@ -170,8 +171,8 @@ func TestApply_clock_behind_the_desk(t *testing.T) {
 	if err := e.Apply(copies.Head{Epoch: 1, Serial: 6, MadeAt: desk}, []copies.Entry{now.Entry("now", 1), over.Entry("over", 1)}); err != nil {
 		t.Fatal(err)
 	}
-	if !blocked(e, "now.example") || blocked(e, "over.example") {
-		t.Error("a clock that is behind holds a block back, or keeps one that is over")
+	if !blocked(e, "now.example") || !blocked(e, "over.example") {
+		t.Error("a clock that is behind holds a block back, or the desk's ends one")
 	}
 	c.Jump(desk.Add(time.Second))
 	for range 20 {
@@ -186,6 +187,19 @@ func TestApply_clock_behind_the_desk(t *testing.T) {
 	}
 	if !blocked(e, "now.example") {
 		t.Error("an old head took the time back")
+	}
+}
+
+// A desk whose clock runs a year ahead ends no block at its edges.
+func TestApply_clock_of_the_desk_ahead(t *testing.T) {
+	e, _, _ := testEdge(t)
+	reset(t, e, rule("B-1", "now.example", func(r *Rule) { r.Since, r.Until = noon, noon.Add(time.Hour) }))
+	if err := e.Apply(copies.Head{Epoch: 1, Serial: 6, MadeAt: noon.AddDate(1, 0, 0)}, nil); err != nil {
+		t.Fatal(err)
+	}
+	e.tick()
+	if !blocked(e, "now.example") {
+		t.Error("the desk's clock ended a block")
 	}
 }
 

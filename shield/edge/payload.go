@@ -49,8 +49,10 @@ const (
 	edeFiltered = 17
 )
 
-func (p payload) valid(now int64) bool {
-	return now >= p.from && (p.until == 0 || now < p.until)
+// valid says whether a rule is in its time: begun by the clock that is ahead, ours or
+// the desk's, and not over by ours.
+func (p payload) valid(now, begun int64) bool {
+	return begun >= p.from && (p.until == 0 || now < p.until)
 }
 
 func (p payload) append(b []byte) []byte {
