@@ -91,7 +91,7 @@ func (d *Desk) caseFor(tx *store.Tx, o outcome, by bolwerk.Actor) (desk.Case, er
 	}
 	var earlier []desk.Case // newest first
 	if len(marks) > 0 {
-		in, args := places(2, marks)
+		in, args := store.In(2, marks)
 		earlier, err = store.List(tx, desk.ReadCase, `select c.`+strings.ReplaceAll(desk.CaseColumns, ",", ",c.")+` from abuse_case a join desk_case c on c.id=a.id where a.class=$1 and a.mark in (`+in+`) order by c.opened_at desc, c.id desc limit 20`,
 			append([]any{string(o.class)}, args...)...)
 		if err != nil {
@@ -113,20 +113,6 @@ func (d *Desk) caseFor(tx *store.Tx, o outcome, by bolwerk.Actor) (desk.Case, er
 		}
 	}
 	return d.openCase(tx, o, by)
-}
-
-// places are placeholders from $n, and their values.
-func places[T any](n int, values []T) (string, []any) {
-	var b strings.Builder
-	args := make([]any, len(values))
-	for i, v := range values {
-		if i > 0 {
-			b.WriteByte(',')
-		}
-		b.WriteString("$" + itoa(n+i))
-		args[i] = v
-	}
-	return b.String(), args
 }
 
 func (d *Desk) openCase(tx *store.Tx, o outcome, by bolwerk.Actor) (desk.Case, error) {
@@ -226,7 +212,7 @@ func (d *Desk) exempted(tx *store.Tx, who session.Identity, class reading.Class)
 	if err != nil || len(marks) == 0 {
 		return false, err
 	}
-	in, args := places(3, marks)
+	in, args := store.In(3, marks)
 	var n int64
 	err = tx.Row(`select count(*) from abuse_exemption where until>$1 and (class='' or class=$2) and mark in (`+in+`)`, append([]any{tx.NowMicros(), string(class)}, args...)...).Scan(&n)
 	return n > 0, err

@@ -170,6 +170,7 @@ func decided(ctx context.Context, t *terminal.Terminal, way Way, d desktop, id, 
 
 type importCmd struct {
 	desktop
+	Feed  string   `help:"Whose files they are: a name of abuse.feeds in the desk's configuration." placeholder:"NAME"`
 	Files []string `arg:"" name:"file" help:"Reports: tables of Shadowserver, mails, JSON, archives." type:"path"`
 }
 
@@ -200,7 +201,7 @@ func (c *importCmd) one(ctx context.Context, t *terminal.Terminal, way Way, name
 	if err != nil {
 		return err
 	}
-	out, err := way.Upload(ctx, t, c.Server, c.TokenFile, "/abuse/import", url.Values{"name": {filepath.Base(name)}}, raw)
+	out, err := way.Upload(ctx, t, c.Server, c.TokenFile, "/abuse/import", url.Values{"name": {filepath.Base(name)}, "feed": {c.Feed}}, raw)
 	if err != nil {
 		return err
 	}

@@ -19,10 +19,15 @@ type Config struct {
 	// ReopenDays is for how long after its end a case begins again when the same is
 	// reported anew; later it is a new case.
 	ReopenDays int `toml:"reopen_days"`
+	// CleanDays is after how many days without being seen a line is taken to be clean:
+	// days on which the feeds that told of it were heard; twice as many where none did.
+	CleanDays int `toml:"clean_days"`
+	// Feeds are the sources that tell day by day what they see.
+	Feeds []Feed `toml:"feeds"`
 }
 
 // DefaultConfig takes no mail; reports come by form, API and file.
-func DefaultConfig() Config { return Config{ReopenDays: 30} }
+func DefaultConfig() Config { return Config{ReopenDays: 30, CleanDays: 14} }
 
 // Validate says what is wrong with c.
 func (c Config) Validate() error {
@@ -40,7 +45,10 @@ func (c Config) Validate() error {
 	if c.ReopenDays < 0 || c.ReopenDays > 365 {
 		errs = append(errs, bolwerk.Invalid("reopen_days %d: want 0 to 365", c.ReopenDays))
 	}
-	return errors.Join(errs...)
+	if c.CleanDays < 1 || c.CleanDays > 365 {
+		errs = append(errs, bolwerk.Invalid("clean_days %d: want 1 to 365", c.CleanDays))
+	}
+	return errors.Join(append(errs, checkFeeds(c.Feeds)...)...)
 }
 
 // ours says whether an address may be a customer's.

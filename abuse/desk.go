@@ -79,6 +79,9 @@ type Desk struct {
 func New(cfg Config, p Parts) *Desk {
 	d := &Desk{cfg: cfg, p: p, db: p.DB, clock: p.Clock, log: p.Log, wake: make(chan struct{}, 1), found: make(chan struct{}, 1)}
 	d.count = newMetrics(p.Metrics, p.DB)
+	if p.Metrics != nil {
+		p.Metrics.MustRegister(feedGauges{d})
+	}
 	return d
 }
 
@@ -91,6 +94,7 @@ func (d *Desk) Run(ctx context.Context) error {
 	g.Go(func() error { return d.work(ctx) })
 	g.Go(func() error { return d.p.Holder.While(ctx, "abuse events", d.resolveAll) })
 	g.Go(func() error { return d.p.Holder.While(ctx, "abuse retention", d.forgetAll) })
+	g.Go(func() error { return d.p.Holder.While(ctx, "abuse feeds", d.watchFeeds) })
 	return g.Wait()
 }
 

@@ -289,6 +289,34 @@ func TestALetterWaitsForAPerson(t *testing.T) {
 	}
 }
 
+// As many events as one transaction takes are put aside, and the trail says so.
+func TestPutAside_as_many_as_one_transaction_takes(t *testing.T) {
+	h := open(t)
+	h.session(session.Start, "anna", "s1", "192.0.2.17/32", noon.Add(-20*time.Hour))
+	h.session(session.Interim, "anna", "s1", "192.0.2.17/32", noon)
+	var b strings.Builder
+	b.WriteString("From: joke@buren.example\r\nSubject: mijn NAS\r\nDate: Thu, 26 Nov 2026 11:00:00 +0000\r\nMessage-ID: <2@buren.example>\r\n\r\n")
+	for i := range writeSome {
+		fmt.Fprintf(&b, "2026-11-26T09:00:%02dZ sshd[1]: Failed password for admin from 192.0.2.%d port 50112 ssh2\r\n", i, 17+i)
+	}
+	id := h.hand("joke@buren.example", "", b.String())
+	if s := h.report(id); s.person != writeSome {
+		t.Fatalf("the letter stands at %+v", s)
+	}
+	if err := h.PutAside(t.Context(), agent, id, "", NoAction, "failed log-ins"); err != nil {
+		t.Fatal(err)
+	}
+	if s := h.report(id); s.state != "done" || s.person != 0 {
+		t.Errorf("put aside the letter stands at %+v", s)
+	}
+	if n := h.number(`select count(*) from audit where action='abuse.report.aside'`); n != 1 {
+		t.Errorf("%d entries in the trail, want 1", n)
+	}
+	if err := h.PutAside(t.Context(), agent, id, "", NoAction, "again"); err == nil {
+		t.Error("put aside twice")
+	}
+}
+
 func TestAReportThatKillsThreeReaders(t *testing.T) {
 	h := open(t)
 	h.reader.dies = 3

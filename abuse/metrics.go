@@ -1,9 +1,6 @@
 package abuse
 
 import (
-	"context"
-	"time"
-
 	"github.com/prometheus/client_golang/prometheus"
 
 	"bolwerk/internal/store"
@@ -29,22 +26,9 @@ func newMetrics(r prometheus.Registerer, db *store.DB) *metrics {
 		return m
 	}
 	r.MustRegister(m.reports, m.events, m.cases, m.deaths, m.took,
-		depth(db, "bolwerk_abuse_reports_waiting", "Reports of abuse that wait to be read.", `select count(*) from abuse_report where state='received'`),
-		depth(db, "bolwerk_abuse_events_waiting", "Events that wait to be looked at, or to be asked about again.", `select count(*) from abuse_event where due_at>0`),
-		depth(db, "bolwerk_abuse_events_for_a_person", "Events that wait for a person.", `select count(*) from abuse_event where state='person'`),
-		depth(db, "bolwerk_abuse_cases_open", "Cases of abuse that are open.", `select count(*) from desk_case where capability='abuse' and state='waiting'`))
+		store.Gauge(db, "bolwerk_abuse_reports_waiting", "Reports of abuse that wait to be read.", `select count(*) from abuse_report where state='received'`),
+		store.Gauge(db, "bolwerk_abuse_events_waiting", "Events that wait to be looked at, or to be asked about again.", `select count(*) from abuse_event where due_at>0`),
+		store.Gauge(db, "bolwerk_abuse_events_for_a_person", "Events that wait for a person.", `select count(*) from abuse_event where state='person'`),
+		store.Gauge(db, "bolwerk_abuse_cases_open", "Cases of abuse that are open.", `select count(*) from desk_case where capability='abuse' and state='waiting'`))
 	return m
-}
-
-// depth is a gauge that counts rows when it is looked at.
-func depth(db *store.DB, name, help, query string) prometheus.GaugeFunc {
-	return prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: name, Help: help}, func() float64 {
-		ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
-		defer cancel()
-		var n float64
-		if err := db.Read(ctx, func(tx *store.Tx) error { return tx.Row(query).Scan(&n) }); err != nil {
-			return -1
-		}
-		return n
-	})
 }

@@ -32,6 +32,7 @@ func Places() []web.Place {
 	return []web.Place{
 		{Path: "/abuse", Text: "abuse.cases", Also: []string{"/abuse/case"}},
 		{Path: "/abuse/reports", Text: "abuse.reports", Also: []string{"/abuse/report"}},
+		{Path: "/abuse/figures", Text: "abuse.figures.short"},
 	}
 }
 
@@ -77,6 +78,7 @@ func (p *Pages) Routes(mux *http.ServeMux, door *account.Door) {
 	add("GET /abuse/case/{id}", account.Look, p.casePage)
 	add("GET /abuse/reports", account.Look, p.reports)
 	add("GET /abuse/report/{id}", account.Look, p.report)
+	add("GET /abuse/figures", account.Look, p.figures)
 	for _, name := range []string{"close", "reopen", "note", "exempt", "end"} {
 		add("POST /abuse/case/{id}/"+name, account.Decide, func(w http.ResponseWriter, r *http.Request, who account.Person) error {
 			return p.decide(w, r, who, name)

@@ -93,8 +93,9 @@ func (d *Desk) PutAside(ctx context.Context, who account.Person, report, event s
 		return bolwerk.Forbidden("the role %s may not do this", who.Role)
 	}
 	to := map[Code]State{NoAction: Aside, NeedMore: Unknown, NotResolvable: Unknown}[code]
+	put := 0 // in the transactions before
 	for {
-		more := false
+		more, now := false, 0
 		err := d.db.Write(ctx, store.Decision, func(tx *store.Tx) error {
 			var id string
 			err := tx.Row(`select id from abuse_report where id=$1 or ref=$1`, report).Scan(&id)
@@ -112,7 +113,7 @@ func (d *Desk) PutAside(ctx context.Context, who account.Person, report, event s
 			if err != nil {
 				return err
 			}
-			more = event == "" && len(all) == writeSome
+			more, now = event == "" && len(all) == writeSome, len(all)
 			for _, p := range all {
 				o := outcome{pending: p, to: to, why: "by_a_person"}
 				if code == NeedMore {
@@ -128,7 +129,7 @@ func (d *Desk) PutAside(ctx context.Context, who account.Person, report, event s
 					return err
 				}
 			}
-			if len(all) == 0 && ended == 0 {
+			if put+len(all) == 0 && ended == 0 {
 				return bolwerk.Conflict("nothing of this report waits for a person")
 			}
 			if !more {
@@ -139,5 +140,6 @@ func (d *Desk) PutAside(ctx context.Context, who account.Person, report, event s
 		if err != nil || !more {
 			return err
 		}
+		put += now
 	}
 }

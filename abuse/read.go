@@ -210,11 +210,20 @@ func (d *Desk) finish(ctx context.Context, id string, in door.Report, p readPage
 		return err
 	}
 	d.count.reports.WithLabelValues(string(p.Format), state).Inc()
+	feed := ""
+	if p.Total > 0 { // a mail in which there is nothing does not prove that a feed works
+		feed = d.cfg.feedOf(in)
+	}
 	return d.db.Write(ctx, store.Intake, func(tx *store.Tx) error {
-		n, err := tx.Exec(`update abuse_report set state=$1, format=$2, plain=$3, total=$4, refused=$5, why=$6, read_at=$7, claimed_until=0, from_sealed=coalesce(from_sealed,$8) where id=$9 and state='received'`,
-			state, string(p.Format), p.Person, p.Total, p.RefusedCount, strings.Join(codes, ","), tx.NowMicros(), from, id)
+		n, err := tx.Exec(`update abuse_report set state=$1, format=$2, plain=$3, total=$4, refused=$5, why=$6, read_at=$7, claimed_until=0, from_sealed=coalesce(from_sealed,$8), feed=$9 where id=$10 and state='received'`,
+			state, string(p.Format), p.Person, p.Total, p.RefusedCount, strings.Join(codes, ","), tx.NowMicros(), from, feed, id)
 		if err != nil || n == 0 {
 			return err
+		}
+		if feed != "" {
+			if err := heard(tx, feed, in.ReceivedAt, p.Total); err != nil {
+				return err
+			}
 		}
 		return d.settle(tx, id)
 	})

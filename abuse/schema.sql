@@ -13,6 +13,7 @@ create table abuse_report (
   from_sealed bytea,            -- keep body: who reported, as the report says
   body_ref    text not null,    -- keep body: digest of the report as it came
   format      text not null,    -- keep case: in which format
+  feed        text not null,    -- keep case: from which feed; empty from none
   plain       boolean not null, -- keep case: it is in no format, or a form: for a person
   total       bigint not null,  -- keep case: events in it; -1 before it is read
   read_to     bigint not null,  -- keep tech: how many of them are in the store
@@ -87,7 +88,7 @@ create table abuse_case_session (
 create table abuse_note (
   id      text primary key, -- keep case: name
   case_id text not null,    -- keep case: which case
-  kind    text not null check (kind in ('opened','returned','note','statement','closed','reopened','exempted')), -- keep case: what it is
+  kind    text not null check (kind in ('opened','returned','note','statement','closed','reopened','exempted','informed','seen','quarantined','released','step','help','clean')), -- keep case: what it is
   actor   text not null,    -- keep case: who
   code    text not null,    -- keep case: reason as a code
   text_sealed bytea not null, -- keep pinned: in words
@@ -105,3 +106,14 @@ create table abuse_exemption (
   until   bigint not null   -- keep case: until when
 );
 create index abuse_exemption_mark on abuse_exemption(mark, until);
+create table abuse_feed (
+  name     text primary key, -- keep tech: as it is configured
+  heard_at bigint not null   -- keep tech: when it was last heard
+);
+create table abuse_feed_day (
+  name    text not null,   -- keep case: which feed
+  day     bigint not null, -- keep case: day of UTC, in days since 1970
+  reports bigint not null, -- keep case: how many reports came
+  events  bigint not null, -- keep case: how many events were in them
+  primary key (name, day)
+);

@@ -299,7 +299,7 @@ func (d *Desk) Case(ctx context.Context, by bolwerk.Actor, id string) (v CaseVie
 		return v, err
 	}
 	err = d.db.Read(ctx, func(tx *store.Tx) error {
-		in, args := places(2, append(marks, mark))
+		in, args := store.In(2, append(marks, mark))
 		if v.Others, err = store.List(tx, readCaseRow, `select `+caseColumns+caseTables+` where c.id<>$1 and a.mark in (`+in+`) order by c.id desc limit 20`, append([]any{v.ID}, args...)...); err != nil {
 			return err
 		}
@@ -487,15 +487,17 @@ func (d *Desk) Report(ctx context.Context, by bolwerk.Actor, id string) (v Repor
 	return v, nil
 }
 
-// Waiting counts what waits for a person: open cases, and reports.
-func (d *Desk) Waiting(ctx context.Context) (cases, reports desk.Counted, err error) {
-	if cases, err = d.CountCases(ctx, CaseFilter{State: "open"}); err != nil {
-		return cases, reports, err
+// Waits tells the first page what waits for a person: open cases, and reports.
+func (d *Desk) Waits(ctx context.Context) ([]desk.Waits, error) {
+	cases, err := d.CountCases(ctx, CaseFilter{State: "open"})
+	if err != nil {
+		return nil, err
 	}
+	var reports desk.Counted
 	err = d.db.Read(ctx, func(tx *store.Tx) (err error) {
 		w, _ := ReportFilter{State: "person"}.where()
 		reports, err = desk.Count(tx, "abuse_report", w)
 		return err
 	})
-	return cases, reports, err
+	return []desk.Waits{{Path: "/abuse", Text: "abuse.cases", Counted: cases}, {Path: "/abuse/reports", Text: "abuse.reports.wait", Counted: reports}}, err
 }

@@ -5,10 +5,9 @@ import (
 	"net/http"
 	"time"
 
-	"github.com/danielgtaylor/huma/v2"
-
 	"bolwerk/desk"
 	"bolwerk/internal/account"
+	"bolwerk/internal/api"
 	"bolwerk/internal/store"
 	"bolwerk/internal/web"
 	"bolwerk/shield/judge"
@@ -137,7 +136,7 @@ func (s *Shield) Automatic(ctx context.Context) (Cells, error) {
 	return cellsOf(rows), err
 }
 
-func (a *API) automatic(api huma.API) {
+func (a *API) automatic(x *api.Routes) {
 	type out struct {
 		Modes map[string]judge.Mode `json:"modes"`
 		InUse string                `json:"in_use,omitempty" doc:"the list that is in use today"`
@@ -145,13 +144,13 @@ func (a *API) automatic(api huma.API) {
 		Cells Cells                 `json:"cells"`
 		Items []Beside              `json:"items"`
 	}
-	add(a, api, account.Look, "GET", "/automatic", "Tell what rules decided or would have, beside people and the list in use", func(ctx context.Context, _ *struct{}) (*answer[out], error) {
+	api.Add(x, account.Look, "GET", "/automatic", "Tell what rules decided or would have, beside people and the list in use", func(ctx context.Context, _ *struct{}) (*api.Answer[out], error) {
 		rows, err := a.shield.besides(ctx, shadowDays, "", 100_000)
 		o := out{Modes: map[string]judge.Mode{}, InUse: a.shield.cfg.Automatic.InUse, Days: shadowDays, Cells: cellsOf(rows), Items: rows[:min(len(rows), 500)]}
 		for _, class := range autoClasses {
 			o.Modes[class] = a.shield.cfg.Automatic.of(class)
 		}
-		return &answer[out]{Body: o}, err
+		return &api.Answer[out]{Body: o}, err
 	})
 }
 

@@ -6,16 +6,15 @@ import (
 	"strings"
 	"time"
 
-	"github.com/danielgtaylor/huma/v2"
-
 	"bolwerk"
 	"bolwerk/internal/account"
+	"bolwerk/internal/api"
 	"bolwerk/internal/idn"
 	"bolwerk/shield/aid"
 )
 
 type listBlocksIn struct {
-	Window
+	api.Window
 	State string `query:"state" enum:"in_force,expired,withdrawn,suspended" doc:"absent: all"`
 	Query string `query:"q" maxLength:"253" doc:"part of the name"`
 }
@@ -53,13 +52,13 @@ func nameIn(text string) (bolwerk.Domain, error) {
 	return d, err
 }
 
-func (a *API) blocks(api huma.API) {
+func (a *API) blocks(x *api.Routes) {
 	s := a.shield
-	add(a, api, account.Look, "GET", "/blocks", "List blocks", func(ctx context.Context, in *listBlocksIn) (*answer[page[Block]], error) {
+	api.Add(x, account.Look, "GET", "/blocks", "List blocks", func(ctx context.Context, in *listBlocksIn) (*api.Answer[api.Page[Block]], error) {
 		rows, err := s.Blocks(ctx, in.filter(false))
-		return paged(in.Window, rows, func(b Block) string { return b.ID }), err
+		return api.Paged(in.Window, rows, func(b Block) string { return b.ID }), err
 	})
-	add(a, api, account.Look, "GET", "/blocks/{id}", "Show a block with its whole life", func(ctx context.Context, in *ByID) (*answer[BlockView], error) {
+	api.Add(x, account.Look, "GET", "/blocks/{id}", "Show a block with its whole life", func(ctx context.Context, in *ByID) (*api.Answer[BlockView], error) {
 		return a.blockView(ctx, in.ID, false)
 	})
 	type addBlock struct {
@@ -69,7 +68,7 @@ func (a *API) blocks(api huma.API) {
 			Wish
 		}
 	}
-	add(a, api, account.Decide, "POST", "/blocks", "Block a name that nobody reported; 202 where a second person is needed", func(ctx context.Context, in *addBlock) (*decided, error) {
+	api.Add(x, account.Decide, "POST", "/blocks", "Block a name that nobody reported; 202 where a second person is needed", func(ctx context.Context, in *addBlock) (*decided, error) {
 		c, err := in.Body.confirm()
 		if err != nil {
 			return nil, err
@@ -78,10 +77,10 @@ func (a *API) blocks(api huma.API) {
 			return nil, err
 		}
 		c.Dry = in.DryRun
-		out, err := s.Confirm(ctx, Decider(whoAsks(ctx)), c)
+		out, err := s.Confirm(ctx, Decider(api.Who(ctx)), c)
 		return decision(out, in.made()), err
 	})
-	add(a, api, account.Decide, "POST", "/blocks/{id}/withdraw", "Take a block out of force", func(ctx context.Context, in *endIn) (*decided, error) {
+	api.Add(x, account.Decide, "POST", "/blocks/{id}/withdraw", "Take a block out of force", func(ctx context.Context, in *endIn) (*decided, error) {
 		return a.end(ctx, in, false)
 	})
 	type asked struct {
@@ -90,33 +89,33 @@ func (a *API) blocks(api huma.API) {
 			AskedFor []string `json:"asked_for" enum:"card,otp,money,remote,password,iban,id" maxItems:"7" doc:"what the site asks visitors for; none is an answer too"`
 		}
 	}
-	add(a, api, account.Decide, "POST", "/blocks/{id}/asked-for", "Say what the site of a block in force asks visitors for", func(ctx context.Context, in *asked) (*answer[Block], error) {
+	api.Add(x, account.Decide, "POST", "/blocks/{id}/asked-for", "Say what the site of a block in force asks visitors for", func(ctx context.Context, in *asked) (*api.Answer[Block], error) {
 		set, err := aid.ParseSet(in.Body.AskedFor)
 		if err != nil {
 			return nil, err
 		}
-		b, err := s.AskBlock(ctx, Decider(whoAsks(ctx)), in.ID, set)
-		return &answer[Block]{Body: b}, err
+		b, err := s.AskBlock(ctx, Decider(api.Who(ctx)), in.ID, set)
+		return &api.Answer[Block]{Body: b}, err
 	})
 	type explain struct {
 		Name string `path:"name" maxLength:"600"`
 	}
-	add(a, api, account.Look, "GET", "/names/{name}", "Explain what happens to a name, and ask every resolver", func(ctx context.Context, in *explain) (*answer[Explanation], error) {
+	api.Add(x, account.Look, "GET", "/names/{name}", "Explain what happens to a name, and ask every resolver", func(ctx context.Context, in *explain) (*api.Answer[Explanation], error) {
 		name, err := nameIn(in.Name)
 		if err != nil {
 			return nil, err
 		}
 		e, err := s.Explain(ctx, name)
-		return &answer[Explanation]{Body: e}, err
+		return &api.Answer[Explanation]{Body: e}, err
 	})
-	a.exemptions(api)
+	a.exemptions(x)
 }
 
-func (a *API) exemptions(api huma.API) {
+func (a *API) exemptions(x *api.Routes) {
 	s := a.shield
-	add(a, api, account.Look, "GET", "/exemptions", "List exemptions", func(ctx context.Context, in *listBlocksIn) (*answer[page[Block]], error) {
+	api.Add(x, account.Look, "GET", "/exemptions", "List exemptions", func(ctx context.Context, in *listBlocksIn) (*api.Answer[api.Page[Block]], error) {
 		rows, err := s.Blocks(ctx, in.filter(true))
-		return paged(in.Window, rows, func(b Block) string { return b.ID }), err
+		return api.Paged(in.Window, rows, func(b Block) string { return b.ID }), err
 	})
 	type addExemption struct {
 		Foresight
@@ -129,7 +128,7 @@ func (a *API) exemptions(api huma.API) {
 			Permanent bool   `json:"permanent,omitempty" doc:"for ever; needs a second person"`
 		}
 	}
-	add(a, api, account.Decide, "POST", "/exemptions", "Let a name pass whatever is blocked; 202 where a second person is needed", func(ctx context.Context, in *addExemption) (*decided, error) {
+	api.Add(x, account.Decide, "POST", "/exemptions", "Let a name pass whatever is blocked; 202 where a second person is needed", func(ctx context.Context, in *addExemption) (*decided, error) {
 		b := in.Body
 		if b.Permanent && (b.For != "" || b.Until != "") {
 			return nil, bolwerk.Invalid("an exemption is permanent or has an end, not both")
@@ -145,21 +144,21 @@ func (a *API) exemptions(api huma.API) {
 		if err != nil {
 			return nil, err
 		}
-		out, err := s.Exempt(ctx, Decider(whoAsks(ctx)), Exempt{Name: name, Scope: bolwerk.Scope(b.Scope), For: length, Until: until, Reason: b.Reason, Dry: in.DryRun})
+		out, err := s.Exempt(ctx, Decider(api.Who(ctx)), Exempt{Name: name, Scope: bolwerk.Scope(b.Scope), For: length, Until: until, Reason: b.Reason, Dry: in.DryRun})
 		return decision(out, in.made()), err
 	})
-	add(a, api, account.Decide, "POST", "/exemptions/{id}/remove", "End an exemption", func(ctx context.Context, in *endIn) (*decided, error) {
+	api.Add(x, account.Decide, "POST", "/exemptions/{id}/remove", "End an exemption", func(ctx context.Context, in *endIn) (*decided, error) {
 		return a.end(ctx, in, true)
 	})
 }
 
-func (a *API) blockView(ctx context.Context, text string, pass bool) (*answer[BlockView], error) {
+func (a *API) blockView(ctx context.Context, text string, pass bool) (*api.Answer[BlockView], error) {
 	id, err := a.shield.blockID(ctx, text, pass)
 	if err != nil {
 		return nil, err
 	}
 	v, err := a.shield.Block(ctx, id)
-	return &answer[BlockView]{Body: v}, err
+	return &api.Answer[BlockView]{Body: v}, err
 }
 
 func (a *API) end(ctx context.Context, in *endIn, pass bool) (*decided, error) {
@@ -174,6 +173,6 @@ func (a *API) end(ctx context.Context, in *endIn, pass bool) (*decided, error) {
 	if err != nil {
 		return nil, err
 	}
-	out, err := a.shield.Withdraw(ctx, Decider(whoAsks(ctx)), id, cause, in.Body.Reason)
+	out, err := a.shield.Withdraw(ctx, Decider(api.Who(ctx)), id, cause, in.Body.Reason)
 	return decision(out, http.StatusOK), err
 }

@@ -3,34 +3,33 @@ package shield
 import (
 	"context"
 
-	"github.com/danielgtaylor/huma/v2"
-
 	"bolwerk/internal/account"
+	"bolwerk/internal/api"
 )
 
 // campaigns are what the pages under /campaign show and do.
-func (a *API) campaigns(api huma.API) {
+func (a *API) campaigns(x *api.Routes) {
 	s := a.shield
 	type listCampaigns struct {
-		Window
+		api.Window
 		State string `query:"state" enum:"forming,active,quiet,closed" doc:"absent: all; active has those that form too"`
 		Query string `query:"q" maxLength:"253" doc:"part of the title, which has brand and shape of the names"`
 	}
-	add(a, api, account.Look, "GET", "/campaigns", "List campaigns, those seen last first", func(ctx context.Context, in *listCampaigns) (*answer[page[CampaignRow]], error) {
+	api.Add(x, account.Look, "GET", "/campaigns", "List campaigns, those seen last first", func(ctx context.Context, in *listCampaigns) (*api.Answer[api.Page[CampaignRow]], error) {
 		rows, err := s.Campaigns(ctx, CampaignFilter{State: CampaignState(in.State), Query: in.Query, After: in.Cursor, Limit: in.Limit})
-		return paged(in.Window, rows, func(c CampaignRow) string { return c.ID }), err
+		return api.Paged(in.Window, rows, func(c CampaignRow) string { return c.ID }), err
 	})
-	add(a, api, account.Look, "GET", "/campaigns/{id}", "Look at one campaign; merged_into leads on from one that was merged", func(ctx context.Context, in *ByID) (*answer[CampaignView], error) {
+	api.Add(x, account.Look, "GET", "/campaigns/{id}", "Look at one campaign; merged_into leads on from one that was merged", func(ctx context.Context, in *ByID) (*api.Answer[CampaignView], error) {
 		v, err := s.Campaign(ctx, in.ID)
-		return &answer[CampaignView]{Body: v}, err
+		return &api.Answer[CampaignView]{Body: v}, err
 	})
 	type preview struct {
 		ByID
 		From string `query:"from" required:"true" maxLength:"100" doc:"number or id of the campaign that would end"`
 	}
-	add(a, api, account.Look, "GET", "/campaigns/{id}/merging", "See what would become of a merge, without doing it", func(ctx context.Context, in *preview) (*answer[Merging], error) {
+	api.Add(x, account.Look, "GET", "/campaigns/{id}/merging", "See what would become of a merge, without doing it", func(ctx context.Context, in *preview) (*api.Answer[Merging], error) {
 		m, err := s.Merging(ctx, in.From, in.ID)
-		return &answer[Merging]{Body: m}, err
+		return &api.Answer[Merging]{Body: m}, err
 	})
 	type merge struct {
 		ByID
@@ -39,9 +38,9 @@ func (a *API) campaigns(api huma.API) {
 			Reason string `json:"reason" maxLength:"500" doc:"what they have in common; kept in the audit trail"`
 		}
 	}
-	add(a, api, account.Decide, "POST", "/campaigns/{id}/merge", "Give all cases of another campaign to this one", func(ctx context.Context, in *merge) (*answer[CampaignRow], error) {
-		c, err := s.MergeCampaigns(ctx, Decider(whoAsks(ctx)), in.Body.From, in.ID, in.Body.Reason)
-		return &answer[CampaignRow]{Body: c}, err
+	api.Add(x, account.Decide, "POST", "/campaigns/{id}/merge", "Give all cases of another campaign to this one", func(ctx context.Context, in *merge) (*api.Answer[CampaignRow], error) {
+		c, err := s.MergeCampaigns(ctx, Decider(api.Who(ctx)), in.Body.From, in.ID, in.Body.Reason)
+		return &api.Answer[CampaignRow]{Body: c}, err
 	})
 	type undo struct {
 		ByID
@@ -49,8 +48,8 @@ func (a *API) campaigns(api huma.API) {
 			Reason string `json:"reason" maxLength:"500" doc:"why they are two; kept in the audit trail"`
 		}
 	}
-	add(a, api, account.Decide, "POST", "/campaigns/{id}/undo-merge", "Take a campaign out of the one that it was merged into", func(ctx context.Context, in *undo) (*answer[CampaignRow], error) {
-		c, err := s.UndoMerge(ctx, Decider(whoAsks(ctx)), in.ID, in.Body.Reason)
-		return &answer[CampaignRow]{Body: c}, err
+	api.Add(x, account.Decide, "POST", "/campaigns/{id}/undo-merge", "Take a campaign out of the one that it was merged into", func(ctx context.Context, in *undo) (*api.Answer[CampaignRow], error) {
+		c, err := s.UndoMerge(ctx, Decider(api.Who(ctx)), in.ID, in.Body.Reason)
+		return &api.Answer[CampaignRow]{Body: c}, err
 	})
 }

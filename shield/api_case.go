@@ -3,22 +3,18 @@ package shield
 import (
 	"context"
 	"net/http"
-	"reflect"
 	"strconv"
 	"strings"
 	"time"
 
-	"github.com/danielgtaylor/huma/v2"
-
 	"bolwerk"
 	"bolwerk/desk"
 	"bolwerk/internal/account"
+	"bolwerk/internal/api"
 	"bolwerk/internal/store"
 	"bolwerk/shield/aid"
 	"bolwerk/shield/edge"
 )
-
-var problemType = reflect.TypeFor[Problem]()
 
 // Decision is what came of a decision, for a program.
 type Decision struct {
@@ -115,7 +111,7 @@ type ByID struct {
 }
 
 type listCases struct {
-	Window
+	api.Window
 	State []string `query:"state" enum:"gathering,waiting,second,decided,closed" doc:"by commas; absent: all whose proposal stands"`
 	Query string   `query:"q" maxLength:"253" doc:"part of the name"`
 }
@@ -142,25 +138,25 @@ func (s *Shield) CasesByAge(ctx context.Context, f desk.CaseFilter) (rows []Case
 	return rows, err
 }
 
-func (a *API) cases(api huma.API) {
+func (a *API) cases(x *api.Routes) {
 	s := a.shield
-	add(a, api, account.Look, "GET", "/cases", "List cases", func(ctx context.Context, in *listCases) (*answer[page[CaseRow]], error) {
+	api.Add(x, account.Look, "GET", "/cases", "List cases", func(ctx context.Context, in *listCases) (*api.Answer[api.Page[CaseRow]], error) {
 		f := desk.CaseFilter{Query: strings.ToLower(in.Query), After: in.Cursor, Limit: in.Limit}
 		for _, st := range in.State {
 			f.States = append(f.States, desk.CaseState(st))
 		}
 		rows, err := s.CasesByAge(ctx, f)
-		return paged(in.Window, rows, func(r CaseRow) string { return r.ID }), err
+		return api.Paged(in.Window, rows, func(r CaseRow) string { return r.ID }), err
 	})
-	add(a, api, account.Look, "GET", "/cases/{id}", "Show a case with all that a person decides on", func(ctx context.Context, in *ByID) (*answer[CaseView], error) {
+	api.Add(x, account.Look, "GET", "/cases/{id}", "Show a case with all that a person decides on", func(ctx context.Context, in *ByID) (*api.Answer[CaseView], error) {
 		v, err := a.caseView(ctx, in.ID)
-		return &answer[CaseView]{Body: v}, err
+		return &api.Answer[CaseView]{Body: v}, err
 	})
 	type confirm struct {
 		ByID
 		Body Wish
 	}
-	add(a, api, account.Decide, "POST", "/cases/{id}/confirm", "Have a case's name blocked; 202 where a second person is needed", func(ctx context.Context, in *confirm) (*decided, error) {
+	api.Add(x, account.Decide, "POST", "/cases/{id}/confirm", "Have a case's name blocked; 202 where a second person is needed", func(ctx context.Context, in *confirm) (*decided, error) {
 		c, err := in.Body.confirm()
 		if err != nil {
 			return nil, err
@@ -168,7 +164,7 @@ func (a *API) cases(api huma.API) {
 		if c.Case, err = s.caseID(ctx, in.ID); err != nil {
 			return nil, err
 		}
-		out, err := s.Confirm(ctx, Decider(whoAsks(ctx)), c)
+		out, err := s.Confirm(ctx, Decider(api.Who(ctx)), c)
 		return decision(out, http.StatusOK), err
 	})
 	type reject struct {
@@ -177,12 +173,12 @@ func (a *API) cases(api huma.API) {
 			Reason string `json:"reason" maxLength:"2000" doc:"why, in a few words; kept in the audit trail"`
 		}
 	}
-	add(a, api, account.Decide, "POST", "/cases/{id}/reject", "End a case without a block", func(ctx context.Context, in *reject) (*decided, error) {
+	api.Add(x, account.Decide, "POST", "/cases/{id}/reject", "End a case without a block", func(ctx context.Context, in *reject) (*decided, error) {
 		id, err := s.caseID(ctx, in.ID)
 		if err != nil {
 			return nil, err
 		}
-		out, err := s.Reject(ctx, Decider(whoAsks(ctx)), id, in.Body.Reason)
+		out, err := s.Reject(ctx, Decider(api.Who(ctx)), id, in.Body.Reason)
 		if err != nil {
 			return nil, err
 		}
@@ -191,13 +187,13 @@ func (a *API) cases(api huma.API) {
 		d.Body.Name = v.Name
 		return d, err
 	})
-	add(a, api, account.Look, "GET", "/cases/{id}/replay", "Judge a case again from what is kept: evidence and captures of its pages", func(ctx context.Context, in *ByID) (*answer[Replayed], error) {
+	api.Add(x, account.Look, "GET", "/cases/{id}/replay", "Judge a case again from what is kept: evidence and captures of its pages", func(ctx context.Context, in *ByID) (*api.Answer[Replayed], error) {
 		v, err := a.caseView(ctx, in.ID)
 		if err != nil {
 			return nil, err
 		}
 		r, err := s.Replay(ctx, v.ID)
-		return &answer[Replayed]{Body: r}, err
+		return &api.Answer[Replayed]{Body: r}, err
 	})
 }
 

@@ -7,10 +7,9 @@ import (
 	"encoding/csv"
 	"strconv"
 
-	"github.com/danielgtaylor/huma/v2"
-
 	"bolwerk"
 	"bolwerk/internal/account"
+	"bolwerk/internal/api"
 	"bolwerk/shield/figures"
 )
 
@@ -36,7 +35,7 @@ func (f File) answer() *rawFile {
 }
 
 // figures adds what is told in numbers.
-func (a *API) figures(api huma.API) {
+func (a *API) figures(x *api.Routes) {
 	texts, err := figures.Texts()
 	if err != nil {
 		panic(err) // ours: a bug at start-up
@@ -50,11 +49,11 @@ func (a *API) figures(api huma.API) {
 		d.Define(texts, bolwerk.Lang(in.Lang))
 		return d, err
 	}
-	add(a, api, account.Look, "GET", "/figures", "Tell the figures of a period beside those before it", func(ctx context.Context, in *Chosen) (*answer[figures.Document], error) {
+	api.Add(x, account.Look, "GET", "/figures", "Tell the figures of a period beside those before it", func(ctx context.Context, in *Chosen) (*api.Answer[figures.Document], error) {
 		d, err := tell(ctx, in)
-		return &answer[figures.Document]{Body: d}, err
+		return &api.Answer[figures.Document]{Body: d}, err
 	})
-	add(a, api, account.Look, "GET", "/figures/csv", "Tell the figures of a period as CSV", func(ctx context.Context, in *Chosen) (*rawFile, error) {
+	api.Add(x, account.Look, "GET", "/figures/csv", "Tell the figures of a period as CSV", func(ctx context.Context, in *Chosen) (*rawFile, error) {
 		d, err := tell(ctx, in)
 		if err != nil {
 			return nil, err
@@ -66,7 +65,7 @@ func (a *API) figures(api huma.API) {
 		Lang   string `query:"lang" enum:"nl,fr,de,en" default:"en" doc:"language of the report"`
 		Format string `query:"format" enum:"html,pdf" default:"html" doc:"pdf needs a Chromium at the desk"`
 	}
-	add(a, api, account.Look, "GET", "/figures/report", "Make the report of a year", func(ctx context.Context, in *wanted) (*rawFile, error) {
+	api.Add(x, account.Look, "GET", "/figures/report", "Make the report of a year", func(ctx context.Context, in *wanted) (*rawFile, error) {
 		f, err := a.shield.Report(ctx, in.Year, bolwerk.Lang(in.Lang), cmp.Or(in.Format, "html"))
 		if err != nil {
 			return nil, err

@@ -4,25 +4,24 @@ import (
 	"context"
 	"strconv"
 
-	"github.com/danielgtaylor/huma/v2"
-
 	"bolwerk"
 	"bolwerk/internal/account"
+	"bolwerk/internal/api"
 )
 
 // transparency is the log at the desk: what the public site shows, and what only
 // the desk may do.
-func (a *API) transparency(api huma.API) {
+func (a *API) transparency(x *api.Routes) {
 	s := a.shield
-	add(a, api, account.Look, "GET", "/log", "Where the transparency log stands", func(ctx context.Context, _ *struct{}) (*answer[LogHead], error) {
+	api.Add(x, account.Look, "GET", "/log", "Where the transparency log stands", func(ctx context.Context, _ *struct{}) (*api.Answer[LogHead], error) {
 		h, err := s.LogHead(ctx)
-		return &answer[LogHead]{Body: h}, err
+		return &api.Answer[LogHead]{Body: h}, err
 	})
-	add(a, api, account.Look, "GET", "/log/leaves/{id}", "Show what the transparency log says about a block", func(ctx context.Context, in *ByID) (*answer[LogView], error) {
+	api.Add(x, account.Look, "GET", "/log/leaves/{id}", "Show what the transparency log says about a block", func(ctx context.Context, in *ByID) (*api.Answer[LogView], error) {
 		v, err := s.LogAbout(ctx, in.ID)
-		return &answer[LogView]{Body: v}, err
+		return &api.Answer[LogView]{Body: v}, err
 	})
-	add(a, api, account.Look, "GET", "/log/openings", "List what opens the names in the transparency log", func(ctx context.Context, in *Window) (*answer[page[Opening]], error) {
+	api.Add(x, account.Look, "GET", "/log/openings", "List what opens the names in the transparency log", func(ctx context.Context, in *api.Window) (*api.Answer[api.Page[Opening]], error) {
 		var after int64
 		if in.Cursor != "" {
 			var err error
@@ -31,7 +30,7 @@ func (a *API) transparency(api huma.API) {
 			}
 		}
 		rows, err := s.Openings(ctx, after, in.Limit)
-		return paged(*in, rows, func(o Opening) string { return strconv.FormatInt(o.Index, 10) }), err
+		return api.Paged(*in, rows, func(o Opening) string { return strconv.FormatInt(o.Index, 10) }), err
 	})
 	type forget struct {
 		ByID
@@ -44,8 +43,8 @@ func (a *API) transparency(api huma.API) {
 		Name  string `json:"name"`
 		State string `json:"state" enum:"forgotten"`
 	}
-	add(a, api, account.Decide, "POST", "/log/leaves/{id}/forget", "Erase a name from the transparency log, for ever", func(ctx context.Context, in *forget) (*answer[forgotten], error) {
-		b, err := s.Forget(ctx, Decider(whoAsks(ctx)), in.ID, in.Body.Reason)
-		return &answer[forgotten]{Body: forgotten{b.Ref, b.Name.String(), "forgotten"}}, err
+	api.Add(x, account.Decide, "POST", "/log/leaves/{id}/forget", "Erase a name from the transparency log, for ever", func(ctx context.Context, in *forget) (*api.Answer[forgotten], error) {
+		b, err := s.Forget(ctx, Decider(api.Who(ctx)), in.ID, in.Body.Reason)
+		return &api.Answer[forgotten]{Body: forgotten{b.Ref, b.Name.String(), "forgotten"}}, err
 	})
 }

@@ -12,6 +12,7 @@ import (
 	"bolwerk"
 	"bolwerk/desk"
 	"bolwerk/internal/account"
+	"bolwerk/internal/api"
 	"bolwerk/internal/audit"
 	"bolwerk/internal/store"
 )
@@ -47,21 +48,21 @@ func (s *Shield) AppealsByAge(ctx context.Context, f desk.AppealFilter) (out []d
 	return out, err
 }
 
-func (a *API) orders(api huma.API) {
+func (a *API) orders(x *api.Routes) {
 	s := a.shield
 	type list struct {
-		Window
+		api.Window
 		Issuer string `query:"issuer" maxLength:"100"`
 		State  string `query:"state" enum:"held,in_force,refused,lifted,ended"`
 		Query  string `query:"q" maxLength:"253" doc:"part of the name"`
 	}
-	add(a, api, account.Look, "GET", "/orders", "List orders of authorities", func(ctx context.Context, in *list) (*answer[page[desk.Order]], error) {
+	api.Add(x, account.Look, "GET", "/orders", "List orders of authorities", func(ctx context.Context, in *list) (*api.Answer[api.Page[desk.Order]], error) {
 		rows, err := s.Orders(ctx, desk.OrderFilter{Issuer: in.Issuer, State: in.State, Query: strings.ToLower(in.Query), After: in.Cursor, Limit: in.Limit})
-		return paged(in.Window, rows, func(o desk.Order) string { return o.ID }), err
+		return api.Paged(in.Window, rows, func(o desk.Order) string { return o.ID }), err
 	})
-	add(a, api, account.Look, "GET", "/orders/{id}", "Show an order", func(ctx context.Context, in *ByID) (*answer[desk.Order], error) {
+	api.Add(x, account.Look, "GET", "/orders/{id}", "Show an order", func(ctx context.Context, in *ByID) (*api.Answer[desk.Order], error) {
 		o, err := s.Order(ctx, in.ID)
-		return &answer[desk.Order]{Body: o}, err
+		return &api.Answer[desk.Order]{Body: o}, err
 	})
 	type ByIssuer struct {
 		Issuer string `path:"issuer" maxLength:"100" doc:"its name in the configuration"`
@@ -70,20 +71,20 @@ func (a *API) orders(api huma.API) {
 		ByIssuer
 		RawBody []byte `contentType:"application/jwt" maxLength:"65536"`
 	}
-	op := huma.Operation{Method: "POST", Path: APIPath + "/orders/{issuer}/push", Summary: "Take one order, signed by its issuer (JWT, HS512 or HS256)",
+	op := huma.Operation{Method: "POST", Path: api.Path + "/orders/{issuer}/push", Summary: "Take one order, signed by its issuer (JWT, HS512 or HS256)",
 		Description: "The body is the token alone. Its signature is the authentication.", Security: []map[string][]string{}, MaxBodyBytes: 64 << 10}
-	open(a, api, op, func(ctx context.Context, in *push) (*answer[desk.Order], error) {
+	api.Open(x, op, func(ctx context.Context, in *push) (*api.Answer[desk.Order], error) {
 		o, err := s.Push(ctx, in.Issuer, pushedToken(in.RawBody))
-		return &answer[desk.Order]{Body: o}, err
+		return &api.Answer[desk.Order]{Body: o}, err
 	})
 	type released struct {
 		State    string `json:"state"`
 		Issuer   string `json:"issuer"`
 		Released int    `json:"released" doc:"orders carried out or refused by a rail by now; what takes longer follows by itself"`
 	}
-	add(a, api, account.Decide, "POST", "/orders/{issuer}/release", "Carry out the orders of an issuer that were held back", func(ctx context.Context, in *ByIssuer) (*answer[released], error) {
-		n, err := s.ReleaseOrders(ctx, Decider(whoAsks(ctx)), in.Issuer)
-		return &answer[released]{Body: released{"released", in.Issuer, n}}, err
+	api.Add(x, account.Decide, "POST", "/orders/{issuer}/release", "Carry out the orders of an issuer that were held back", func(ctx context.Context, in *ByIssuer) (*api.Answer[released], error) {
+		n, err := s.ReleaseOrders(ctx, Decider(api.Who(ctx)), in.Issuer)
+		return &api.Answer[released]{Body: released{"released", in.Issuer, n}}, err
 	})
 }
 
@@ -103,25 +104,25 @@ func pushedToken(body []byte) string {
 	return strings.TrimSpace(string(body))
 }
 
-func (a *API) appeals(api huma.API) {
+func (a *API) appeals(x *api.Routes) {
 	s := a.shield
 	type list struct {
-		Window
+		api.Window
 		State string `query:"state" enum:"received,decided"`
 	}
-	add(a, api, account.Look, "GET", "/appeals", "List appeals", func(ctx context.Context, in *list) (*answer[page[AppealItem]], error) {
+	api.Add(x, account.Look, "GET", "/appeals", "List appeals", func(ctx context.Context, in *list) (*api.Answer[api.Page[AppealItem]], error) {
 		rows, err := s.AppealsByAge(ctx, desk.AppealFilter{State: in.State, After: in.Cursor, Limit: in.Limit})
 		items := make([]AppealItem, len(rows))
 		for i, r := range rows {
 			items[i] = AppealItem{r.Subject, r}
 		}
-		return paged(in.Window, items, func(i AppealItem) string { return i.ID }), err
+		return api.Paged(in.Window, items, func(i AppealItem) string { return i.ID }), err
 	})
-	show := func(ctx context.Context, id string) (*answer[AppealItem], error) {
+	show := func(ctx context.Context, id string) (*api.Answer[AppealItem], error) {
 		r, err := s.Appeal(ctx, id)
-		return &answer[AppealItem]{Body: AppealItem{r.Subject, r}}, err
+		return &api.Answer[AppealItem]{Body: AppealItem{r.Subject, r}}, err
 	}
-	add(a, api, account.Look, "GET", "/appeals/{id}", "Show an appeal with what was written", func(ctx context.Context, in *ByID) (*answer[AppealItem], error) {
+	api.Add(x, account.Look, "GET", "/appeals/{id}", "Show an appeal with what was written", func(ctx context.Context, in *ByID) (*api.Answer[AppealItem], error) {
 		return show(ctx, in.ID)
 	})
 	type decide struct {
@@ -131,19 +132,19 @@ func (a *API) appeals(api huma.API) {
 			Reason   string `json:"reason" maxLength:"2000"`
 		}
 	}
-	add(a, api, account.Decide, "POST", "/appeals/{id}/decide", "Decide an appeal", func(ctx context.Context, in *decide) (*answer[AppealItem], error) {
-		if err := s.DecideAppeal(ctx, Decider(whoAsks(ctx)), in.ID, in.Body.Decision == "upheld", in.Body.Reason); err != nil {
+	api.Add(x, account.Decide, "POST", "/appeals/{id}/decide", "Decide an appeal", func(ctx context.Context, in *decide) (*api.Answer[AppealItem], error) {
+		if err := s.DecideAppeal(ctx, Decider(api.Who(ctx)), in.ID, in.Body.Decision == "upheld", in.Body.Reason); err != nil {
 			return nil, err
 		}
 		return show(ctx, in.ID)
 	})
-	add(a, api, account.Look, "GET", "/proposals", "List what waits for a second person, oldest first", func(ctx context.Context, _ *struct{}) (*answer[page[ProposalItem]], error) {
+	api.Add(x, account.Look, "GET", "/proposals", "List what waits for a second person, oldest first", func(ctx context.Context, _ *struct{}) (*api.Answer[api.Page[ProposalItem]], error) {
 		rows, err := s.Proposals(ctx, "", 200)
 		items := make([]ProposalItem, len(rows))
 		for i, p := range rows {
 			items[i] = proposalItem(p)
 		}
-		return &answer[page[ProposalItem]]{Body: page[ProposalItem]{Items: items}}, err
+		return &api.Answer[api.Page[ProposalItem]]{Body: api.Page[ProposalItem]{Items: items}}, err
 	})
 	type approve struct {
 		ByID
@@ -151,8 +152,8 @@ func (a *API) appeals(api huma.API) {
 			Digest string `json:"digest" minLength:"64" maxLength:"64" doc:"of the proposal that was looked at; a changed one is refused"`
 		}
 	}
-	add(a, api, account.Decide, "POST", "/proposals/{id}/approve", "Approve as the second person; in a session, never with a token", func(ctx context.Context, in *approve) (*decided, error) {
-		p := whoAsks(ctx)
+	api.Add(x, account.Decide, "POST", "/proposals/{id}/approve", "Approve as the second person; in a session, never with a token", func(ctx context.Context, in *approve) (*decided, error) {
+		p := api.Who(ctx)
 		if err := p.MayApprove(s.clock.Now()); err != nil {
 			return nil, err
 		}
@@ -165,32 +166,32 @@ func (a *API) appeals(api huma.API) {
 			Reason string `json:"reason" maxLength:"2000"`
 		}
 	}
-	add(a, api, account.Decide, "POST", "/proposals/{id}/decline", "End a proposal without doing it; its case waits for a decision again", func(ctx context.Context, in *decline) (*answer[ProposalItem], error) {
-		p, err := s.Decline(ctx, Decider(whoAsks(ctx)), in.ID, in.Body.Reason)
-		return &answer[ProposalItem]{Body: proposalItem(p)}, err
+	api.Add(x, account.Decide, "POST", "/proposals/{id}/decline", "End a proposal without doing it; its case waits for a decision again", func(ctx context.Context, in *decline) (*api.Answer[ProposalItem], error) {
+		p, err := s.Decline(ctx, Decider(api.Who(ctx)), in.ID, in.Body.Reason)
+		return &api.Answer[ProposalItem]{Body: proposalItem(p)}, err
 	})
 }
 
 // picture adds what the desk looks at: the figures and the audit trail.
-func (a *API) picture(api huma.API) {
+func (a *API) picture(x *api.Routes) {
 	s := a.shield
-	add(a, api, account.Look, "GET", "/today", "Count what the desk looks at first", func(ctx context.Context, _ *struct{}) (*answer[Today], error) {
+	api.Add(x, account.Look, "GET", "/today", "Count what the desk looks at first", func(ctx context.Context, _ *struct{}) (*api.Answer[Today], error) {
 		t, err := s.Today(ctx)
-		return &answer[Today]{Body: t}, err
+		return &api.Answer[Today]{Body: t}, err
 	})
-	add(a, api, account.Look, "GET", "/now", "Look at the desk at this moment: queue, rates, hosts, resolvers, alarms", func(ctx context.Context, _ *struct{}) (*answer[Now], error) {
+	api.Add(x, account.Look, "GET", "/now", "Look at the desk at this moment: queue, rates, hosts, resolvers, alarms", func(ctx context.Context, _ *struct{}) (*api.Answer[Now], error) {
 		n, err := s.Now(ctx)
-		return &answer[Now]{Body: n}, err
+		return &api.Answer[Now]{Body: n}, err
 	})
-	add(a, api, account.Look, "GET", "/in-force", "Look how long decisions take to be in force at each edge, agent and resolver, and how the DNS service does by Regulation (EU) 2024/2690, art. 5", func(ctx context.Context, _ *struct{}) (*answer[Pulse], error) {
+	api.Add(x, account.Look, "GET", "/in-force", "Look how long decisions take to be in force at each edge, agent and resolver, and how the DNS service does by Regulation (EU) 2024/2690, art. 5", func(ctx context.Context, _ *struct{}) (*api.Answer[Pulse], error) {
 		p, err := s.Pulse(ctx)
-		return &answer[Pulse]{Body: p}, err
+		return &api.Answer[Pulse]{Body: p}, err
 	})
 	type trail struct {
-		Window
+		api.Window
 		Object string `query:"object" maxLength:"100" doc:"number of what it is about, such as B-2026-000001; absent: all"`
 	}
-	add(a, api, account.Look, "GET", "/audit", "List the audit trail, newest first", func(ctx context.Context, in *trail) (*answer[page[audit.Entry]], error) {
+	api.Add(x, account.Look, "GET", "/audit", "List the audit trail, newest first", func(ctx context.Context, in *trail) (*api.Answer[api.Page[audit.Entry]], error) {
 		before := int64(0)
 		if in.Cursor != "" {
 			var err error
@@ -203,6 +204,6 @@ func (a *API) picture(api huma.API) {
 			rows, err = audit.Before(tx, in.Object, before, in.Limit)
 			return err
 		})
-		return paged(in.Window, rows, func(e audit.Entry) string { return strconv.FormatInt(e.Seq, 10) }), err
+		return api.Paged(in.Window, rows, func(e audit.Entry) string { return strconv.FormatInt(e.Seq, 10) }), err
 	})
 }

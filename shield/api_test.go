@@ -26,6 +26,7 @@ import (
 	"bolwerk"
 	"bolwerk/desk"
 	"bolwerk/internal/account"
+	"bolwerk/internal/api"
 	"bolwerk/internal/audit"
 	"bolwerk/internal/blob"
 	"bolwerk/internal/clock"
@@ -146,13 +147,15 @@ func newAPIDesk(t *testing.T) *apiDesk {
 		t.Fatal(err)
 	}
 	mux := http.NewServeMux()
-	api := shield.NewAPI(d.Shield, account.NewDoor(d.accounts, frame), idem.New(db, v, log))
+	routes := api.New(mux, account.NewDoor(d.accounts, frame), idem.New(db, v, log), log)
+	names := shield.NewAPI(d.Shield)
 	key, err := seal.NewKey()
 	if err != nil {
 		t.Fatal(err)
 	}
-	api.Webhooks(webhook.New(webhook.Config{Allow: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}}, db, key, fact.Subjects(), d.clock, log, nil))
-	api.Routes(mux)
+	names.Webhooks(webhook.New(webhook.Config{Allow: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}}, db, key, fact.Subjects(), d.clock, log, nil))
+	names.Routes(routes, mux)
+	routes.Done()
 	d.server = httptest.NewServer(frame.Handler(mux))
 	t.Cleanup(d.server.Close)
 	return d

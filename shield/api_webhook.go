@@ -5,9 +5,8 @@ import (
 	"net/http"
 	"time"
 
-	"github.com/danielgtaylor/huma/v2"
-
 	"bolwerk/internal/account"
+	"bolwerk/internal/api"
 	"bolwerk/internal/webhook"
 )
 
@@ -25,17 +24,17 @@ type HookKey struct {
 }
 
 // webhooks are receivers of facts.
-func (a *API) webhooks(api huma.API) {
+func (a *API) webhooks(x *api.Routes) {
 	hooks := a.hooks
 	if hooks == nil {
 		return
 	}
-	add(a, api, account.Administer, "GET", "/webhooks", "List webhooks", func(ctx context.Context, _ *struct{}) (*answer[page[webhook.Hook]], error) {
+	api.Add(x, account.Administer, "GET", "/webhooks", "List webhooks", func(ctx context.Context, _ *struct{}) (*api.Answer[api.Page[webhook.Hook]], error) {
 		all, err := hooks.List(ctx)
 		if all == nil {
 			all = []webhook.Hook{}
 		}
-		return &answer[page[webhook.Hook]]{Body: page[webhook.Hook]{Items: all}}, err
+		return &api.Answer[api.Page[webhook.Hook]]{Body: api.Page[webhook.Hook]{Items: all}}, err
 	})
 	type newHook struct {
 		Body struct {
@@ -48,13 +47,13 @@ func (a *API) webhooks(api huma.API) {
 		Status int
 		Body   NewHook
 	}
-	add(a, api, account.Administer, "POST", "/webhooks", "Add a webhook; the answer holds its signing key, once", func(ctx context.Context, in *newHook) (*made, error) {
-		h, key, err := hooks.Add(ctx, whoAsks(ctx).Actor(), in.Body.URL, in.Body.Subjects, in.Body.Note)
+	api.Add(x, account.Administer, "POST", "/webhooks", "Add a webhook; the answer holds its signing key, once", func(ctx context.Context, in *newHook) (*made, error) {
+		h, key, err := hooks.Add(ctx, api.Who(ctx).Actor(), in.Body.URL, in.Body.Subjects, in.Body.Note)
 		return &made{http.StatusCreated, NewHook{h, key}}, err
 	})
-	add(a, api, account.Administer, "POST", "/webhooks/{id}/test", "Send a test to a webhook now", func(ctx context.Context, in *ByID) (*answer[webhook.Told], error) {
+	api.Add(x, account.Administer, "POST", "/webhooks/{id}/test", "Send a test to a webhook now", func(ctx context.Context, in *ByID) (*api.Answer[webhook.Told], error) {
 		d, err := hooks.Try(ctx, in.ID)
-		return &answer[webhook.Told]{Body: d}, err
+		return &api.Answer[webhook.Told]{Body: d}, err
 	})
 	type rotate struct {
 		ByID
@@ -62,13 +61,13 @@ func (a *API) webhooks(api huma.API) {
 			Finish bool `json:"finish,omitempty" doc:"stop signing with the former key, instead of making a new one"`
 		}
 	}
-	add(a, api, account.Administer, "POST", "/webhooks/{id}/rotate", "Change the signing key of a webhook", func(ctx context.Context, in *rotate) (*answer[HookKey], error) {
-		key, err := hooks.Rotate(ctx, whoAsks(ctx).Actor(), in.ID, in.Body.Finish)
+	api.Add(x, account.Administer, "POST", "/webhooks/{id}/rotate", "Change the signing key of a webhook", func(ctx context.Context, in *rotate) (*api.Answer[HookKey], error) {
+		key, err := hooks.Rotate(ctx, api.Who(ctx).Actor(), in.ID, in.Body.Finish)
 		state := "both"
 		if in.Body.Finish {
 			state = "finished"
 		}
-		return &answer[HookKey]{Body: HookKey{in.ID, state, key}}, err
+		return &api.Answer[HookKey]{Body: HookKey{in.ID, state, key}}, err
 	})
 	type replay struct {
 		ByID
@@ -81,16 +80,16 @@ func (a *API) webhooks(api huma.API) {
 		State string `json:"state" enum:"replayed"`
 		Facts int64  `json:"facts" doc:"how many facts are looked at again"`
 	}
-	add(a, api, account.Administer, "POST", "/webhooks/{id}/replay", "Tell a webhook again what happened since a time", func(ctx context.Context, in *replay) (*answer[toldAgain], error) {
-		n, err := hooks.Replay(ctx, whoAsks(ctx).Actor(), in.ID, in.Body.Since)
-		return &answer[toldAgain]{Body: toldAgain{in.ID, "replayed", n}}, err
+	api.Add(x, account.Administer, "POST", "/webhooks/{id}/replay", "Tell a webhook again what happened since a time", func(ctx context.Context, in *replay) (*api.Answer[toldAgain], error) {
+		n, err := hooks.Replay(ctx, api.Who(ctx).Actor(), in.ID, in.Body.Since)
+		return &api.Answer[toldAgain]{Body: toldAgain{in.ID, "replayed", n}}, err
 	})
 	type removed struct {
 		ID    string `json:"id"`
 		State string `json:"state" enum:"removed"`
 	}
-	add(a, api, account.Administer, "POST", "/webhooks/{id}/remove", "Remove a webhook", func(ctx context.Context, in *ByID) (*answer[removed], error) {
-		return &answer[removed]{Body: removed{in.ID, "removed"}}, hooks.Remove(ctx, whoAsks(ctx).Actor(), in.ID)
+	api.Add(x, account.Administer, "POST", "/webhooks/{id}/remove", "Remove a webhook", func(ctx context.Context, in *ByID) (*api.Answer[removed], error) {
+		return &api.Answer[removed]{Body: removed{in.ID, "removed"}}, hooks.Remove(ctx, api.Who(ctx).Actor(), in.ID)
 	})
 	type pause struct {
 		ByID
@@ -98,21 +97,21 @@ func (a *API) webhooks(api huma.API) {
 			Resume bool `json:"resume,omitempty" doc:"go on, instead of pausing: what happened meanwhile is told"`
 		}
 	}
-	add(a, api, account.Administer, "POST", "/webhooks/{id}/pause", "Pause a webhook, or go on", func(ctx context.Context, in *pause) (*answer[webhook.Hook], error) {
-		err := hooks.Pause(ctx, whoAsks(ctx).Actor(), in.ID, !in.Body.Resume)
+	api.Add(x, account.Administer, "POST", "/webhooks/{id}/pause", "Pause a webhook, or go on", func(ctx context.Context, in *pause) (*api.Answer[webhook.Hook], error) {
+		err := hooks.Pause(ctx, api.Who(ctx).Actor(), in.ID, !in.Body.Resume)
 		if err != nil {
 			return nil, err
 		}
 		h, err := hooks.Find(ctx, in.ID)
-		return &answer[webhook.Hook]{Body: h}, err
+		return &api.Answer[webhook.Hook]{Body: h}, err
 	})
 	type deliveries struct {
 		ByID
-		Window
+		api.Window
 	}
-	add(a, api, account.Administer, "GET", "/webhooks/{id}/deliveries", "List what was told to a webhook", func(ctx context.Context, in *deliveries) (*answer[page[webhook.Told]], error) {
+	api.Add(x, account.Administer, "GET", "/webhooks/{id}/deliveries", "List what was told to a webhook", func(ctx context.Context, in *deliveries) (*api.Answer[api.Page[webhook.Told]], error) {
 		rows, err := hooks.Deliveries(ctx, in.ID, in.Cursor, in.Limit)
-		return paged(in.Window, rows, func(d webhook.Told) string { return d.ID }), err
+		return api.Paged(in.Window, rows, func(d webhook.Told) string { return d.ID }), err
 	})
 }
 

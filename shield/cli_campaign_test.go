@@ -16,6 +16,7 @@ import (
 
 	"bolwerk"
 	"bolwerk/internal/account"
+	"bolwerk/internal/api"
 	"bolwerk/internal/idem"
 	"bolwerk/internal/terminal"
 	"bolwerk/internal/web"
@@ -36,7 +37,9 @@ func TestCampaignCommands_merge_and_take_back(t *testing.T) {
 		t.Fatal(err)
 	}
 	mux := http.NewServeMux()
-	NewAPI(s.Shield, account.NewDoor(s.accounts, frame), idem.New(s.db, s.vault, s.log)).Routes(mux)
+	routes := api.New(mux, account.NewDoor(s.accounts, frame), idem.New(s.db, s.vault, s.log), s.log)
+	NewAPI(s.Shield).Routes(routes, mux)
+	routes.Done()
 	srv := httptest.NewServer(frame.Handler(mux))
 	t.Cleanup(srv.Close)
 	s.person("anna", account.Analyst)

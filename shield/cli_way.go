@@ -10,6 +10,7 @@ import (
 	"net/url"
 	"time"
 
+	"bolwerk/internal/api"
 	"bolwerk/internal/terminal"
 )
 
@@ -44,7 +45,7 @@ func (Way) Upload(ctx context.Context, t *terminal.Terminal, server, tokenFile, 
 	}
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Minute)
 	defer cancel()
-	r, err := http.NewRequestWithContext(ctx, http.MethodPost, c.server+APIPath+path+"?"+query.Encode(), bytes.NewReader(body))
+	r, err := http.NewRequestWithContext(ctx, http.MethodPost, c.server+api.Path+path+"?"+query.Encode(), bytes.NewReader(body))
 	if err != nil {
 		return nil, err
 	}

@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"bolwerk"
+	"bolwerk/internal/api"
 	"bolwerk/internal/web"
 )
 
@@ -136,7 +137,7 @@ func (c *Client) send(ctx context.Context, method, path string, query url.Values
 		}
 		body = bytes.NewReader(b)
 	}
-	address := c.server + APIPath + path
+	address := c.server + api.Path + path
 	if len(query) > 0 {
 		address += "?" + query.Encode()
 	}
@@ -232,7 +233,7 @@ func (c *Client) pages(ctx context.Context, path string, query url.Values, fn fu
 	}
 	q.Set("limit", strconv.Itoa(clientPage))
 	for {
-		var p page[json.RawMessage]
+		var p api.Page[json.RawMessage]
 		if err := c.call(ctx, http.MethodGet, path, q, nil, &p); err != nil {
 			return err
 		}

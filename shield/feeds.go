@@ -17,6 +17,7 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 
 	"bolwerk/internal/account"
+	"bolwerk/internal/api"
 	"bolwerk/internal/store"
 	"bolwerk/shield/export"
 )
@@ -163,23 +164,23 @@ func rowOfFeed(b Block) export.Row {
 }
 
 // feeds are what is in force as files at stable paths.
-func (a *API) feeds(api huma.API, mux *http.ServeMux) {
+func (a *API) feeds(x *api.Routes, mux *http.ServeMux) {
 	for _, f := range export.Formats() {
-		path := APIPath + "/feeds/blocks." + f.Name
+		path := api.Path + "/feeds/blocks." + f.Name
 		serve := func(ending string, h func(w http.ResponseWriter, r *http.Request) error) {
 			var handler http.Handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 				if err := h(w, r); err != nil && r.Context().Err() == nil {
-					a.explain(r.Context(), err).Write(w)
+					x.Explain(r.Context(), err).Write(w)
 				}
 			})
 			if !a.shield.cfg.OpenFeed {
-				handler = a.let(account.Fetch, handler)
+				handler = x.Let(account.Fetch, handler)
 			}
 			mux.Handle("GET "+path+ending, handler)
 		}
 		serve("", func(w http.ResponseWriter, r *http.Request) error { return a.feed(w, r, f) })
 		serve(".sig", func(w http.ResponseWriter, r *http.Request) error { return a.feedSignature(w, r, f) })
-		describeFeed(api, path, f, a.shield.cfg.OpenFeed)
+		describeFeed(x, path, f, a.shield.cfg.OpenFeed)
 	}
 }
 
@@ -240,13 +241,13 @@ func (a *API) feedSignature(w http.ResponseWriter, r *http.Request, f export.For
 	return nil
 }
 
-func describeFeed(api huma.API, path string, f export.Format, open bool) {
+func describeFeed(x *api.Routes, path string, f export.Format, open bool) {
 	text := func(what string) *huma.Response { return &huma.Response{Description: what} }
 	file := func(kind string) map[string]*huma.MediaType {
 		kind, _, _ = strings.Cut(kind, ";")
 		return map[string]*huma.MediaType{kind: {Schema: &huma.Schema{Type: huma.TypeString}}}
 	}
-	refused := &huma.Response{Description: "Refused, and why", Content: map[string]*huma.MediaType{"application/problem+json": {Schema: api.OpenAPI().Components.Schemas.Schema(problemType, true, "Problem")}}}
+	refused := x.Refused("Refused, and why")
 	op := &huma.Operation{OperationID: "get-feed-" + f.Name, Method: http.MethodGet, Path: path, Summary: "Fetch what is in force as " + f.What, Tags: []string{"feeds"},
 		Description: "A token of the scope feed is enough. Send If-None-Match with the ETag of the last answer: 304 says that nothing changed. The file is at most five seconds behind the last publication, whose number stands in Bolwerk-Serial.",
 		Parameters:  []*huma.Param{{Name: "If-None-Match", In: "header", Schema: &huma.Schema{Type: huma.TypeString}, Description: "ETag of the last answer"}},
@@ -258,6 +259,6 @@ func describeFeed(api huma.API, path string, f export.Format, open bool) {
 		if open {
 			o.Security = []map[string][]string{{}}
 		}
-		api.OpenAPI().AddOperation(o)
+		x.OpenAPI().AddOperation(o)
 	}
 }

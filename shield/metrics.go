@@ -37,27 +37,14 @@ func newMetrics(r prometheus.Registerer, db *store.DB) *metrics {
 	m.logged = prometheus.NewCounterVec(prometheus.CounterOpts{Name: "bolwerk_shield_certificates_total", Help: "Certificates of transparency logs, by log and whether they were read, skipped, or near a brand."}, []string{"log", "what"})
 	m.notices = prometheus.NewCounterVec(prometheus.CounterOpts{Name: "bolwerk_shield_notices_total", Help: "Notices to others, by kind of recipient and whether they left, were refused or given up, or came back (sent, failed, returned)."}, []string{"kind", "result"})
 	r.MustRegister(m.notices, m.lookups, m.logged, m.captures, m.read, m.letters, m.deaths, m.verdicts, m.decided, m.withdrawn,
-		depth(db, "bolwerk_shield_reports_waiting", "Reports that wait to be read.", `select count(*) from shield_report where state='received'`),
-		depth(db, "bolwerk_shield_pictures_waiting", "Reports whose pictures and PDFs wait to be read.", `select count(*) from shield_picture where state='queued'`),
-		depth(db, "bolwerk_shield_pictures_for_a_person", "Reports whose pictures wait for a person to look at them.", `select count(*) from shield_picture where state='person'`),
-		depth(db, "bolwerk_shield_cases_waiting", "Cases that wait for a person.", `select count(*) from desk_case where capability='shield' and state in ('waiting','second')`),
-		depth(db, "bolwerk_shield_blocks_in_force", "Blocks in force.", `select count(*) from shield_block where state='in_force' and pass=false`),
-		depth(db, "bolwerk_shield_appeals_waiting", "Appeals that wait for a decision.", `select count(*) from desk_appeal where state='received'`),
+		store.Gauge(db, "bolwerk_shield_reports_waiting", "Reports that wait to be read.", `select count(*) from shield_report where state='received'`),
+		store.Gauge(db, "bolwerk_shield_pictures_waiting", "Reports whose pictures and PDFs wait to be read.", `select count(*) from shield_picture where state='queued'`),
+		store.Gauge(db, "bolwerk_shield_pictures_for_a_person", "Reports whose pictures wait for a person to look at them.", `select count(*) from shield_picture where state='person'`),
+		store.Gauge(db, "bolwerk_shield_cases_waiting", "Cases that wait for a person.", `select count(*) from desk_case where capability='shield' and state in ('waiting','second')`),
+		store.Gauge(db, "bolwerk_shield_blocks_in_force", "Blocks in force.", `select count(*) from shield_block where state='in_force' and pass=false`),
+		store.Gauge(db, "bolwerk_shield_appeals_waiting", "Appeals that wait for a decision.", `select count(*) from desk_appeal where state='received'`),
 	)
 	return m
-}
-
-// depth is a gauge that counts rows when it is looked at.
-func depth(db *store.DB, name, help, query string) prometheus.GaugeFunc {
-	return prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: name, Help: help}, func() float64 {
-		ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
-		defer cancel()
-		var n float64
-		if err := db.Read(ctx, func(tx *store.Tx) error { return tx.Row(query).Scan(&n) }); err != nil {
-			return -1
-		}
-		return n
-	})
 }
 
 // pulseGauges reads what the pulse shows when it is looked at.

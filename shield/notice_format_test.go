@@ -18,6 +18,7 @@ import (
 
 	"bolwerk"
 	"bolwerk/internal/account"
+	"bolwerk/internal/api"
 	"bolwerk/internal/idem"
 	"bolwerk/internal/terminal"
 	"bolwerk/internal/web"
@@ -167,7 +168,9 @@ func TestNoticesByAPIAndCommandLine(t *testing.T) {
 		t.Fatal(err)
 	}
 	mux := http.NewServeMux()
-	NewAPI(c.Shield, account.NewDoor(c.accounts, frame), idem.New(c.db, c.vault, log)).Routes(mux)
+	routes := api.New(mux, account.NewDoor(c.accounts, frame), idem.New(c.db, c.vault, log), log)
+	NewAPI(c.Shield).Routes(routes, mux)
+	routes.Done()
 	srv := httptest.NewServer(frame.Handler(mux))
 	t.Cleanup(srv.Close)
 	// run does a command of somebody.

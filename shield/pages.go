@@ -11,6 +11,7 @@ import (
 	"path"
 	"time"
 
+	"bolwerk/desk"
 	"bolwerk/internal/account"
 	"bolwerk/internal/chromium"
 	"bolwerk/internal/mail"
@@ -72,11 +73,17 @@ type Pages struct {
 	hooks  *webhook.Hooks
 
 	elsewhere []func(text string) string
+	waits     []func(context.Context) ([]desk.Waits, error)
 }
 
 // Elsewhere has the search ask another capability first: find gives the page of what
 // was typed where it is a number of its own, or "".
 func (p *Pages) Elsewhere(find func(text string) string) { p.elsewhere = append(p.elsewhere, find) }
+
+// Beside has the first page tell what waits for a person at another desk.
+func (p *Pages) Beside(waits func(context.Context) ([]desk.Waits, error)) {
+	p.waits = append(p.waits, waits)
+}
 
 // NewPages reads the templates, and gives s the look that its reports have.
 // outbox is nil where sent mails are not shown.

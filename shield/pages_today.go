@@ -28,6 +28,7 @@ type todayData struct {
 	First  []queueRow    // the cases that come first
 	Speed  template.HTML // time from report to block, hour by hour
 	Hours  template.HTML // hits, hour by hour
+	Beside []desk.Waits  // what waits at other desks
 	At     time.Time
 }
 
@@ -72,6 +73,13 @@ func (p *Pages) today(w http.ResponseWriter, r *http.Request, who account.Person
 		return err
 	}
 	data.First = p.queueRows(first)
+	for _, waits := range p.waits {
+		more, err := waits(ctx)
+		if err != nil {
+			return err
+		}
+		data.Beside = append(data.Beside, more...)
+	}
 	texts, lang := p.frame.Texts(), web.Lang(r)
 	speed := chart.Spark{Width: 120, About: chart.About{Title: texts.T(lang, "shield.today.speed"), Desc: texts.T(lang, "shield.today.hourly")}}
 	for _, d := range data.PerHour {

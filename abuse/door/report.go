@@ -45,6 +45,8 @@ type Report struct {
 	// From is the envelope sender of a mail, or the address that a form named. It
 	// proves nothing.
 	From string `json:"from,omitempty"`
+	// Feed is whose file it is, where whoever handed it in says so.
+	Feed string `json:"feed,omitempty"`
 	// Name is the file's, where it has one: it tells the type of a table.
 	Name string `json:"name,omitempty"`
 	Form Form   `json:"form"`

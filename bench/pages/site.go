@@ -11,6 +11,7 @@ import (
 
 	"bolwerk"
 	"bolwerk/internal/account"
+	"bolwerk/internal/api"
 	"bolwerk/internal/app"
 	"bolwerk/internal/blob"
 	"bolwerk/internal/clock"
@@ -89,7 +90,9 @@ func newSite(ctx context.Context, db *store.DB, dir string, c clock.Clock) (*sit
 	}
 	mux := http.NewServeMux()
 	pages.Routes(mux, door)
-	shield.NewAPI(s, door, idem.New(db, v, log)).Routes(mux)
+	routes := api.New(mux, door, idem.New(db, v, log), log)
+	shield.NewAPI(s).Routes(routes, mux)
+	routes.Done()
 	out := &site{handler: frame.Handler(mux)}
 	if _, err := accounts.ByLogin(ctx, "anna"); err != nil {
 		if _, err := accounts.Seed(ctx, "anna", account.Analyst, bolwerk.NewSecret("seven quiet lamps 41"), c.Now().Add(-48*3600e9)); err != nil {

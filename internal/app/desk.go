@@ -22,6 +22,7 @@ import (
 	"bolwerk/desk"
 	"bolwerk/docs"
 	"bolwerk/internal/account"
+	"bolwerk/internal/api"
 	"bolwerk/internal/audit"
 	"bolwerk/internal/blob"
 	"bolwerk/internal/copy"
@@ -397,15 +398,18 @@ func (d *Desk) buildConsole(reg prometheus.Registerer) error {
 	pages.Webhooks(d.hooks)
 	pages.Routes(mux, door)
 	pages.Elsewhere(abuse.Find)
+	pages.Beside(d.abuse.Waits)
 	complaints, err := abuse.NewPages(d.abuse, frame)
 	if err != nil {
 		return err
 	}
 	complaints.Routes(mux, door)
-	api := shield.NewAPI(d.shield, door, idem.New(d.db, d.vault, d.env.Log))
-	api.Webhooks(d.hooks)
-	api.Also(d.abuse.API)
-	api.Routes(mux)
+	routes := api.New(mux, door, idem.New(d.db, d.vault, d.env.Log), d.env.Log)
+	names := shield.NewAPI(d.shield)
+	names.Webhooks(d.hooks)
+	names.Routes(routes, mux)
+	d.abuse.API(routes)
+	routes.Done()
 	l, err := net.Listen("tcp", d.cfg.Console.Listen)
 	if err != nil {
 		return fmt.Errorf("console.listen: %w", err)

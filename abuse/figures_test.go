@@ -1,0 +1,90 @@
+package abuse
+
+import (
+	"testing"
+	"time"
+
+	"bolwerk"
+	"bolwerk/abuse/clean"
+	"bolwerk/abuse/session"
+	"bolwerk/internal/store"
+)
+
+// A feed tells of two lines for some days, then of one: the other is clean once the
+// feed was heard often enough without it, and not before.
+func TestFiguresOfWhatAFeedTells(t *testing.T) {
+	h := open(t)
+	h.cfg.Feeds = []Feed{{Name: "scans", From: []string{"feed.example"}, Every: bolwerk.Duration(24 * time.Hour)}}
+	h.cfg.CleanDays = 3
+	h.session(session.Start, "anna", "s1", "192.0.2.17/32", noon.Add(-20*time.Hour))
+	h.session(session.Start, "bert", "s2", "192.0.2.18/32", noon.Add(-20*time.Hour))
+	day := func(also ...string) {
+		h.clock.Add(24 * time.Hour)
+		at := h.clock.Now().Add(-time.Hour)
+		h.session(session.Interim, "anna", "s1", "192.0.2.17/32", h.clock.Now())
+		h.session(session.Interim, "bert", "s2", "192.0.2.18/32", h.clock.Now())
+		body := head
+		for _, addr := range also {
+			body += resolver(at, addr)
+		}
+		h.hand("daily@reports.feed.example", table, body)
+	}
+	h.hand("daily@reports.feed.example", table, head+resolver(noon.Add(-time.Hour), "192.0.2.17")+resolver(noon.Add(-time.Hour), "192.0.2.18"))
+	day("192.0.2.17", "192.0.2.18")
+	case1 := h.text(`select c.case_id from abuse_event c where c.case_id<>'' order by c.id limit 1`)
+	tell := func() {
+		t.Helper()
+		if err := h.db.Write(t.Context(), store.Decision, func(tx *store.Tx) error {
+			return h.note(tx, case1, "informed", bolwerk.Rule("abuse"), "warned:mail", "")
+		}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	tell()
+	day("192.0.2.18")
+	day("192.0.2.18")
+	h.clock.Add(24 * time.Hour) // the feed says nothing: neither does it prove anything
+	day("192.0.2.18")
+	absent := func() (a clean.Absence) {
+		t.Helper()
+		if err := h.db.Read(t.Context(), func(tx *store.Tx) (err error) { a, err = h.Absent(tx, case1); return err }); err != nil {
+			t.Fatal(err)
+		}
+		return a
+	}
+	if a := absent(); a != (clean.Absence{Days: 2, Deaf: 1, Watched: true}) || a.Clean(3) {
+		t.Errorf("absent %+v", a)
+	}
+	day("192.0.2.18")
+	if a := absent(); !a.Clean(3) {
+		t.Errorf("absent %+v", a)
+	}
+	f, err := h.Figures(t.Context(), noon.AddDate(0, 0, -7), h.clock.Now())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(f.Classes) != 1 || f.Classes[0].Opened != 2 || f.Classes[0].Open != 2 || f.Classes[0].Days != -1 {
+		t.Errorf("classes %+v", f.Classes)
+	}
+	var reports, opened int64
+	for _, w := range f.Weeks {
+		reports, opened = reports+w.Reports, opened+w.Opened
+	}
+	if reports != 6 || opened != 2 {
+		t.Errorf("%d reports and %d cases in %+v", reports, opened, f.Weeks)
+	}
+	if len(f.Curves) != 2 || f.Curves[0].Done != Informed || f.Curves[1].Done != Nothing || f.Curves[0].Points[len(f.Curves[0].Points)-1].Left != 0 || f.Curves[1].Points[len(f.Curves[1].Points)-1].Left != 1 {
+		t.Errorf("curves %+v", f.Curves)
+	}
+	if f.Told.Cases != 1 || f.Told.Median != 86400 {
+		t.Errorf("told %+v", f.Told)
+	}
+	feeds, err := h.Desk.Feeds(t.Context())
+	if err != nil || len(feeds) != 1 || feeds[0].Late || feeds[0].Days[feedDays-1] != 1 || feeds[0].Days[feedDays-3] != -1 {
+		t.Errorf("feeds %+v %v", feeds, err)
+	}
+	h.clock.Add(49 * time.Hour)
+	if feeds, _ = h.Desk.Feeds(t.Context()); !feeds[0].Late {
+		t.Error("a feed that is silent for two days is not late")
+	}
+}
