@@ -6,11 +6,13 @@ import (
 	"encoding/json"
 	"errors"
 	"log/slog"
+	"time"
 
 	"golang.org/x/sync/errgroup"
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"bolwerk/abuse/clearing"
 	"bolwerk/abuse/session"
 	"bolwerk/abuse/who"
 	"bolwerk/internal/blob"
@@ -60,7 +62,12 @@ type Parts struct {
 	Publish  *publish.Desk
 	Holder   Holder
 	Reader   Reader
-	Metrics  prometheus.Registerer
+	// Clearing is whose reports are fetched every FetchEvery, as those of FetchFeed;
+	// nil for none.
+	Clearing   *clearing.House
+	FetchEvery time.Duration
+	FetchFeed  string
+	Metrics    prometheus.Registerer
 }
 
 // Desk is the desk's side: reports are read, events resolved, cases opened.
@@ -95,6 +102,7 @@ func (d *Desk) Run(ctx context.Context) error {
 	g.Go(func() error { return d.p.Holder.While(ctx, "abuse events", d.resolveAll) })
 	g.Go(func() error { return d.p.Holder.While(ctx, "abuse retention", d.forgetAll) })
 	g.Go(func() error { return d.p.Holder.While(ctx, "abuse feeds", d.watchFeeds) })
+	g.Go(func() error { return d.p.Holder.While(ctx, "abuse clearing house", d.fetchAll) })
 	return g.Wait()
 }
 

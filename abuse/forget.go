@@ -51,6 +51,12 @@ func (d *Desk) Forget(ctx context.Context) error {
 		},
 		func(tx *store.Tx) (int64, error) { return d.forgetCases(tx, year) },
 		func(tx *store.Tx) (int64, error) {
+			return tx.Exec(`delete from abuse_fetched where id in (select id from abuse_fetched where at<$1 limit $2)`, store.Micros(now.Add(-2*bodyTime)), forgetSome)
+		},
+		func(tx *store.Tx) (int64, error) {
+			return tx.Exec(`delete from abuse_feed_day where day<$1`, now.AddDate(-2, 0, 0).Unix()/86400)
+		},
+		func(tx *store.Tx) (int64, error) {
 			return tx.Exec(`delete from abuse_event where id in (select e.id from abuse_event e join abuse_report r on r.id=e.report where e.case_id='' and r.received_at<$1 limit $2)`, year, forgetSome)
 		},
 		func(tx *store.Tx) (int64, error) {

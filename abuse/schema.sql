@@ -117,3 +117,8 @@ create table abuse_feed_day (
   events  bigint not null, -- keep case: how many events were in them
   primary key (name, day)
 );
+create table abuse_fetched (
+  id text primary key,  -- keep tech: name of a report at the clearing house
+  at bigint not null    -- keep tech: when it was fetched
+);
+create index abuse_fetched_at on abuse_fetched(at);

@@ -13,6 +13,7 @@ import (
 
 	"bolwerk"
 	"bolwerk/abuse"
+	"bolwerk/abuse/clearing"
 	accounting "bolwerk/abuse/door"
 	"bolwerk/abuse/session"
 	"bolwerk/abuse/view"
@@ -103,8 +104,16 @@ func (a abuseReader) Look(ctx context.Context, task string, raw []byte, ask any)
 
 // buildAbuse is the abuse desk: what came in is read, resolved and put into cases.
 func (d *Desk) buildAbuse(pool *reading.Pool, reg prometheus.Registerer) error {
-	d.abuse = abuse.New(d.cfg.Abuse.Config, abuse.Parts{DB: d.db, Clock: d.env.Clock, Log: d.env.Log, Vault: d.vault, Blobs: blob.New(d.vault), Sessions: d.sessions, Who: d.who,
-		Publish: d.publish, Holder: d.lease, Reader: abuseReader{pool}, Metrics: reg})
+	parts := abuse.Parts{DB: d.db, Clock: d.env.Clock, Log: d.env.Log, Vault: d.vault, Blobs: blob.New(d.vault), Sessions: d.sessions, Who: d.who,
+		Publish: d.publish, Holder: d.lease, Reader: abuseReader{pool}, Metrics: reg}
+	if c := d.cfg.Abuse.Clearing; c.On() {
+		house, err := clearing.Open(c, accounting.MaxReport)
+		if err != nil {
+			return err
+		}
+		parts.Clearing, parts.FetchEvery, parts.FetchFeed = house, c.Every.D(), c.Feed
+	}
+	d.abuse = abuse.New(d.cfg.Abuse.Config, parts)
 	d.back = append(d.back, part{"abuse", d.abuse.Run})
 	return nil
 }

@@ -17,6 +17,7 @@ import (
 
 	"bolwerk"
 	"bolwerk/abuse"
+	"bolwerk/abuse/clearing"
 	"bolwerk/abuse/door"
 	"bolwerk/abuse/view"
 	"bolwerk/abuse/who"
@@ -93,6 +94,8 @@ type AbuseConfig struct {
 	Who who.Config `toml:"who"`
 	// Views are DNS views that follow the sessions of who chose them, at the desk.
 	Views view.Config `toml:"views"`
+	// Clearing is whose reports the desk fetches.
+	Clearing clearing.Config `toml:"clearing"`
 	// Accounting is where an intake takes RADIUS accounting.
 	Accounting door.Config `toml:"accounting"`
 }
@@ -207,7 +210,7 @@ func Default() Config {
 		Warning:  WarningConfig{Listen: "127.0.0.1:8082", TLS: "127.0.0.1:8443", Config: edge.DefaultConfig()},
 		RPZ:      RPZConfig{Listen: "127.0.0.1:5301"},
 		Shield:   shield.DefaultConfig(),
-		Abuse:    AbuseConfig{Config: abuse.DefaultConfig(), Who: who.DefaultConfig(), Views: view.DefaultConfig(), Accounting: door.DefaultConfig()},
+		Abuse:    AbuseConfig{Config: abuse.DefaultConfig(), Who: who.DefaultConfig(), Views: view.DefaultConfig(), Clearing: clearing.DefaultConfig(), Accounting: door.DefaultConfig()},
 		Probe:    probe.DefaultConfig(),
 		Agent:    agent.DefaultConfig(),
 	}
@@ -353,6 +356,12 @@ func (c Config) validateFor(role string) error {
 	}
 	add("abuse.who", c.Abuse.Who.Validate())
 	add("abuse.views", c.Abuse.Views.Validate())
+	add("abuse.clearing", c.Abuse.Clearing.Validate())
+	add("abuse.clearing.key_file", secretFile(c.Abuse.Clearing.KeyFile))
+	add("abuse.clearing.secret_file", secretFile(c.Abuse.Clearing.SecretFile))
+	if f := c.Abuse.Clearing.Feed; f != "" && !slices.ContainsFunc(c.Abuse.Feeds, func(a abuse.Feed) bool { return a.Name == f }) {
+		add("abuse.clearing.feed", bolwerk.Invalid("no feed of abuse.feeds is called %.60q", f))
+	}
 	add("abuse.accounting", c.Abuse.Accounting.Validate())
 	for _, cl := range c.Abuse.Accounting.Clients {
 		add("abuse.accounting.client "+cl.Name+": secret_file", secretFile(cl.SecretFile))
