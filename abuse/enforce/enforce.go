@@ -29,6 +29,9 @@ type Order struct {
 	// server, its name for the session, the user, the prefixes.
 	Session session.Held
 	Profile Profile
+	// Was is what it has as far as the desk knows; empty where nobody does. Access
+	// servers with services, not filters, are told by it which one to take away.
+	Was Profile
 	// Until is when the network has to let go by itself where it can. Zero for Normal.
 	Until time.Time
 }

@@ -1,5 +1,6 @@
 // Package radius reads and writes RADIUS packets (RFC 2865), as far as accounting
-// needs them (RFC 2866, 2869, 3162, 4818, 6911), with their authenticators.
+// (RFC 2866, 2869, 3162, 4818, 6911) and changes of sessions (RFC 5176) need them,
+// with their authenticators.
 package radius
 
 import (
@@ -17,6 +18,12 @@ import (
 const (
 	AccountingRequest  = 4
 	AccountingResponse = 5
+	DisconnectRequest  = 40
+	DisconnectACK      = 41
+	DisconnectNAK      = 42
+	CoARequest         = 43
+	CoAACK             = 44
+	CoANAK             = 45
 )
 
 // Types of attributes.
@@ -24,6 +31,7 @@ const (
 	UserName             = 1
 	NASIPAddress         = 4
 	FramedIPAddress      = 8
+	FilterID             = 11
 	Class                = 25
 	VendorSpecific       = 26
 	CallingStationID     = 31
@@ -39,6 +47,7 @@ const (
 	NASPortID            = 87
 	NASIPv6Address       = 95
 	FramedIPv6Prefix     = 97
+	ErrorCause           = 101
 	DelegatedIPv6Prefix  = 123
 	FramedIPv6Address    = 168
 )
@@ -103,8 +112,8 @@ func Parse(b []byte) (*Packet, error) {
 	return p, nil
 }
 
-// Verify says whether who sent an Accounting-Request knows the secret: its
-// authenticator fits (RFC 2866, section 3), and its Message-Authenticator where it
+// Verify says whether who sent a request of accounting or of RFC 5176 knows the
+// secret: its authenticator fits (RFC 2866, section 3; RFC 5176, section 2.3), and its Message-Authenticator where it
 // has one (RFC 2869, section 5.14).
 func (p *Packet) Verify(secret []byte) bool {
 	sum := md5.New()
@@ -118,15 +127,16 @@ func (p *Packet) Verify(secret []byte) bool {
 	if p.auth == 0 {
 		return true
 	}
-	return hmac.Equal(p.raw[p.auth:p.auth+md5.Size], messageAuth(p.raw, p.auth, secret))
+	return hmac.Equal(p.raw[p.auth:p.auth+md5.Size], messageAuth(p.raw, p.auth, make([]byte, 16), secret))
 }
 
-// messageAuth is the Message-Authenticator of an Accounting-Request: over an
-// authenticator of zeros, as it is made before the packet's own.
-func messageAuth(raw []byte, at int, secret []byte) []byte {
+// messageAuth is the Message-Authenticator of a packet: over an authenticator of
+// zeros in a request, as it is made before the packet's own (RFC 5176, section 3.4),
+// and over that of the request in an answer.
+func messageAuth(raw []byte, at int, authenticator, secret []byte) []byte {
 	mac := hmac.New(md5.New, secret)
 	mac.Write(raw[:4])
-	mac.Write(make([]byte, 16))
+	mac.Write(authenticator)
 	mac.Write(raw[headerSize:at])
 	mac.Write(make([]byte, md5.Size))
 	mac.Write(raw[at+md5.Size:])
@@ -154,12 +164,16 @@ func (p *Packet) Answer(secret []byte) []byte {
 // Request is an Accounting-Request with its authenticator, and with a
 // Message-Authenticator where signed. Values longer than 253 octets are cut.
 func Request(id byte, attrs []Attribute, signed bool, secret []byte) []byte {
+	return ask(AccountingRequest, id, attrs, signed, secret)
+}
+
+func ask(code, id byte, attrs []Attribute, signed bool, secret []byte) []byte {
 	if signed {
 		attrs = append([]Attribute{{MessageAuthenticator, make([]byte, md5.Size)}}, attrs...)
 	}
-	b := write(AccountingRequest, id, attrs)
+	b := write(code, id, attrs)
 	if signed {
-		copy(b[headerSize+2:], messageAuth(b, headerSize+2, secret))
+		copy(b[headerSize+2:], messageAuth(b, headerSize+2, make([]byte, 16), secret))
 	}
 	return seal(b, secret)
 }
@@ -167,7 +181,13 @@ func Request(id byte, attrs []Attribute, signed bool, secret []byte) []byte {
 // Answers says whether b answers the request.
 func Answers(b, request, secret []byte) bool {
 	p, err := Parse(b)
-	if err != nil || p.Code != AccountingResponse || p.ID != request[1] {
+	return err == nil && p.Code == AccountingResponse && p.answers(request, secret)
+}
+
+// answers says whether p has the identifier of a request, and an authenticator over
+// that of the request (RFC 2865, section 3).
+func (p *Packet) answers(request, secret []byte) bool {
+	if p.ID != request[1] {
 		return false
 	}
 	sum := md5.New()

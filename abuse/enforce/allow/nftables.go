@@ -1,0 +1,71 @@
+package allow
+
+import (
+	"fmt"
+	"io"
+	"net/netip"
+	"strings"
+
+	"bolwerk"
+)
+
+// What the leaky profile stops: connections with which infected devices harm others
+// (log-ins, mail without one, file sharing and remote desktops of Windows, telnet
+// and its kind), and answers of services that amplify an attack.
+var (
+	harmful   = []int{22, 23, 25, 135, 139, 445, 1433, 2323, 3389, 5555, 7547}
+	amplifies = []int{19, 53, 111, 123, 137, 161, 389, 1900, 3702, 5353, 11211}
+)
+
+// ruleset writes a table for nftables: an access server puts the address of a line
+// into the set leaky4 or strict4 (or 6), and takes it out again. Lines in neither are
+// not touched. The names of the list have to be resolved by something that fills
+// allowed4 and allowed6, as dnsmasq does.
+func ruleset(w io.Writer, all []Entry, garden string) error {
+	a, err := netip.ParseAddr(garden)
+	if err != nil {
+		return bolwerk.Invalid("garden %q: want the address of the garden's page and resolver", garden)
+	}
+	fmt.Fprintf(w, "table inet bolwerk {\n")
+	for _, v := range []string{"4", "6"} {
+		for _, s := range []string{"leaky", "strict", "allowed"} {
+			fmt.Fprintf(w, "\tset %s%s { type ipv%s_addr; flags interval; auto-merge; }\n", s, v, v)
+		}
+	}
+	to := "ip"
+	if a.Is6() {
+		to = "ip6"
+	}
+	fmt.Fprintf(w, `
+	chain garden {
+		%s daddr %s accept
+		ip daddr @allowed4 accept
+		ip6 daddr @allowed6 accept
+		icmpv6 type { nd-neighbor-solicit, nd-neighbor-advert, nd-router-solicit, packet-too-big } accept
+		udp dport { %s } accept
+		tcp dport { %s } accept
+		meta l4proto tcp reject with tcp reset
+		reject with icmpx admin-prohibited
+	}
+	chain harmful {
+		%s daddr %s accept
+		tcp dport { %s } reject with tcp reset
+		udp sport 123 udp dport 123 accept
+		udp sport { %s } drop
+	}
+	chain lines {
+		type filter hook forward priority filter; policy accept;
+		ct state established,related accept
+		ip saddr @strict4 goto garden
+		ip6 saddr @strict6 goto garden
+		ip saddr @leaky4 goto harmful
+		ip6 saddr @leaky6 goto harmful
+	}
+}
+`, to, a, ports(Ports(all, "udp")), ports(Ports(all, "tcp")), to, a, ports(harmful), ports(amplifies))
+	return nil
+}
+
+func ports(all []int) string {
+	return strings.Trim(strings.ReplaceAll(fmt.Sprint(all), " ", ", "), "[]")
+}
