@@ -11,11 +11,23 @@ create table abuse_view_turn (
   turn bigint not null,    -- keep tech: another with each change of abuse_view
   version bigint not null  -- keep tech: the highest version of an entry of the copy
 );
+create table abuse_view_hold (
+  id      text primary key, -- keep view: quarantine that it belongs to
+  profile text not null check (profile in ('leaky','strict')), -- keep view: what the line may reach
+  until   bigint not null,  -- keep view: when it ends by itself
+  month   text not null,    -- keep view: month of its key
+  mark    text not null,    -- keep view: keyed hash of whose it is
+  hold_sealed bytea not null, -- keep view: whose it is, and what their page shows
+  at      bigint not null   -- keep view: when
+);
+create index abuse_view_hold_mark on abuse_view_hold(mark);
+create index abuse_view_hold_until on abuse_view_hold(until);
 create table abuse_view_line (
   net     bytea primary key, -- keep session: prefix that has the view just now, 16 octets and its length
-  choice  text not null,   -- keep session: which row of abuse_view
+  choice  text not null,   -- keep session: which row of abuse_view, or of abuse_view_hold
   view    text not null,   -- keep session: what the edges were told
   nas     text not null,   -- keep session: its access server
+  guest   text not null,   -- keep session: digest of what its page shows; empty: it has none
   until   bigint not null  -- keep session: when it ends unless the session is heard of
 );
 create index abuse_view_line_choice on abuse_view_line(choice);

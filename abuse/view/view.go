@@ -1,16 +1,17 @@
 // Package view takes the DNS views that subscribers chose to where their sessions
 // are: a Start gives the session's addresses the subscriber's view at every edge, a
-// Stop takes it away. The copy that edges follow names only prefixes whose view is
-// another than the default; every doubt is the default.
+// Stop takes it away. A line in quarantine has the view of its garden instead, and its
+// page. The copies that edges follow name only prefixes whose view is another than the
+// default; every doubt is the default.
 package view
 
 import (
 	"cmp"
 	"context"
 	_ "embed"
-	"encoding/json"
 	"errors"
 	"log/slog"
+	"maps"
 	"math/rand/v2"
 	"net/netip"
 	"slices"
@@ -19,11 +20,13 @@ import (
 	"time"
 
 	"bolwerk"
+	"bolwerk/abuse/garden"
 	"bolwerk/abuse/session"
 	"bolwerk/abuse/who"
 	"bolwerk/internal/audit"
 	"bolwerk/internal/clock"
 	"bolwerk/internal/copy"
+	"bolwerk/internal/lineview"
 	"bolwerk/internal/publish"
 	"bolwerk/internal/store"
 	"bolwerk/internal/vault"
@@ -35,12 +38,8 @@ var schema string
 // Schema is the tables of this package.
 func Schema() store.Schema { return store.Schema{Name: "abuse_view", Steps: []string{schema}} }
 
-// Copy is what edges follow. Its entries are prefixes with a view, and Alive.
-const Copy = "views"
-
-// Alive is the entry that says that accounting comes in. Once it is over, an edge
-// gives nobody a view by session.
-const Alive = "alive"
+// Copy is what edges follow.
+const Copy = lineview.Copy
 
 // Sealed is for what subscribers are sealed.
 const Sealed = "abuse.view"
@@ -78,12 +77,6 @@ type Choice struct {
 	At         time.Time `json:"at"`
 	// Lines are the prefixes that have it just now.
 	Lines []netip.Prefix `json:"lines"`
-}
-
-// Line is the body of an entry of the copy.
-type Line struct {
-	Prefix netip.Prefix `json:"prefix"`
-	View   string       `json:"view"`
 }
 
 // Views keeps what subscribers chose, and the copy.
@@ -173,11 +166,15 @@ func (s *Views) Set(ctx context.Context, by bolwerk.Actor, subscriber, view stri
 	}
 	until = until.UTC().Truncate(time.Microsecond)
 	err = s.db.Write(ctx, store.Decision, func(tx *store.Tx) error {
-		if _, err := tx.Exec(`insert into abuse_view_turn(one,turn,version) values(1,$1,0) on conflict(one) do update set turn=excluded.turn`, another()); err != nil {
+		if err := begin(tx); err != nil { // the row is ours: nobody else changes choices meanwhile
 			return err
 		}
-		all, err := s.read(tx) // not kept: this transaction may be undone
+		all, err := s.chosen(tx)
 		if err != nil {
+			return err
+		}
+		all = maps.Clone(all) // not kept: this transaction may be undone
+		if _, err := tx.Exec(`update abuse_view_turn set turn=$1`, another()); err != nil {
 			return err
 		}
 		old, had := all[subscriber]
@@ -211,25 +208,15 @@ func (s *Views) Set(ctx context.Context, by bolwerk.Actor, subscriber, view stri
 		if delete(all, subscriber); view != "default" {
 			all[subscriber] = c
 		}
-		touched := map[netip.Prefix]bool{}
-		lines, err := s.lines(tx, `where choice=$1`, c.ID)
+		touched, err := s.of(tx, c.ID, subscriber)
 		if err != nil {
 			return err
-		}
-		for _, l := range lines {
-			touched[l.prefix] = true
-		}
-		held, err := s.who.Now(tx, subscriber)
-		if err != nil {
-			return err
-		}
-		for _, h := range held {
-			touched[h.Prefix] = true
 		}
 		if err := s.settle(tx, touched, all); err != nil {
 			return err
 		}
-		if lines, err = s.lines(tx, `where choice=$1`, c.ID); err != nil {
+		lines, err := s.lines(tx, `where choice=$1`, c.ID)
+		if err != nil {
 			return err
 		}
 		for _, l := range lines {
@@ -238,6 +225,27 @@ func (s *Views) Set(ctx context.Context, by bolwerk.Actor, subscriber, view stri
 		return nil
 	})
 	return c, err
+}
+
+// of are the prefixes that a choice or a hold may change: those that have it, and those
+// of the sessions that the subscriber has open.
+func (s *Views) of(tx *store.Tx, id, subscriber string) (map[netip.Prefix]bool, error) {
+	touched := map[netip.Prefix]bool{}
+	lines, err := s.lines(tx, `where choice=$1`, id)
+	if err != nil {
+		return nil, err
+	}
+	for _, l := range lines {
+		touched[l.prefix] = true
+	}
+	held, err := s.who.Now(tx, subscriber)
+	if err != nil {
+		return nil, err
+	}
+	for _, h := range held {
+		touched[h.Prefix] = true
+	}
+	return touched, nil
 }
 
 // List are the choices, with the lines that have them, at most limit.
@@ -273,25 +281,28 @@ type line struct {
 	choice string
 	view   string
 	nas    string
+	guest  string // digest of page
 	until  int64
+
+	page []byte // of a line in quarantine, what the copy of gardens says; nil: nothing
 }
 
 func (s *Views) lines(tx *store.Tx, where string, args ...any) ([]line, error) {
 	return store.List(tx, func(scan func(...any) error) (l line, err error) {
 		var net []byte
-		err = scan(&net, &l.choice, &l.view, &l.nas, &l.until)
+		err = scan(&net, &l.choice, &l.view, &l.nas, &l.guest, &l.until)
 		l.prefix = who.NetOf(net)
 		return l, err
-	}, `select net,choice,view,nas,until from abuse_view_line `+where, args...)
+	}, `select net,choice,view,nas,guest,until from abuse_view_line `+where, args...)
 }
 
 // told hears what a batch of records changed, in its transaction.
 func (s *Views) told(tx *store.Tx, t who.Told) error {
-	var some, have int64
-	if err := tx.Row(`select (select count(*) from (select 1 from abuse_view limit 1) a), (select count(*) from (select 1 from abuse_view_line limit 1) b)`).Scan(&some, &have); err != nil {
+	var some, have, holds int64
+	if err := tx.Row(`select (select count(*) from (select 1 from abuse_view limit 1) a), (select count(*) from (select 1 from abuse_view_line limit 1) b), (select count(*) from (select 1 from abuse_view_hold limit 1) c)`).Scan(&some, &have, &holds); err != nil {
 		return err
 	}
-	if some == 0 && have == 0 {
+	if some == 0 && have == 0 && holds == 0 {
 		return nil
 	}
 	all, err := s.chosen(tx)
@@ -300,8 +311,14 @@ func (s *Views) told(tx *store.Tx, t who.Told) error {
 	}
 	touched := map[netip.Prefix]bool{}
 	var nets [][]byte
+	held := map[string]bool{}
+	if holds > 0 {
+		if held, err = s.held(tx, t.Touched); err != nil {
+			return err
+		}
+	}
 	for _, p := range t.Touched {
-		if _, ok := all[p.Subscriber]; ok {
+		if _, ok := all[p.Subscriber]; ok || held[p.Subscriber] {
 			touched[p.Prefix] = true
 		}
 		nets = append(nets, who.NetKey(p.Prefix))
@@ -380,11 +397,17 @@ func (s *Views) settle(tx *store.Tx, touched map[netip.Prefix]bool, chosen map[s
 		}
 		want := line{prefix: p}
 		if h, until, ok := r.holder(p, same, within); ok {
-			if c, has := chosen[h.Subscriber]; has && (c.Until.IsZero() || c.Until.After(r.now)) {
-				if !c.Until.IsZero() && c.Until.Before(until) {
-					until = c.Until
+			g, in, err := s.holdOf(tx, h.Subscriber)
+			if err != nil {
+				return err
+			}
+			if c, has := chosen[h.Subscriber]; in {
+				want.choice, want.view, want.nas, want.until = g.ID, g.view(), h.NAS, store.Micros(earlier(until, g.Until))
+				if want.page, want.guest, err = g.page(); err != nil {
+					return err
 				}
-				want.choice, want.view, want.nas, want.until = c.ID, c.View, h.NAS, store.Micros(until)
+			} else if has && (c.Until.IsZero() || c.Until.After(r.now)) {
+				want.choice, want.view, want.nas, want.until = c.ID, c.View, h.NAS, store.Micros(earlier(until, c.Until))
 			}
 		}
 		if err := s.tell(tx, want, r); err != nil {
@@ -394,7 +417,16 @@ func (s *Views) settle(tx *store.Tx, touched map[netip.Prefix]bool, chosen map[s
 	return nil
 }
 
-// tell publishes that a prefix has a view; or none, where want has none.
+// earlier is the earlier of two ends; the zero time is none.
+func earlier(a, b time.Time) time.Time {
+	if !b.IsZero() && b.Before(a) {
+		return b
+	}
+	return a
+}
+
+// tell publishes that a prefix has a view, and what its page shows where it is in
+// quarantine; or none, where want has none.
 func (s *Views) tell(tx *store.Tx, want line, r rules) error {
 	key := who.NetKey(want.prefix)
 	before, err := s.lines(tx, `where net=$1`, key)
@@ -412,9 +444,12 @@ func (s *Views) tell(tx *store.Tx, want line, r rules) error {
 		version, err := next(tx)
 		if err == nil {
 			s.publish.Append(tx, Copy, copy.Entry{ID: want.prefix.String(), Version: version, Removed: true}, nil)
+			if before[0].guest != "" {
+				s.publish.Append(tx, garden.Copy, copy.Entry{ID: want.prefix.String(), Version: version, Removed: true}, nil)
+			}
 		}
 		return err
-	case had && before[0].choice == want.choice && before[0].view == want.view && before[0].nas == want.nas &&
+	case had && before[0].choice == want.choice && before[0].view == want.view && before[0].nas == want.nas && before[0].guest == want.guest &&
 		want.until >= before[0].until && want.until-before[0].until < r.life().Microseconds()/3:
 		return nil // it is good for a while yet
 	}
@@ -422,16 +457,22 @@ func (s *Views) tell(tx *store.Tx, want line, r rules) error {
 	if err != nil {
 		return err
 	}
-	if _, err := tx.Exec(`insert into abuse_view_line(net,choice,view,nas,until) values($1,$2,$3,$4,$5)
-		on conflict(net) do update set choice=excluded.choice,view=excluded.view,nas=excluded.nas,until=excluded.until`,
-		key, want.choice, want.view, want.nas, want.until); err != nil {
+	if _, err := tx.Exec(`insert into abuse_view_line(net,choice,view,nas,guest,until) values($1,$2,$3,$4,$5,$6)
+		on conflict(net) do update set choice=excluded.choice,view=excluded.view,nas=excluded.nas,guest=excluded.guest,until=excluded.until`,
+		key, want.choice, want.view, want.nas, want.guest, want.until); err != nil {
 		return err
 	}
-	body, err := json.Marshal(Line{want.prefix, want.view})
+	e, err := lineview.Line{Prefix: want.prefix, View: want.view}.Entry(version, store.Time(want.until))
 	if err != nil {
 		return err
 	}
-	s.publish.Append(tx, Copy, copy.Entry{ID: want.prefix.String(), Version: version, Until: want.until, Body: body}, nil)
+	s.publish.Append(tx, Copy, e, nil)
+	switch {
+	case want.page != nil:
+		s.publish.Append(tx, garden.Copy, copy.Entry{ID: e.ID, Version: version, Until: want.until, Body: want.page}, nil)
+	case had && before[0].guest != "":
+		s.publish.Append(tx, garden.Copy, copy.Entry{ID: e.ID, Version: version, Removed: true}, nil)
+	}
 	return nil
 }
 
@@ -445,7 +486,7 @@ func (s *Views) alive(tx *store.Tx, heard time.Time) error {
 		heard = tx.Now()
 	}
 	until := heard.Add(s.cfg.Silence.D())
-	e, err := publish.Entry(tx, Copy, Alive)
+	e, err := publish.Entry(tx, Copy, lineview.Alive)
 	if err != nil && !errors.Is(err, bolwerk.ErrNotFound) {
 		return err
 	}
@@ -456,12 +497,19 @@ func (s *Views) alive(tx *store.Tx, heard time.Time) error {
 	if err != nil {
 		return err
 	}
-	s.publish.Append(tx, Copy, copy.Entry{ID: Alive, Version: version, Until: store.Micros(until), Body: json.RawMessage(`{}`)}, nil)
+	s.publish.Append(tx, Copy, lineview.Sign(version, until), nil)
 	return nil
 }
 
 // another is a turn that no change ever had, also none that was undone.
 func another() int64 { return rand.Int64() }
+
+// begin makes the row of turns where it is not there yet, and takes it until the
+// transaction ends.
+func begin(tx *store.Tx) error {
+	_, err := tx.Exec(`insert into abuse_view_turn(one,turn,version) values(1,0,0) on conflict(one) do update set version=abuse_view_turn.version`)
+	return err
+}
 
 // next is a version higher than any before: edges keep the highest of an entry.
 func next(tx *store.Tx) (v int64, err error) {
@@ -503,6 +551,9 @@ func (s *Views) Sweep(ctx context.Context) error {
 					return err
 				}
 			}
+			if _, err := tx.Exec(`delete from abuse_view_hold where until<$1`, tx.NowMicros()); err != nil {
+				return err
+			}
 			n, err := tx.Exec(`delete from abuse_view where until>0 and until<$1`, tx.NowMicros())
 			if err != nil || n == 0 {
 				return err
@@ -523,7 +574,7 @@ func (s *Views) sealAnew(ctx context.Context) error {
 	for {
 		var old int64
 		if err := s.db.Read(ctx, func(tx *store.Tx) error {
-			return tx.Row(`select count(*) from (select 1 from abuse_view where month<$1 limit 1) x`, month).Scan(&old)
+			return tx.Row(`select (select count(*) from (select 1 from abuse_view where month<$1 limit 1) a)+(select count(*) from (select 1 from abuse_view_hold where month<$1 limit 1) b)`, month).Scan(&old)
 		}); err != nil || old == 0 {
 			if err != nil || s.clock.Suspect() {
 				return err
@@ -532,45 +583,65 @@ func (s *Views) sealAnew(ctx context.Context) error {
 			return err
 		}
 		if err := s.db.Write(ctx, store.Intake, func(tx *store.Tx) error {
-			type row struct {
-				id     string
-				sealed []byte
-			}
-			rows, err := store.List(tx, func(scan func(...any) error) (r row, err error) { return r, scan(&r.id, &r.sealed) },
-				`select id,subscriber_sealed from abuse_view where month<$1 limit $2`, month, sweepMost)
-			if err != nil {
+			if err := s.choicesAnew(tx, month); err != nil {
 				return err
 			}
-			for _, r := range rows {
-				plain, err := s.vault.Open(Sealed, r.sealed)
-				if err != nil {
-					return err
-				}
-				if r.sealed, err = s.vault.Seal(Sealed, plain); err != nil {
-					return err
-				}
-				if _, err := tx.Exec(`update abuse_view set month=$1, subscriber_sealed=$2 where id=$3`, month, r.sealed, r.id); err != nil {
-					return err
-				}
-			}
-			return nil
+			return s.holdsAnew(tx, month)
 		}); err != nil {
 			return err
 		}
 	}
 }
 
-// BeginRestore empties the copy of a store that was brought back to an older day:
-// whose sessions those were nobody knows. They come back with the next signs of life.
+// sealed is a row with a sealed column.
+type sealed struct {
+	id  string
+	box []byte
+}
+
+func readSealed(scan func(...any) error) (r sealed, err error) { return r, scan(&r.id, &r.box) }
+
+func (s *Views) choicesAnew(tx *store.Tx, month string) error {
+	rows, err := store.List(tx, readSealed, `select id,subscriber_sealed from abuse_view where month<$1 limit $2`, month, sweepMost)
+	if err != nil {
+		return err
+	}
+	for _, r := range rows {
+		plain, err := s.vault.Open(Sealed, r.box)
+		if err != nil {
+			return err
+		}
+		if r.box, err = s.vault.Seal(Sealed, plain); err != nil {
+			return err
+		}
+		if _, err := tx.Exec(`update abuse_view set month=$1, subscriber_sealed=$2 where id=$3`, month, r.box, r.id); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// BeginRestore empties the copies of a store that was brought back to an older day:
+// whose sessions those were nobody knows. Choices come back with the next signs of life;
+// holds are forgotten, since the quarantines may have ended after that day.
 func BeginRestore(tx *store.Tx, p *publish.Desk, floor int64) error {
-	for _, q := range []string{`delete from abuse_view_line`, `delete from copy_entry where copy='` + Copy + `'`, `delete from copy_batch where copy='` + Copy + `'`} {
+	for _, q := range []string{`delete from abuse_view_line`, `delete from abuse_view_hold`} {
 		if _, err := tx.Exec(q); err != nil {
 			return err
 		}
 	}
-	if _, _, err := p.NewEpoch(tx, Copy, floor, 0); err != nil {
-		return err
+	for _, name := range []string{Copy, garden.Copy} {
+		for _, q := range []string{`delete from copy_entry where copy=$1`, `delete from copy_batch where copy=$1`} {
+			if _, err := tx.Exec(q, name); err != nil {
+				return err
+			}
+		}
+		if _, _, err := p.NewEpoch(tx, name, floor, 0); err != nil {
+			return err
+		}
+		if _, err := tx.Exec(`update copy_head set count=0 where copy=$1`, name); err != nil {
+			return err
+		}
 	}
-	_, err := tx.Exec(`update copy_head set count=0 where copy=$1`, Copy)
-	return err
+	return nil
 }

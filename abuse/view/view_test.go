@@ -13,6 +13,7 @@ import (
 	"bolwerk/internal/audit"
 	"bolwerk/internal/clock"
 	"bolwerk/internal/copy"
+	"bolwerk/internal/lineview"
 	"bolwerk/internal/publish"
 	"bolwerk/internal/store/storetest"
 	"bolwerk/internal/vault"
@@ -103,11 +104,11 @@ func told(t *testing.T, p *publish.Desk) map[string]string {
 	t.Helper()
 	out := map[string]string{}
 	if err := p.Snapshot(t.Context(), Copy, func(copy.Head) error { return nil }, func(e copy.Entry) error {
-		var l Line
+		var l lineview.Line
 		if err := json.Unmarshal(e.Body, &l); err != nil {
 			return err
 		}
-		if out[e.ID] = l.View; e.ID != Alive && (l.Prefix.String() != e.ID || e.Until == 0) {
+		if out[e.ID] = l.View; e.ID != lineview.Alive && (l.Prefix.String() != e.ID || e.Until == 0) {
 			t.Errorf("entry %s: %s until %d", e.ID, e.Body, e.Until)
 		}
 		return nil

@@ -17,6 +17,7 @@ import (
 
 	"bolwerk"
 	"bolwerk/abuse"
+	"bolwerk/abuse/garden"
 	"bolwerk/abuse/view"
 	"bolwerk/abuse/who"
 	"bolwerk/desk"
@@ -288,7 +289,7 @@ func (d *Desk) buildHosts(reg prometheus.Registerer) error {
 	d.hosts = hosts.New(d.db)
 	d.authority = &join.Authority{CA: ca, Register: d.hosts, Operator: d.cfg.Operator, Address: d.cfg.Hosts.Address, CopyKey: signer.Public(),
 		SealKey: sealing.Public(), Clock: d.env.Clock, Log: d.env.Log}
-	roles := map[string][]join.Role{shield.CopyBlocks: {join.Edge, join.Agent}, shield.CopyPublic: {join.Intake}, shield.CopyProbe: {join.Probe}, view.Copy: {join.Edge}}
+	roles := map[string][]join.Role{shield.CopyBlocks: {join.Edge, join.Agent}, shield.CopyPublic: {join.Intake}, shield.CopyProbe: {join.Probe}, view.Copy: {join.Edge}, garden.Copy: {join.Edge}}
 	kinds := shield.Kinds()
 	maps.Copy(kinds, who.Kinds())
 	maps.Copy(kinds, abuse.Kinds())
@@ -307,7 +308,7 @@ func (d *Desk) buildHosts(reg prometheus.Registerer) error {
 	w := newWatch(d.env.Clock, d.publish)
 	copies.Current = d.lease.Current
 	copies.Seen = func(ctx context.Context, p copy.Poll) {
-		if p.Copy == view.Copy {
+		if p.Copy == view.Copy || p.Copy == garden.Copy {
 			return // how far an edge is, its blocks say
 		}
 		w.seen(ctx, p)

@@ -16,16 +16,13 @@ import (
 	"bolwerk/internal/idn"
 	"bolwerk/internal/inquiry"
 	"bolwerk/internal/join"
+	"bolwerk/internal/lineview"
 	"bolwerk/internal/web"
 	"bolwerk/shield/edge"
 )
 
 // copyBlocks is the copy that edges follow; the desk side calls it the same.
 const copyBlocks = "blocks"
-
-// copyViews is the copy of lines whose session has a view; the desk side calls it
-// the same.
-const copyViews = "views"
 
 // Edge is the role edge, built.
 type Edge struct {
@@ -83,7 +80,7 @@ func BuildEdge(ctx context.Context, cfg Config, env Env, dir string) (*Edge, err
 	if err != nil {
 		return nil, err
 	}
-	lines, err := j.follow(copyViews, e.Lines())
+	lines, err := j.follow(lineview.Copy, e.Lines())
 	if err != nil {
 		return nil, err
 	}
@@ -102,7 +99,7 @@ func BuildEdge(ctx context.Context, cfg Config, env Env, dir string) (*Edge, err
 			{"settings", func(ctx context.Context) error { return env.again.reloads(ctx, env, cfg, dns) }},
 			{"edge socket", func(ctx context.Context) error { return web.Serve(ctx, socket, ownHandler(e, ready), env.Log) }},
 		},
-		back: append(j.back(follower, copyBlocks), part{"copy " + copyViews, lines.Run})}, nil
+		back: append(j.back(follower, copyBlocks), part{"copy " + lineview.Copy, lines.Run})}, nil
 }
 
 // Run serves until ctx ends.

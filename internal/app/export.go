@@ -89,6 +89,7 @@ var sealedFor = map[string]string{
 	"abuse_case.who_sealed":           abuse.SealedWho,
 	"abuse_note.text_sealed":          abuse.SealedNote,
 	"abuse_view.subscriber_sealed":    view.Sealed,
+	"abuse_view_hold.hold_sealed":     view.SealedHold,
 }
 
 // boxOf has the keys of a sealed column.
@@ -98,7 +99,7 @@ func (e *exporter) boxOf(c store.Column) *vault.Vault {
 		return e.vault.Kept()
 	case strings.HasPrefix(c.Table, "abuse_") && c.Class == "pinned":
 		return e.sessions.Kept()
-	case c.Table == "abuse_view":
+	case c.Table == "abuse_view", c.Table == "abuse_view_hold":
 		return e.views
 	case strings.HasPrefix(c.Table, "abuse_") && c.Class == "session":
 		return e.sessions

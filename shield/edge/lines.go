@@ -1,17 +1,12 @@
 package edge
 
 import (
-	"encoding/json"
 	"net/netip"
 	"time"
 
-	"bolwerk"
 	copies "bolwerk/internal/copy"
+	"bolwerk/internal/lineview"
 )
-
-// aliveEntry is the entry of the copy "views" that says until when it is known that
-// access servers tell who has which address.
-const aliveEntry = "alive"
 
 // maxAhead is how far the desk's clock may be before ours: behind it, what has ended
 // would seem to go on.
@@ -44,9 +39,9 @@ func (l lineViews) Apply(head copies.Head, changes []copies.Entry) error {
 	e.views.behind.Store(head.MadeAt.Sub(now) > maxAhead)
 	for _, en := range changes {
 		switch {
-		case en.ID == aliveEntry && en.Removed:
+		case en.ID == lineview.Alive && en.Removed:
 			e.views.alive.Store(0)
-		case en.ID == aliveEntry:
+		case en.ID == lineview.Alive:
 			e.views.alive.Store(en.Until / int64(time.Second/time.Microsecond))
 		case en.Removed:
 			e.views.end(copyID + en.ID)
@@ -65,12 +60,9 @@ func (l lineViews) Apply(head copies.Head, changes []copies.Entry) error {
 const copyID = "copy\x00"
 
 func (l lineViews) line(en copies.Entry, now time.Time) error {
-	var in struct {
-		Prefix netip.Prefix `json:"prefix"`
-		View   string       `json:"view"`
-	}
-	if err := json.Unmarshal(en.Body, &in); err != nil {
-		return bolwerk.Invalid("entry of a line: %v", err)
+	in, err := lineview.Parse(en)
+	if err != nil {
+		return err
 	}
 	if !en.Valid(now) {
 		l.e.views.end(copyID + en.ID)

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	copies "bolwerk/internal/copy"
+	"bolwerk/internal/lineview"
 )
 
 func lineEntry(prefix, view string, until time.Time) copies.Entry {
@@ -21,7 +22,7 @@ func TestLines(t *testing.T) {
 	})
 	head := copies.Head{MadeAt: noon}
 	alive := func(until time.Time) copies.Entry {
-		return copies.Entry{ID: aliveEntry, Version: 1, Until: until.UnixMicro(), Body: json.RawMessage(`{}`)}
+		return copies.Entry{ID: lineview.Alive, Version: 1, Until: until.UnixMicro(), Body: json.RawMessage(`{}`)}
 	}
 	check := func(what string, want map[string]string) {
 		t.Helper()
