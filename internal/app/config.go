@@ -98,6 +98,8 @@ type AbuseConfig struct {
 	Clearing clearing.Config `toml:"clearing"`
 	// Accounting is where an intake takes RADIUS accounting.
 	Accounting door.Config `toml:"accounting"`
+	// Translations is where an intake hears of the blocks of ports that translators give.
+	Translations door.TranslationsConfig `toml:"translations"`
 }
 
 // ListenConfig is an address to listen at.
@@ -363,6 +365,7 @@ func (c Config) validateFor(role string) error {
 		add("abuse.clearing.feed", bolwerk.Invalid("no feed of abuse.feeds is called %.60q", f))
 	}
 	add("abuse.accounting", c.Abuse.Accounting.Validate())
+	add("abuse.translations", c.Abuse.Translations.Validate())
 	for _, cl := range c.Abuse.Accounting.Clients {
 		add("abuse.accounting.client "+cl.Name+": secret_file", secretFile(cl.SecretFile))
 	}
