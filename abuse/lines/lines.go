@@ -222,27 +222,33 @@ func moment(name, s string) (time.Time, error) {
 
 // lease is a line of our own form.
 func (t table) lease(words []string) (r session.Record, held bool, err error) {
-	r = session.Record{Kind: session.Start, Source: session.Lease, NAS: t.server,
-		Identity: session.Identity{Subscriber: t.get(words, "subscriber"), Line: t.get(words, "line"), Calling: t.get(words, "device")}}
-	if r.Who() == "" {
-		return r, false, bolwerk.Invalid("names no subscriber, line or device")
-	}
 	p, err := prefix(t.get(words, "address"))
 	if err != nil {
 		return r, false, err
 	}
-	r.Prefixes = []netip.Prefix{p}
-	if r.At, err = moment("from", t.get(words, "from")); err != nil {
+	from, err := moment("from", t.get(words, "from"))
+	if err != nil {
 		return r, false, err
 	}
-	if r.Until, err = moment("until", t.get(words, "until")); err != nil {
+	until, err := moment("until", t.get(words, "until"))
+	if err != nil {
 		return r, false, err
 	}
-	if !r.Until.After(r.At) {
-		return r, false, bolwerk.Invalid("until %s is not after from", t.get(words, "until"))
+	r, err = Lease(t.server, p, session.Identity{Subscriber: t.get(words, "subscriber"), Line: t.get(words, "line"), Calling: t.get(words, "device")}, from, until)
+	return r, err == nil, err
+}
+
+// Lease is a lease from its beginning to its end. Told again with a later end it is the
+// same one, renewed.
+func Lease(server string, p netip.Prefix, who session.Identity, from, until time.Time) (session.Record, error) {
+	r := session.Record{Kind: session.Start, Source: session.Lease, NAS: server, Session: name(p, who), Identity: who, Prefixes: []netip.Prefix{p}, At: from.UTC(), Until: until.UTC()}
+	switch {
+	case who.Who() == "":
+		return r, bolwerk.Invalid("names no subscriber, line or device")
+	case !r.Until.After(r.At):
+		return r, bolwerk.Invalid("until %s is not after from", until.Format(time.RFC3339))
 	}
-	r.Session = name(p, r.Identity)
-	return r, true, nil
+	return r, r.Check()
 }
 
 // always is since when a fixed line is taken to be where nobody says.
