@@ -51,6 +51,7 @@ type Edge struct {
 	asked    *asked
 	released *releases
 	views    views
+	garden   *garden // nil: lines in quarantine are answered as others are
 	// viewsStamp is which file of views was read; readViews alone has it.
 	viewsStamp string
 	grown      chan struct{}
@@ -395,15 +396,12 @@ func (e *Edge) Answer(q *dnsserve.Question) (dnsserve.Answer, bool) {
 		e.asked.count(q.Worker, q.Name)
 	}
 	f := e.find(q.Name, q.From)
-	if !f.ok || f.pass {
-		return dnsserve.Answer{}, false
-	}
-	if e.released.has(q.From, &f, e.now.Load()) {
-		return dnsserve.Answer{}, false
+	if !f.ok || f.pass || e.released.has(q.From, &f, e.now.Load()) {
+		return e.guest(q)
 	}
 	t := f.term
 	if t.compromised && (q.Type == dnsserve.TypeMX || q.Type == dnsserve.TypeTXT || q.Type == dnsserve.TypeNS) {
-		return dnsserve.Answer{}, false // a hacked site keeps its mail
+		return e.guest(q) // a hacked site keeps its mail
 	}
 	if !t.pulse {
 		e.hits.dns(q.Worker, f.hitKey(), e.now.Load())

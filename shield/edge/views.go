@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"bolwerk"
+	"bolwerk/internal/lineview"
 )
 
 // View is which blocks a line sees. An order is seen in every view: nobody opts
@@ -26,16 +27,27 @@ const (
 	DefaultView View = iota // the operator's own blocks, and orders
 	OptOut                  // orders alone
 	OptIn                   // also what is blocked only for those who ask for it (Requested)
+
+	GardenLeaky  // of a line in quarantine: as DefaultView, and see Garden
+	GardenStrict // the same, and only what Garden allows resolves
 )
 
-var viewNames = [...]string{"default", "opt_out", "opt_in"}
+var viewNames = [...]string{lineview.Default, lineview.OptOut, lineview.OptIn, lineview.GardenLeaky, lineview.GardenStrict}
 
 // ParseView reads default, opt_out or opt_in.
 func ParseView(s string) (View, error) {
-	if i := slices.Index(viewNames[:], s); i >= 0 {
+	if i := slices.Index(viewNames[:GardenLeaky], s); i >= 0 {
 		return View(i), nil
 	}
 	return 0, bolwerk.Invalid("view %q: want default, opt_out or opt_in", s)
+}
+
+// parseTold reads also the views of a garden, which the desk alone gives.
+func parseTold(s string) (View, error) {
+	if i := slices.Index(viewNames[:], s); i >= 0 {
+		return View(i), nil
+	}
+	return ParseView(s)
 }
 
 // String is the view's name.
@@ -128,6 +140,7 @@ type views struct {
 	sessions map[netKey]session
 	nets     map[string][]netKey // of each session
 	lengths  [129]int            // how many sessions have prefixes of that length
+	gardens  atomic.Int64        // prefixes in quarantine: only then every question looks here
 
 	alive   atomic.Int64 // seconds since 1970: until then accounting is known to come in
 	suspect atomic.Bool  // the clock jumped
@@ -179,7 +192,11 @@ func (v *views) session(ip [16]byte, now int64) (View, bool) {
 
 // start takes a session, or what has changed of it.
 func (v *views) start(s Session, now time.Time) error {
-	view, err := ParseView(s.View)
+	parse := ParseView
+	if told(s.ID) {
+		parse = parseTold
+	}
+	view, err := parse(s.View)
 	if err != nil {
 		return err
 	}
@@ -214,9 +231,12 @@ func (v *views) start(s Session, now time.Time) error {
 				delete(v.nets, before.id)
 			}
 		}
-		if _, ok := v.sessions[k]; !ok {
+		before, ok := v.sessions[k]
+		if !ok {
 			v.lengths[k.bits]++
 		}
+		v.count(before.view, -1)
+		v.count(view, 1)
 		v.sessions[k] = session{s.ID, s.Until.Unix(), view, told(s.ID)}
 		if !slices.Contains(v.nets[s.ID], k) {
 			v.nets[s.ID] = append(v.nets[s.ID], k)
@@ -235,11 +255,19 @@ func (v *views) end(id string) {
 
 func (v *views) drop(id string) {
 	for _, k := range v.nets[id] {
+		v.count(v.sessions[k].view, -1)
 		delete(v.sessions, k)
 		v.lengths[k.bits]--
 	}
 	delete(v.nets, id)
 	v.some.Store(int64(len(v.sessions)))
+}
+
+// count keeps the number of prefixes in quarantine.
+func (v *views) count(view View, n int64) {
+	if view >= GardenLeaky {
+		v.gardens.Add(n)
+	}
 }
 
 // sweep forgets the sessions that have ended without a word.
