@@ -19,6 +19,7 @@ import (
 	"bolwerk/abuse"
 	"bolwerk/abuse/clearing"
 	"bolwerk/abuse/door"
+	gardenedge "bolwerk/abuse/edge"
 	"bolwerk/abuse/view"
 	"bolwerk/abuse/who"
 	"bolwerk/internal/account"
@@ -96,6 +97,8 @@ type AbuseConfig struct {
 	Views view.Config `toml:"views"`
 	// Clearing is whose reports the desk fetches.
 	Clearing clearing.Config `toml:"clearing"`
+	// Garden is the safe environment of an edge.
+	Garden gardenedge.Config `toml:"garden"`
 	// Accounting is where an intake takes RADIUS accounting.
 	Accounting door.Config `toml:"accounting"`
 	// Translations is where an intake hears of the blocks of ports that translators give.
@@ -212,7 +215,7 @@ func Default() Config {
 		Warning:  WarningConfig{Listen: "127.0.0.1:8082", TLS: "127.0.0.1:8443", Config: edge.DefaultConfig()},
 		RPZ:      RPZConfig{Listen: "127.0.0.1:5301"},
 		Shield:   shield.DefaultConfig(),
-		Abuse:    AbuseConfig{Config: abuse.DefaultConfig(), Who: who.DefaultConfig(), Views: view.DefaultConfig(), Clearing: clearing.DefaultConfig(), Accounting: door.DefaultConfig()},
+		Abuse:    AbuseConfig{Config: abuse.DefaultConfig(), Who: who.DefaultConfig(), Views: view.DefaultConfig(), Garden: gardenedge.DefaultConfig(), Clearing: clearing.DefaultConfig(), Accounting: door.DefaultConfig()},
 		Probe:    probe.DefaultConfig(),
 		Agent:    agent.DefaultConfig(),
 	}
@@ -358,6 +361,7 @@ func (c Config) validateFor(role string) error {
 	}
 	add("abuse.who", c.Abuse.Who.Validate())
 	add("abuse.views", c.Abuse.Views.Validate())
+	add("abuse.garden", c.Abuse.Garden.Validate())
 	add("abuse.clearing", c.Abuse.Clearing.Validate())
 	add("abuse.clearing.key_file", secretFile(c.Abuse.Clearing.KeyFile))
 	add("abuse.clearing.secret_file", secretFile(c.Abuse.Clearing.SecretFile))

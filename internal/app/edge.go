@@ -84,10 +84,14 @@ func BuildEdge(ctx context.Context, cfg Config, env Env, dir string) (*Edge, err
 	if err != nil {
 		return nil, err
 	}
+	safe, err := j.garden(cfg, e)
+	if err != nil {
+		return nil, err
+	}
 	ready := readiness{dns: dns, at: socks.Addr(), head: e.Head, now: env.Clock.Now}
 	env.ready.open(ready)
 	return &Edge{env: env, follower: follower, edge: e,
-		front: []part{
+		front: append(safe.front, []part{
 			{"dns", func(ctx context.Context) error { return dns.Run(ctx, doors, socks) }},
 			{"warning page", func(ctx context.Context) error { return e.ServePage(ctx, page) }},
 			{"tls door", func(ctx context.Context) error { return e.ServeTLS(ctx, tls) }},
@@ -98,8 +102,8 @@ func BuildEdge(ctx context.Context, cfg Config, env Env, dir string) (*Edge, err
 			{"pulse", func(ctx context.Context) error { return e.Pulse(ctx, socks.Addr()) }},
 			{"settings", func(ctx context.Context) error { return env.again.reloads(ctx, env, cfg, dns) }},
 			{"edge socket", func(ctx context.Context) error { return web.Serve(ctx, socket, ownHandler(e, ready), env.Log) }},
-		},
-		back: append(j.back(follower, copyBlocks), part{"copy " + lineview.Copy, lines.Run})}, nil
+		}...),
+		back: append(append(j.back(follower, copyBlocks), part{"copy " + lineview.Copy, lines.Run}), safe.back...)}, nil
 }
 
 // Run serves until ctx ends.
