@@ -255,7 +255,7 @@ func (e *Edge) form(w http.ResponseWriter, r *http.Request, g garden.Guest, line
 	case utf8.RuneCountInString(ev.Text) > garden.MaxText || len(ev.Contact) > garden.MaxContact:
 		refuse(http.StatusUnprocessableEntity, "long")
 		return
-	case ev.What == "seen" || ev.Check() != nil, ev.What == "release" && !mayRelease(g, o.Chosen):
+	case ev.What == "seen" || ev.Check() != nil, ev.What == "release" && !mayRelease(g):
 		refuse(http.StatusConflict, "stale")
 		return
 	case limit.Take(e.p.Clock.Now(), line, 1) > 0:
@@ -290,8 +290,8 @@ func (e *Edge) form(w http.ResponseWriter, r *http.Request, g garden.Guest, line
 }
 
 // mayRelease says that the guest may end it alone: as the page offers it.
-func mayRelease(g garden.Guest, chosen string) bool {
-	return g.SelfLeft > 0 && len(g.Left(g.Plan(chosen))) == 0 && g.State != "releasing"
+func mayRelease(g garden.Guest) bool {
+	return g.SelfLeft > 0 && g.Complete() && g.State != "releasing"
 }
 
 // lang is the language asked for, else the first of the browser's that we speak.

@@ -60,6 +60,16 @@ func TestPlanOf(t *testing.T) {
 		}
 	}
 	g := Guest{Class: "malicious-code/infected-system"}
+	if g.Done = Windows.Steps(); !g.Complete() {
+		t.Error("a guest who chose Windows is not done after its steps")
+	}
+	if g = guest(); g.Complete() {
+		t.Error("nothing is done, and all is")
+	}
+	if g.Done = Windows.Steps(); g.Complete() {
+		t.Error("steps for another device than the one that we know count")
+	}
+	g = Guest{Class: "malicious-code/infected-system"}
 	if g.Plan("mac") != Mac || g.Plan("box") != Unknown || guest().Plan("mac") != Thing {
 		t.Error("a guest chooses where we do not know the device, and only there")
 	}

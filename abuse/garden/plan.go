@@ -115,6 +115,17 @@ func (g Guest) Left(p Plan) []string {
 	return slices.DeleteFunc(p.Steps(), func(id string) bool { return slices.Contains(g.Done, id) })
 }
 
+// Complete says that every step is ticked of the guest's plan, or of one that the guest may
+// choose instead: what release by the guest alone asks for.
+func (g Guest) Complete() bool {
+	for _, chosen := range append([]Plan{""}, Chosen()...) {
+		if len(g.Left(g.Plan(string(chosen)))) == 0 {
+			return true
+		}
+	}
+	return false
+}
+
 // Step says that there is a step of that name.
 func Step(id string) bool {
 	for _, ids := range steps {
