@@ -13,6 +13,10 @@ type Cmd struct {
 	Read   readCmd   `cmd:"" help:"Show the events in reports of abuse. Needs no desk."`
 	Case   CaseCmd   `cmd:"" help:"List, show and close cases of abuse."`
 	Import importCmd `cmd:"" help:"Give the desk files as reports of abuse."`
+
+	Contact  ContactCmd  `cmd:"" help:"How subscribers are reached."`
+	Inform   informCmd   `cmd:"" help:"Tell the subscriber of a case something."`
+	Messages messagesCmd `cmd:"" help:"Show what the subscriber of a case was told. The look is noted."`
 }
 
 type readCmd struct {

@@ -78,6 +78,9 @@ func (d *Desk) join(tx *store.Tx, o outcome, by bolwerk.Actor) error {
 	if err := d.pin(tx, c.ID, o); err != nil {
 		return err
 	}
+	if err := d.informed(tx, c.ID, o); err != nil {
+		return err
+	}
 	took := tx.Now().Sub(store.Time(o.received))
 	tx.After(func() { d.count.took.Observe(took.Seconds()) })
 	return nil
@@ -155,6 +158,9 @@ func (d *Desk) returns(tx *store.Tx, c desk.Case, by bolwerk.Actor) error {
 	}
 	tx.After(func() { d.count.cases.WithLabelValues(class, "returned").Inc() })
 	audit.Append(tx, by, "abuse.case.return", c.Ref, "", map[string]string{"was": c.Outcome})
+	if err := d.caseChanged(tx, c.ID); err != nil {
+		return err
+	}
 	return d.note(tx, c.ID, "returned", by, c.Outcome, "")
 }
 
@@ -264,6 +270,9 @@ func (d *Desk) Close(ctx context.Context, who account.Person, id string, reason 
 		}
 		tx.After(func() { d.count.cases.WithLabelValues(class, "closed").Inc() })
 		audit.Append(tx, who.Actor(), "abuse.case.close", c.Ref, string(reason), nil)
+		if err := d.caseChanged(tx, c.ID); err != nil {
+			return err
+		}
 		return d.note(tx, c.ID, "closed", who.Actor(), string(reason), text)
 	})
 }
@@ -294,6 +303,9 @@ func (d *Desk) Reopen(ctx context.Context, who account.Person, id, text string) 
 			return err
 		}
 		audit.Append(tx, who.Actor(), "abuse.case.reopen", c.Ref, "", nil)
+		if err := d.caseChanged(tx, c.ID); err != nil {
+			return err
+		}
 		return d.note(tx, c.ID, "reopened", who.Actor(), c.Outcome, text)
 	})
 }
@@ -346,6 +358,9 @@ func (d *Desk) Except(ctx context.Context, who account.Person, id string, every 
 			return nil
 		}
 		if err := desk.SetCase(tx, c, c.State, desk.Closed, string(NoActionTaken)); err != nil {
+			return err
+		}
+		if err := d.caseChanged(tx, c.ID); err != nil {
 			return err
 		}
 		return d.note(tx, c.ID, "closed", who.Actor(), string(NoActionTaken), text)

@@ -13,6 +13,8 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"bolwerk/abuse/clearing"
+	"bolwerk/abuse/contact"
+	"bolwerk/abuse/inform"
 	"bolwerk/abuse/session"
 	"bolwerk/abuse/who"
 	"bolwerk/internal/blob"
@@ -59,6 +61,7 @@ type Parts struct {
 	// is sealed with those that it keeps for pins.
 	Sessions *vault.Vault
 	Who      *who.Who
+	Contacts *contact.Book
 	Publish  *publish.Desk
 	Holder   Holder
 	Reader   Reader
@@ -80,6 +83,8 @@ type Desk struct {
 	count *metrics
 	wake  chan struct{} // a report came in
 	found chan struct{} // events wait to be looked at
+
+	inform *inform.Desk // nil: nobody is told
 }
 
 // New keeps what it is given.

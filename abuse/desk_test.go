@@ -6,12 +6,15 @@ import (
 	"fmt"
 	"log/slog"
 	"net/netip"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
 	"bolwerk"
+	"bolwerk/abuse/contact"
 	"bolwerk/abuse/door"
+	"bolwerk/abuse/inform"
 	"bolwerk/abuse/session"
 	"bolwerk/abuse/who"
 	"bolwerk/desk"
@@ -21,6 +24,7 @@ import (
 	"bolwerk/internal/clock"
 	"bolwerk/internal/factlog"
 	"bolwerk/internal/job"
+	"bolwerk/internal/mail"
 	"bolwerk/internal/publish"
 	"bolwerk/internal/store"
 	"bolwerk/internal/store/storetest"
@@ -61,6 +65,26 @@ type house struct {
 	reader *here
 	who    *who.Who
 	n      int
+
+	book      *contact.Book
+	informing *inform.Desk
+	mails     *outgoing
+	letters   string
+	ways      func(func(*inform.Config))
+	jobs      *job.Runner
+}
+
+// outgoing is the relay: it keeps what was sent.
+type outgoing struct {
+	sent []mail.Message
+	err  error
+}
+
+func (o *outgoing) Send(_ context.Context, m mail.Message) error {
+	if o.err == nil {
+		o.sent = append(o.sent, m)
+	}
+	return o.err
 }
 
 var agent = account.Person{ID: "01900000-0000-7000-8000-000000000001", Login: "mila", Role: account.Analyst, State: account.Active, By: account.BySession}
@@ -68,7 +92,7 @@ var agent = account.Person{ID: "01900000-0000-7000-8000-000000000001", Login: "m
 func open(t *testing.T) *house {
 	t.Helper()
 	c := clock.NewFake(noon)
-	db := storetest.Open(t, c, audit.Schema(), factlog.Schema(), blob.Schema(), job.Schema(), publish.Schema(), desk.Schema(), who.Schema(), Schema())
+	db := storetest.Open(t, c, audit.Schema(), factlog.Schema(), blob.Schema(), job.Schema(), publish.Schema(), desk.Schema(), who.Schema(), contact.Schema(), inform.Schema(), Schema())
 	v, err := vault.Open(t.TempDir(), c)
 	if err != nil {
 		t.Fatal(err)
@@ -81,7 +105,29 @@ func open(t *testing.T) *house {
 	h := &house{t: t, clock: c, reader: &here{}, who: who.New(who.DefaultConfig(), db, keys, c, log, nil)}
 	cfg := DefaultConfig()
 	cfg.Networks = []netip.Prefix{netip.MustParsePrefix("192.0.2.0/24"), netip.MustParsePrefix("2001:db8::/32")}
-	h.Desk = New(cfg, Parts{DB: db, Clock: c, Log: log, Vault: v, Blobs: blob.New(v), Sessions: keys, Who: h.who, Publish: publish.New(db, "Example"), Holder: alone{}, Reader: h.reader})
+	own, err := vault.Open(t.TempDir(), c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	pub := publish.New(db, "Example")
+	h.book = contact.New(contact.DefaultConfig(), db, own, c, nil)
+	h.Desk = New(cfg, Parts{DB: db, Clock: c, Log: log, Vault: v, Blobs: blob.New(v), Sessions: keys, Who: h.who, Contacts: h.book, Publish: pub, Holder: alone{}, Reader: h.reader})
+	h.mails, h.letters = &outgoing{}, filepath.Join(t.TempDir(), "letters")
+	h.ways = func(set func(*inform.Config)) {
+		told := inform.DefaultConfig()
+		told.From = mail.MustAddress("desk@telecom.example")
+		told.Letter.Folder = h.letters
+		set(&told)
+		h.informing, err = inform.New(told, inform.Parts{DB: db, Clock: c, Log: log, Keys: keys.Kept(), Book: h.book, Who: h.who, Publish: pub, Mail: h.mails, Cases: h.Desk, Operator: "Example Telecom", Zone: "Europe/Brussels", Country: "BE", Lang: bolwerk.NL})
+		if err != nil {
+			t.Fatal(err)
+		}
+		h.Informing(h.informing)
+		h.jobs = job.New(db, c, log)
+		h.Handle(h.jobs)
+		h.informing.Handle(h.jobs)
+	}
+	h.ways(func(*inform.Config) {})
 	return h
 }
 

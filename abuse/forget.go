@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"bolwerk"
+	"bolwerk/abuse/inform"
 	"bolwerk/internal/store"
 )
 
@@ -39,6 +40,11 @@ func (d *Desk) forgetAll(ctx context.Context) error {
 func (d *Desk) Forget(ctx context.Context) error {
 	if d.clock.Suspect() {
 		return nil // what is forgotten cannot be brought back
+	}
+	if d.p.Contacts != nil {
+		if err := d.p.Contacts.Forget(ctx); err != nil {
+			return err
+		}
 	}
 	now := d.clock.Now()
 	month, year := bolwerk.IDsFrom(now.Add(-bodyTime)), store.Micros(now.AddDate(-1, 0, 0))
@@ -81,6 +87,9 @@ func (d *Desk) forgetCases(tx *store.Tx, year int64) (int64, error) {
 	}
 	for _, id := range ids {
 		if err := d.p.Who.Unpin(tx, id); err != nil {
+			return 0, err
+		}
+		if err := inform.Forget(tx, id); err != nil {
 			return 0, err
 		}
 		for _, q := range []string{`delete from abuse_event where case_id=$1`, `delete from abuse_case_reporter where case_id=$1`, `delete from abuse_case_session where case_id=$1`,

@@ -15,12 +15,18 @@ import (
 
 // Kinds are what hosts may hand in to the abuse desk.
 func Kinds() map[string]handin.Kind {
-	return map[string]handin.Kind{door.KindReport: {Roles: []join.Role{join.Intake}, Sealed: true}}
+	return map[string]handin.Kind{
+		door.KindReport: {Roles: []join.Role{join.Intake}, Sealed: true},
+		door.KindNotice: {Roles: []join.Role{join.Intake}, Sealed: true},
+	}
 }
 
 // Receive takes what a host hands in. It returns nil once it is durable; the same id
 // again changes nothing.
 func (d *Desk) Receive(ctx context.Context, host, kind, id string, body []byte) error {
+	if kind == door.KindNotice && d.inform != nil {
+		return d.inform.Receive(ctx, body)
+	}
 	if kind != door.KindReport {
 		return bolwerk.Invalid("the abuse desk takes no %q", kind)
 	}

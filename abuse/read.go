@@ -240,6 +240,7 @@ const (
 	NotResolvable Code = "NOT_RESOLVABLE"        // nobody of ours, or nobody known
 	NoAction      Code = "REVIEWED_NO_ACTION"    // a person looked, and did nothing
 	NeedMore      Code = "NEED_MORE_INFORMATION" // a port, a time, or what can be read
+	ContentDown   Code = "CONTENT_DOWN"          // what was offered there is gone
 )
 
 // standing are a report's counters.
@@ -301,13 +302,22 @@ func (d *Desk) settle(tx *store.Tx, id string) error {
 	was := s.state
 	s.state = s.next()
 	code := s.told()
+	var over outcomes
+	if code == Actioned && s.state == "done" {
+		if over, err = outcomesOf(tx, id); err != nil {
+			return err
+		}
+		code = over.code()
+	}
 	if s.state != was || string(code) != s.code {
 		if _, err := tx.Exec(`update abuse_report set state=$1, code=$2 where id=$3`, s.state, string(code), id); err != nil {
 			return err
 		}
 	}
 	if s.state != was || string(code) != s.code || s.state == "done" {
-		d.tellReporter(tx, s.receipt, s.status(code, tx))
+		st := s.status(code, tx)
+		over.into(&st)
+		d.tellReporter(tx, s.receipt, st)
 	}
 	return nil
 }

@@ -21,6 +21,7 @@ import (
 	"unicode/utf8"
 
 	"bolwerk"
+	"bolwerk/abuse/notice"
 	"bolwerk/internal/clock"
 	copies "bolwerk/internal/copy"
 	"bolwerk/internal/mail"
@@ -59,10 +60,14 @@ type Site struct {
 	bytes    *quota.Quota
 	looks    *quota.Quota
 	uploads  *quota.Places
+	codes    *quota.Quota
+	saids    *quota.Quota
+	words    *notice.Writer
 
-	mu    sync.RWMutex
-	ready bool
-	told  map[string]told // by the hash of the code
+	mu      sync.RWMutex
+	ready   bool
+	told    map[string]told // by the hash of the code
+	notices map[string]kept // by the hash of the code
 }
 
 type told struct {
@@ -88,8 +93,12 @@ const (
 // NewSite reads the templates.
 func NewSite(with With) (*Site, error) {
 	s := &Site{With: with, requests: recent.NewRequests(keepRequest, maxRemembered), issued: recent.NewWindow[Status](keepIssued, maxRemembered),
-		reports: quota.New(reportsPerHour), bytes: quota.New(bytesPerHour), looks: quota.New(looksPerHour), uploads: quota.NewPlaces(uploadsAtOnce), told: map[string]told{}}
+		reports: quota.New(reportsPerHour), bytes: quota.New(bytesPerHour), looks: quota.New(looksPerHour), uploads: quota.NewPlaces(uploadsAtOnce),
+		codes: quota.New(codesPerHour), saids: quota.New(saidPerHour), told: map[string]told{}, notices: map[string]kept{}}
 	var err error
+	if s.words, err = notice.NewWriter("", "UTC"); err != nil {
+		return nil, err
+	}
 	s.pages, err = with.Frame.Pages(fs.FS(pageFiles), "pages")
 	return s, err
 }
@@ -97,6 +106,8 @@ func NewSite(with With) (*Site, error) {
 // Routes adds the pages and the API to the public site.
 func (s *Site) Routes(mux *http.ServeMux) {
 	for pattern, fn := range map[string]web.Func{
+		"GET /notice":                      s.noticeForm,
+		"POST /notice":                     s.notice,
 		"GET /abuse":                       s.form,
 		"POST /abuse":                      s.send,
 		"GET /abuse/r/{code}":              s.statusPage,
@@ -117,10 +128,10 @@ type beside struct {
 
 // Reset replaces everything.
 func (b beside) Reset(head copies.Head, seq func(yield func(copies.Entry) bool)) error {
-	next := map[string]told{}
+	next, notices := map[string]told{}, map[string]kept{}
 	err := b.rest.Reset(head, func(yield func(copies.Entry) bool) {
 		seq(func(e copies.Entry) bool {
-			if put(next, e) {
+			if put(next, e) || putNotice(notices, e) {
 				return true
 			}
 			return yield(e)
@@ -131,7 +142,7 @@ func (b beside) Reset(head copies.Head, seq func(yield func(copies.Entry) bool))
 	}
 	b.site.mu.Lock()
 	defer b.site.mu.Unlock()
-	b.site.told, b.site.ready = next, true
+	b.site.told, b.site.notices, b.site.ready = next, notices, true
 	return nil
 }
 
@@ -140,7 +151,7 @@ func (b beside) Apply(head copies.Head, changes []copies.Entry) error {
 	var others []copies.Entry
 	b.site.mu.Lock()
 	for _, e := range changes {
-		if !put(b.site.told, e) {
+		if !put(b.site.told, e) && !putNotice(b.site.notices, e) {
 			others = append(others, e)
 		}
 	}

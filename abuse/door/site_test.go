@@ -28,6 +28,7 @@ type stand struct {
 	h     http.Handler
 	clock *clock.Fake
 	taken []Report
+	said  []Said
 	full  bool
 }
 
@@ -62,6 +63,14 @@ func site(t *testing.T) *stand {
 	s.Site, err = NewSite(With{Frame: frame, Clock: s.clock, Zone: "Europe/Brussels", Mail: mail.MustAddress("abuse@isp.example"), Put: func(kind string, body []byte) (string, error) {
 		if s.full {
 			return "", fmt.Errorf("spool: %w", bolwerk.ErrFull)
+		}
+		if kind == KindNotice {
+			said, err := DecodeSaid(body)
+			if err != nil {
+				t.Error(err)
+			}
+			s.said = append(s.said, said)
+			return bolwerk.NewID(noon), nil
 		}
 		r, err := DecodeReport(body)
 		if err != nil || kind != KindReport {

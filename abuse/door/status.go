@@ -10,7 +10,8 @@ const StatusEntry = "ar:"
 // not tell whether two reports are about the same one.
 type Status struct {
 	// Code is QUEUED, PROCESSING or, at the end, ACTIONED, NOT_RESOLVABLE,
-	// REVIEWED_NO_ACTION, NEED_MORE_INFORMATION or UNREADABLE.
+	// REVIEWED_NO_ACTION, NEED_MORE_INFORMATION or CONTENT_DOWN. It follows what became
+	// of the case.
 	Code string    `json:"code"`
 	At   time.Time `json:"received_at"`
 	// Changed is since when Code is so.
@@ -26,4 +27,8 @@ type Status struct {
 	Actioned int64 `json:"actioned"`
 	NotOurs  int64 `json:"not_ours,omitempty"`
 	Waiting  int64 `json:"waiting,omitempty"`
+	// Closed are those of Actioned whose case is closed; Over says that all are, and
+	// Changed is then a day only: a moment would tell which reports are about one line.
+	Closed int64 `json:"closed,omitempty"`
+	Over   bool  `json:"over,omitempty"`
 }

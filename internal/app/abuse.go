@@ -14,7 +14,9 @@ import (
 	"bolwerk"
 	"bolwerk/abuse"
 	"bolwerk/abuse/clearing"
+	"bolwerk/abuse/contact"
 	accounting "bolwerk/abuse/door"
+	"bolwerk/abuse/inform"
 	"bolwerk/abuse/session"
 	"bolwerk/abuse/view"
 	"bolwerk/abuse/who"
@@ -103,8 +105,13 @@ func (a abuseReader) Look(ctx context.Context, task string, raw []byte, ask any)
 }
 
 // buildAbuse is the abuse desk: what came in is read, resolved and put into cases.
-func (d *Desk) buildAbuse(pool *reading.Pool, reg prometheus.Registerer) error {
-	parts := abuse.Parts{DB: d.db, Clock: d.env.Clock, Log: d.env.Log, Vault: d.vault, Blobs: blob.New(d.vault), Sessions: d.sessions, Who: d.who,
+func (d *Desk) buildAbuse(pool *reading.Pool, send inform.Sender, reg prometheus.Registerer) error {
+	keys, err := contactKeys(d.cfg, d.env.Clock)
+	if err != nil {
+		return err
+	}
+	book := contact.New(d.cfg.Abuse.Contact, d.db, keys, d.env.Clock, reg)
+	parts := abuse.Parts{DB: d.db, Clock: d.env.Clock, Log: d.env.Log, Vault: d.vault, Blobs: blob.New(d.vault), Sessions: d.sessions, Who: d.who, Contacts: book,
 		Publish: d.publish, Holder: d.lease, Reader: abuseReader{pool}, Metrics: reg}
 	if c := d.cfg.Abuse.Clearing; c.On() {
 		house, err := clearing.Open(c, accounting.MaxReport)
@@ -114,8 +121,21 @@ func (d *Desk) buildAbuse(pool *reading.Pool, reg prometheus.Registerer) error {
 		parts.Clearing, parts.FetchEvery, parts.FetchFeed = house, c.Every.D(), c.Feed
 	}
 	d.abuse = abuse.New(d.cfg.Abuse.Config, parts)
+	tell, err := inform.New(d.cfg.Abuse.Inform, inform.Parts{DB: d.db, Clock: d.env.Clock, Log: d.env.Log, Keys: d.sessions.Kept(), Book: book, Who: d.who, Publish: d.publish, Mail: send, Cases: d.abuse, Metrics: reg,
+		Operator: d.cfg.Operator, Zone: d.cfg.Public.Zone, Country: d.cfg.Country, Lang: d.cfg.Public.Languages[0]})
+	if err != nil {
+		return err
+	}
+	d.abuse.Informing(tell)
+	d.abuse.Handle(d.jobs)
+	tell.Handle(d.jobs)
 	d.back = append(d.back, part{"abuse", d.abuse.Run})
 	return nil
+}
+
+// contactKeys are the keys of the book of contacts: destroyed with its entries.
+func contactKeys(cfg Config, c clock.Clock) (*vault.Vault, error) {
+	return vault.Open(filepath.Join(cfg.Data, "desk", "keys", "contacts"), c)
 }
 
 // demoAbuse gives the abuse desk the invented network and reports, each under its

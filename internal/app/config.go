@@ -18,8 +18,10 @@ import (
 	"bolwerk"
 	"bolwerk/abuse"
 	"bolwerk/abuse/clearing"
+	"bolwerk/abuse/contact"
 	"bolwerk/abuse/door"
 	gardenedge "bolwerk/abuse/edge"
+	"bolwerk/abuse/inform"
 	"bolwerk/abuse/view"
 	"bolwerk/abuse/who"
 	"bolwerk/internal/account"
@@ -103,6 +105,10 @@ type AbuseConfig struct {
 	Accounting door.Config `toml:"accounting"`
 	// Translations is where an intake hears of the blocks of ports that translators give.
 	Translations door.TranslationsConfig `toml:"translations"`
+	// Contact is the book of how subscribers are reached, at the desk.
+	Contact contact.Config `toml:"contact"`
+	// Inform is how subscribers are told, at the desk.
+	Inform inform.Config `toml:"inform"`
 }
 
 // ListenConfig is an address to listen at.
@@ -215,7 +221,7 @@ func Default() Config {
 		Warning:  WarningConfig{Listen: "127.0.0.1:8082", TLS: "127.0.0.1:8443", Config: edge.DefaultConfig()},
 		RPZ:      RPZConfig{Listen: "127.0.0.1:5301"},
 		Shield:   shield.DefaultConfig(),
-		Abuse:    AbuseConfig{Config: abuse.DefaultConfig(), Who: who.DefaultConfig(), Views: view.DefaultConfig(), Garden: gardenedge.DefaultConfig(), Clearing: clearing.DefaultConfig(), Accounting: door.DefaultConfig()},
+		Abuse:    AbuseConfig{Config: abuse.DefaultConfig(), Who: who.DefaultConfig(), Views: view.DefaultConfig(), Garden: gardenedge.DefaultConfig(), Clearing: clearing.DefaultConfig(), Accounting: door.DefaultConfig(), Contact: contact.DefaultConfig(), Inform: inform.DefaultConfig()},
 		Probe:    probe.DefaultConfig(),
 		Agent:    agent.DefaultConfig(),
 	}
@@ -233,6 +239,9 @@ func (c *Config) settle() {
 	}
 	if c.Mail.Relay.Addr == "" && c.Mail.Outbox == "" {
 		c.Mail.Outbox = filepath.Join(c.Data, "outbox")
+	}
+	if c.Abuse.Inform.From.IsZero() {
+		c.Abuse.Inform.From = c.Shield.AnswerFrom
 	}
 	c.Shield.Operator, c.Warning.Operator = c.Operator, c.Operator
 	c.Shield.PublicURL = c.Public.URL
@@ -370,6 +379,11 @@ func (c Config) validateFor(role string) error {
 	}
 	add("abuse.accounting", c.Abuse.Accounting.Validate())
 	add("abuse.translations", c.Abuse.Translations.Validate())
+	add("abuse.contact", c.Abuse.Contact.Validate())
+	add("abuse.inform", c.Abuse.Inform.Validate())
+	for name, file := range c.Abuse.Inform.KeyFiles() {
+		add("abuse.inform."+name, secretFile(file))
+	}
 	for _, cl := range c.Abuse.Accounting.Clients {
 		add("abuse.accounting.client "+cl.Name+": secret_file", secretFile(cl.SecretFile))
 	}

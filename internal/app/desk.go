@@ -17,7 +17,9 @@ import (
 
 	"bolwerk"
 	"bolwerk/abuse"
+	"bolwerk/abuse/contact"
 	"bolwerk/abuse/garden"
+	"bolwerk/abuse/inform"
 	"bolwerk/abuse/view"
 	"bolwerk/abuse/who"
 	"bolwerk/desk"
@@ -58,7 +60,7 @@ import (
 
 // Schemas are the tables of the desk, in the order in which they are made.
 func Schemas() []store.Schema {
-	return []store.Schema{audit.Schema(), factlog.Schema(), blob.Schema(), job.Schema(), lease.Schema(), publish.Schema(), account.Schema(), siem.Schema(), idem.Schema(), hosts.Schema(), ledger.Schema(), webhook.Schema(), desk.Schema(), shield.Schema(), who.Schema(), abuse.Schema(), view.Schema()}
+	return []store.Schema{audit.Schema(), factlog.Schema(), blob.Schema(), job.Schema(), lease.Schema(), publish.Schema(), account.Schema(), siem.Schema(), idem.Schema(), hosts.Schema(), ledger.Schema(), webhook.Schema(), desk.Schema(), shield.Schema(), who.Schema(), abuse.Schema(), view.Schema(), contact.Schema(), inform.Schema()}
 }
 
 // Desk is the role desk, built.
@@ -156,7 +158,7 @@ func BuildDesk(ctx context.Context, cfg Config, env Env) (_ *Desk, err error) {
 	if err := d.buildWho(reg); err != nil {
 		return nil, err
 	}
-	if err := d.buildAbuse(pool, reg); err != nil {
+	if err := d.buildAbuse(pool, send, reg); err != nil {
 		return nil, err
 	}
 	if err := d.buildHosts(reg); err != nil {

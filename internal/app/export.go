@@ -19,6 +19,8 @@ import (
 
 	"bolwerk"
 	"bolwerk/abuse"
+	"bolwerk/abuse/contact"
+	"bolwerk/abuse/inform"
 	"bolwerk/abuse/view"
 	"bolwerk/abuse/who"
 	"bolwerk/internal/blob"
@@ -90,6 +92,8 @@ var sealedFor = map[string]string{
 	"abuse_note.text_sealed":          abuse.SealedNote,
 	"abuse_view.subscriber_sealed":    view.Sealed,
 	"abuse_view_hold.hold_sealed":     view.SealedHold,
+	"abuse_contact.detail_sealed":     contact.Sealed,
+	"abuse_message.text_sealed":       inform.SealedText,
 }
 
 // boxOf has the keys of a sealed column.
@@ -101,6 +105,8 @@ func (e *exporter) boxOf(c store.Column) *vault.Vault {
 		return e.sessions.Kept()
 	case c.Table == "abuse_view", c.Table == "abuse_view_hold":
 		return e.views
+	case c.Table == "abuse_contact":
+		return e.contacts
 	case strings.HasPrefix(c.Table, "abuse_") && c.Class == "session":
 		return e.sessions
 	}
@@ -108,7 +114,7 @@ func (e *exporter) boxOf(c store.Column) *vault.Vault {
 }
 
 // personal are the classes of what says who somebody is or what they sent.
-var personal = []string{"body", "reply", "staff", "session", "pinned", "view"}
+var personal = []string{"body", "reply", "staff", "session", "pinned", "view", "contact"}
 
 // Export writes everything that the installation keeps, but secrets, into a
 // folder, in open formats. The desk may run: it is one moment of the store.
@@ -135,6 +141,9 @@ func Export(ctx context.Context, cfg Config, o ExportOptions) (Manifest, error) 
 		return m, err
 	}
 	if e.views, err = viewKeys(cfg, c); err != nil {
+		return m, err
+	}
+	if e.contacts, err = contactKeys(cfg, c); err != nil {
 		return m, err
 	}
 	if o.Personal {
@@ -179,8 +188,9 @@ type exporter struct {
 	// sessions has the keys of who had an address.
 	sessions *vault.Vault
 	// views has the keys of who chose a view.
-	views *vault.Vault
-	blobs *blob.Store
+	views    *vault.Vault
+	contacts *vault.Vault
+	blobs    *blob.Store
 }
 
 // table writes one table; bodies become files.

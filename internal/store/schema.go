@@ -27,6 +27,7 @@ var Keep = map[string]string{
 	"session": "as many days as abuse.who.days says, 7 unless set: who had which address when; what a case pinned is kept as long as the case",
 	"pinned":  "as long as the case that rests on it: who had which address when",
 	"name":    "until a year after the block ended (30 days for a hacked site), or until a decision: opens a name in the transparency log",
+	"contact": "as many days as abuse.contact.days says after it was told last, 400 unless set: how subscribers are reached",
 	"view":    "until the subscriber takes the choice back, or it ends",
 	"secret":  "until it is used, changed or expires; stored as a hash or sealed",
 }

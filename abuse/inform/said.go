@@ -1,0 +1,149 @@
+package inform
+
+import (
+	"context"
+	"encoding/json"
+
+	"bolwerk"
+	"bolwerk/abuse/door"
+	"bolwerk/abuse/garden"
+	"bolwerk/abuse/notice"
+	"bolwerk/internal/copy"
+	"bolwerk/internal/store"
+)
+
+// copyPublic is the copy that intakes follow.
+const copyPublic = "public"
+
+// publish tells the public site what the holders of a case's codes see.
+func (d *Desk) publish(tx *store.Tx, c Case) error {
+	type row struct {
+		hash, quarantine string
+		until            int64
+	}
+	codes, err := store.List(tx, func(scan func(...any) error) (r row, err error) {
+		return r, scan(&r.hash, &r.quarantine, &r.until)
+	}, `select hash,quarantine,until from abuse_code where case_id=$1 and until>$2 order by made_at desc limit 20`, c.ID, tx.NowMicros())
+	if err != nil || len(codes) == 0 || d.p.Publish == nil {
+		return err
+	}
+	steps, err := store.List(tx, func(scan func(...any) error) (s [2]string, err error) { return s, scan(&s[0], &s[1]) },
+		`select what,step from abuse_said where case_id=$1 and what in ('done','undone') order by at,id`, c.ID)
+	if err != nil {
+		return err
+	}
+	done := map[string]bool{}
+	for _, s := range steps {
+		done[s[1]] = s[0] == "done"
+	}
+	n := door.Notice{Guest: garden.Guest{Case: c.Ref, Class: string(c.Class), Device: c.Device, Since: c.Opened, State: "open"}}
+	for _, s := range c.Seen {
+		n.Seen = append(n.Seen, garden.Seen{At: s.At, What: notice.Harmless(s.What), From: s.From})
+	}
+	for _, s := range steps {
+		if done[s[1]] {
+			n.Done = append(n.Done, s[1])
+			delete(done, s[1])
+		}
+	}
+	if !c.Open {
+		n.State, n.Closed = "closed", c.Closed
+		if c.Outcome == "cleaned" {
+			n.Outcome = c.Outcome
+		}
+	}
+	for _, code := range codes {
+		n.Quarantine = code.quarantine
+		body, err := json.Marshal(n)
+		if err != nil {
+			return err
+		}
+		d.p.Publish.Append(tx, copyPublic, copy.Entry{ID: door.NoticeEntry + code.hash, Version: tx.NowMicros(), Body: body, Until: code.until}, nil)
+	}
+	return nil
+}
+
+// Changed brings what the holders of a case's codes see up to date. Call it when a case
+// is closed, begins again, or is told of more.
+func (d *Desk) Changed(tx *store.Tx, caseID string) error {
+	var codes int64
+	if err := tx.Row(`select count(*) from abuse_code where case_id=$1 and until>$2`, caseID, tx.NowMicros()).Scan(&codes); err != nil || codes == 0 {
+		return err
+	}
+	c, err := d.p.Cases.About(tx, caseID)
+	if err != nil {
+		return err
+	}
+	return d.publish(tx, c)
+}
+
+// maxSaidOf is how much one case takes from holders of its codes.
+const maxSaidOf = 200
+
+// Receive takes what an intake hands in. The same id again changes nothing; a code that
+// is over, or was never given out, is no error: there is nobody to tell.
+func (d *Desk) Receive(ctx context.Context, body []byte) error {
+	s, err := door.DecodeSaid(body)
+	if err != nil {
+		return err
+	}
+	var toGarden *garden.Event
+	err = d.p.DB.Write(ctx, store.Intake, func(tx *store.Tx) error {
+		toGarden = nil
+		var caseID, quarantine string
+		err := tx.Row(`select case_id,quarantine from abuse_code where hash=$1 and until>$2`, s.Code, store.Micros(s.At)).Scan(&caseID, &quarantine)
+		if store.None(err) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		var have int64
+		if err := tx.Row(`select count(*) from abuse_said where case_id=$1`, caseID).Scan(&have); err != nil || have >= maxSaidOf {
+			return err
+		}
+		n, err := tx.Exec(`insert into abuse_said(id,case_id,what,step,at) values($1,$2,$3,$4,$5) on conflict(id) do nothing`, s.ID, caseID, s.What, s.Step, store.Micros(s.At))
+		if err != nil {
+			return err
+		}
+		if quarantine != "" {
+			e := s.Event
+			e.Quarantine = quarantine
+			toGarden = &e // again too: a kill may have come between
+		}
+		if n == 0 {
+			return nil
+		}
+		tx.After(func() { d.count.said.WithLabelValues(s.What).Inc() })
+		return d.said(tx, caseID, s)
+	})
+	if err != nil || toGarden == nil || d.p.Garden == nil {
+		return err
+	}
+	return d.p.Garden(ctx, []garden.Event{*toGarden})
+}
+
+// Customer is who types a notice's code.
+func Customer() bolwerk.Actor { return bolwerk.Rule("customer") }
+
+// said writes what the holder of a code did into the case.
+func (d *Desk) said(tx *store.Tx, caseID string, s door.Said) error {
+	at := store.Micros(s.At)
+	if _, err := tx.Exec(`update abuse_code set seen_at=$1 where hash=$2 and seen_at=0`, at, s.Code); err != nil {
+		return err
+	}
+	if _, err := tx.Exec(`update abuse_message set seen_at=$1 where code=$2 and seen_at=0`, at, s.Code); err != nil {
+		return err
+	}
+	switch s.What {
+	case "seen":
+		return nil
+	case "done", "undone":
+		return d.Changed(tx, caseID)
+	}
+	text := s.Text
+	if s.Contact != "" {
+		text += "\n\n" + s.Contact
+	}
+	return d.p.Cases.Say(tx, caseID, "statement", Customer(), s.What, text)
+}

@@ -1,0 +1,413 @@
+package abuse
+
+import (
+	"bytes"
+	"context"
+	"encoding/base64"
+	"encoding/json"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"bolwerk"
+	"bolwerk/abuse/contact"
+	"bolwerk/abuse/door"
+	"bolwerk/abuse/garden"
+	"bolwerk/abuse/inform"
+	"bolwerk/abuse/notice"
+	"bolwerk/abuse/reading"
+	"bolwerk/abuse/session"
+	"bolwerk/internal/account"
+	"bolwerk/internal/store"
+	"bolwerk/internal/webhook"
+)
+
+// told brings entries into the book.
+func (h *house) told(all ...contact.Entry) {
+	h.t.Helper()
+	if err := h.book.Put(h.t.Context(), bolwerk.Socket(), "crm.csv", all); err != nil {
+		h.t.Fatal(err)
+	}
+}
+
+// doJobs has the jobs done that are due.
+func (h *house) doJobs() {
+	h.t.Helper()
+	ctx, stop := context.WithCancel(h.t.Context())
+	var wg sync.WaitGroup
+	wg.Go(func() { h.jobs.Run(ctx) })
+	for h.number(`select count(*) from job where state='waiting' and due<=$1`, store.Micros(h.clock.Now())) > 0 {
+		time.Sleep(5 * time.Millisecond)
+	}
+	stop()
+	wg.Wait()
+}
+
+func (h *house) tell(l inform.Letter) {
+	h.t.Helper()
+	if err := h.db.Write(h.t.Context(), store.Decision, func(tx *store.Tx) error { return h.informing.Tell(tx, l) }); err != nil {
+		h.t.Fatal(err)
+	}
+}
+
+var anna = session.Identity{Subscriber: "anna", Line: "line of anna"}
+
+var annas = contact.Entry{Subscriber: "anna", Name: "Anna Voorbeeld", Mail: "anna@home.example", Phone: "+32 470 00 00 00", Street: "Kerkstraat 1", Postcode: "1000", City: "Brussel", Country: "BE", Lang: bolwerk.FR}
+
+// caseOfAnna is a case of a line with an open resolver.
+func (h *house) caseOfAnna() (id, ref, report string) {
+	h.t.Helper()
+	h.session(session.Start, "anna", "s1", "192.0.2.17/32", noon.Add(-20*time.Hour))
+	h.session(session.Interim, "anna", "s1", "192.0.2.17/32", noon.Add(-time.Minute))
+	report = h.hand("feed@example.net", table, head+resolver(noon.Add(-5*time.Hour), "192.0.2.17"))
+	return h.text(`select id from desk_case where capability='abuse'`), h.text(`select ref from desk_case where capability='abuse'`), report
+}
+
+var codeIn = regexp.MustCompile(`[A-Z0-9]{4}-[A-Z0-9]{4}-[A-Z0-9]{4}`)
+
+func TestASubscriberIsTold(t *testing.T) {
+	h := open(t)
+	h.told(annas)
+	id, ref, _ := h.caseOfAnna()
+	h.clock.Add(10 * time.Minute)
+	l := inform.Letter{Case: id, Kind: inform.Warned, Who: anna}
+	h.tell(l)
+	h.tell(l) // once in a week
+	h.doJobs()
+	if len(h.mails.sent) != 1 {
+		t.Fatalf("%d mails, want one", len(h.mails.sent))
+	}
+	m := h.mails.sent[0]
+	if m.To.String() != "anna@home.example" || m.From.String() != "desk@telecom.example" || m.Lang != bolwerk.FR || !strings.Contains(m.Body, ref) || !strings.Contains(m.Body, "UDP 53") {
+		t.Errorf("the mail: %+v", m)
+	}
+	if _, err := m.Bytes(); err != nil {
+		t.Error(err)
+	}
+	if strings.Contains(m.Body, "feed@example.net") || strings.Contains(m.Body, "192.0.2") || strings.Contains(m.Body, "anna") {
+		t.Errorf("the mail names somebody, or an address:\n%s", m.Body)
+	}
+	code, err := door.ParseCaseCode(codeIn.FindString(m.Body))
+	if err != nil {
+		t.Fatalf("no code in the mail: %v\n%s", err, m.Body)
+	}
+	all, err := h.Messages(t.Context(), agent.Actor(), ref)
+	if err != nil || len(all) != 1 || all[0].State != "sent" || all[0].Channel != notice.Mail || all[0].SentAt.IsZero() || all[0].Text.Body != m.Body {
+		t.Fatalf("messages %+v, %v", all, err)
+	}
+	if took, ok, err := h.tookToTell(t.Context(), id, all); err != nil || !ok || took != 10*time.Minute {
+		t.Errorf("took %s, %v, %v", took, ok, err)
+	}
+	// What is kept of the code opens nothing, and who reached for the address is noted.
+	if n := h.number(`select count(*) from abuse_code where hash=$1`, code.Hash()); n != 1 {
+		t.Error("the code is not kept as its hash")
+	}
+	if n := h.number(`select count(*) from abuse_asked where case_id=$1 and actor='rule:abuse'`, id); n != 1 {
+		t.Errorf("%d looks of the rules are noted, want 1", n)
+	}
+	var v CaseView
+	if v, err = h.Case(t.Context(), agent.Actor(), ref); err != nil || v.History[0].Kind != "informed" || v.History[0].Code != "warned:mail" {
+		t.Errorf("history %+v, %v", v.History, err)
+	}
+	// A week later it may be said again.
+	h.clock.Add(8 * 24 * time.Hour)
+	h.tell(l)
+	h.doJobs()
+	if len(h.mails.sent) != 2 {
+		t.Errorf("%d mails after a week, want 2", len(h.mails.sent))
+	}
+}
+
+// What the holder of a code does reaches the case once, whatever comes again.
+func TestTheHolderOfACodeAnswers(t *testing.T) {
+	h := open(t)
+	h.told(annas)
+	id, ref, _ := h.caseOfAnna()
+	h.tell(inform.Letter{Case: id, Kind: inform.Warned, Who: anna})
+	h.doJobs()
+	code, err := door.ParseCaseCode(codeIn.FindString(h.mails.sent[0].Body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	published := func() (n door.Notice) {
+		t.Helper()
+		var body []byte
+		if err := h.db.Read(t.Context(), func(tx *store.Tx) error {
+			return tx.Row(`select body from copy_entry where copy='public' and id=$1`, door.NoticeEntry+code.Hash()).Scan(&body)
+		}); err != nil {
+			t.Fatal(err)
+		}
+		if err := json.Unmarshal(body, &n); err != nil {
+			t.Fatal(err)
+		}
+		return n
+	}
+	if n := published(); n.Case != ref || n.Class != string(reading.Amplifier) || len(n.Seen) != 1 || n.Seen[0].What != "UDP 53" || n.State != "open" || !n.Closed.IsZero() {
+		t.Errorf("published %+v", n)
+	}
+	say := func(nth, what, step, text string) {
+		t.Helper()
+		s := door.Said{Code: code.Hash(), Event: garden.Event{ID: "e" + nth, What: what, Step: step, Text: text, At: h.clock.Now()}}
+		for range 2 { // the intake sends again what it has no answer for
+			if err := h.Receive(t.Context(), "intake-1", door.KindNotice, "x"+nth, s.Encode()); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	say("1", "seen", "", "")
+	say("2", "done", "open-1", "")
+	say("3", "statement", "", "It was the old router. It is gone.")
+	all, err := h.Messages(t.Context(), agent.Actor(), ref)
+	if err != nil || all[0].SeenAt.IsZero() {
+		t.Errorf("messages %+v, %v", all, err)
+	}
+	if n := published(); len(n.Done) != 1 || n.Done[0] != "open-1" {
+		t.Errorf("published %+v", n)
+	}
+	v, err := h.Case(t.Context(), agent.Actor(), ref)
+	if err != nil {
+		t.Fatal(err)
+	}
+	said := 0
+	for _, n := range v.History {
+		if n.Kind == "statement" {
+			said++
+			if n.Text != "It was the old router. It is gone." || n.Actor != inform.Customer() {
+				t.Errorf("statement %+v", n)
+			}
+		}
+	}
+	if said != 1 {
+		t.Errorf("%d statements in the case, want 1", said)
+	}
+	if err := h.Close(t.Context(), agent, ref, Cleaned, "router replaced"); err != nil {
+		t.Fatal(err)
+	}
+	if n := published(); n.State != "closed" || n.Outcome != "cleaned" || n.Closed.IsZero() {
+		t.Errorf("published after closing %+v", n)
+	}
+	// A code that is over, and one that never was.
+	h.clock.Add(61 * 24 * time.Hour)
+	say("4", "statement", "", "late")
+	s := door.Said{Code: strings.Repeat("0", 40), Event: garden.Event{ID: "e5", What: "help", Text: "x", At: h.clock.Now()}}
+	if err := h.Receive(t.Context(), "intake-1", door.KindNotice, "x5", s.Encode()); err != nil {
+		t.Error(err)
+	}
+	if n := h.number(`select count(*) from abuse_said`); n != 3 {
+		t.Errorf("%d things said are kept, want 3", n)
+	}
+}
+
+// poster is a system of the operator.
+type poster struct {
+	mu     sync.Mutex
+	status int
+	got    []string
+	bad    int
+	key    string
+}
+
+func (p *poster) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	b, _ := io.ReadAll(r.Body)
+	sig := r.Header.Get(webhook.HeaderSignature)
+	seconds, _, _ := strings.Cut(strings.TrimPrefix(sig, "t="), ",")
+	at, err := time.ParseDuration(seconds + "s")
+	if err != nil || webhook.Sign(time.Unix(int64(at/time.Second), 0), b, p.key) != sig {
+		p.bad++
+	}
+	p.got = append(p.got, r.URL.Path+" "+string(b))
+	if p.status != 0 {
+		w.WriteHeader(p.status)
+	}
+}
+
+func TestEveryWayToASubscriber(t *testing.T) {
+	h := open(t)
+	p := &poster{key: base64.StdEncoding.EncodeToString(bytes.Repeat([]byte{7}, 32))}
+	srv := httptest.NewServer(p)
+	t.Cleanup(srv.Close)
+	key := filepath.Join(t.TempDir(), "key")
+	if err := os.WriteFile(key, []byte(p.key+"\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	h.ways(func(c *inform.Config) {
+		c.SMS = inform.Way{URL: srv.URL + "/sms", KeyFile: key}
+		c.App = inform.Way{URL: srv.URL + "/app", KeyFile: key}
+	})
+	e := annas
+	e.Channels = []notice.Channel{notice.SMS, notice.App, notice.Letter}
+	h.told(e)
+	_, ref, _ := h.caseOfAnna()
+	all, err := h.Inform(t.Context(), agent, ref, inform.Quarantined, nil)
+	if err != nil || len(all) != 3 {
+		t.Fatalf("%d messages, %v", len(all), err)
+	}
+	h.doJobs()
+	if len(p.got) != 2 || p.bad != 0 {
+		t.Fatalf("%d wrong signatures, got %q", p.bad, p.got)
+	}
+	sms, app := p.got[0], p.got[1]
+	if strings.HasPrefix(sms, "/app") {
+		sms, app = app, sms
+	}
+	if !strings.Contains(sms, `"to":"+32470000000"`) || !strings.Contains(sms, "112") || !strings.Contains(app, `"subscriber":"anna"`) || !strings.Contains(app, `"case":"`+ref+`"`) {
+		t.Errorf("sms %s\napp %s", sms, app)
+	}
+	files, err := filepath.Glob(filepath.Join(h.letters, "*.pdf"))
+	if err != nil || len(files) != 1 {
+		t.Fatalf("letters %q, %v", files, err)
+	}
+	pdf, err := os.ReadFile(files[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	if all, err = h.Messages(t.Context(), agent.Actor(), ref); err != nil {
+		t.Fatal(err)
+	}
+	for _, m := range all {
+		if m.State != "sent" {
+			t.Errorf("%s is %s (%s)", m.Channel, m.State, m.Why)
+		}
+		if m.Channel == notice.Letter {
+			again, of, err := h.informing.Letter(t.Context(), m.ID)
+			if err != nil || of != ref || !bytes.Equal(again, pdf) {
+				t.Errorf("the letter is not the same again: %s, %v", of, err)
+			}
+		}
+		if m.Channel == notice.SMS { // the gateway says that it arrived
+			for range 2 {
+				if err := h.informing.Told(t.Context(), m.ID, "delivered"); err != nil {
+					t.Error(err)
+				}
+			}
+		}
+	}
+	if n := h.number(`select count(*) from abuse_message where state='delivered' and delivered_at>0`); n != 1 {
+		t.Errorf("%d delivered, want 1", n)
+	}
+	// A gateway that refuses for ever.
+	p.status = http.StatusUnprocessableEntity
+	if _, err := h.Inform(t.Context(), agent, ref, inform.Reminded, []string{"sms"}); err != nil {
+		t.Fatal(err)
+	}
+	h.doJobs()
+	if n := h.number(`select count(*) from abuse_message where state='failed' and why='refused'`); n != 1 {
+		t.Errorf("%d refused, want 1", n)
+	}
+}
+
+func TestNobodyKnownIsSaidOnce(t *testing.T) {
+	h := open(t)
+	id, ref, _ := h.caseOfAnna()
+	for range 3 {
+		h.tell(inform.Letter{Case: id, Kind: inform.Warned, Who: anna})
+	}
+	all, err := h.Messages(t.Context(), agent.Actor(), ref)
+	if err != nil || len(all) != 1 || all[0].State != "unreachable" || all[0].Why != "no_contact" {
+		t.Errorf("messages %+v, %v", all, err)
+	}
+	viewer := agent
+	viewer.Role = account.Viewer
+	if _, err := h.Inform(t.Context(), viewer, ref, inform.Warned, nil); err == nil {
+		t.Error("a viewer sent a notice")
+	}
+	if _, err := h.Inform(t.Context(), agent, ref, "sold", nil); err == nil {
+		t.Error("a notice of no kind was sent")
+	}
+}
+
+// Events about a reseller's lines are handed on, each once, and no subscriber is written to.
+func TestAResellerGetsEventsAsXARF(t *testing.T) {
+	h := open(t)
+	h.told(contact.Entry{Subscriber: "anna", Flags: contact.Flags{Reseller: true}, AbuseMail: "abuse@reseller.example", Lang: bolwerk.EN})
+	id, ref, _ := h.caseOfAnna()
+	h.hand("feed@example.net", table, head+resolver(noon.Add(-4*time.Hour), "192.0.2.17"))
+	h.tell(inform.Letter{Case: id, Kind: inform.Warned, Who: anna})
+	h.doJobs()
+	if len(h.mails.sent) != 2 {
+		t.Fatalf("%d mails, want one for each event", len(h.mails.sent))
+	}
+	for _, m := range h.mails.sent {
+		if m.To.String() != "abuse@reseller.example" || strings.Contains(m.Body+string(m.Report), "feed@example.net") {
+			t.Errorf("the mail: %+v", m)
+		}
+		raw, err := m.Bytes()
+		if err != nil {
+			t.Fatal(err)
+		}
+		r := reading.Read("", raw, reading.Option{Received: noon})
+		if r.Format != reading.XARF4 || len(r.Events) != 1 || r.Events[0].SourceIP.String() != "192.0.2.17" || r.Events[0].Class != reading.OpenService {
+			t.Errorf("read as %s: %+v, %v", r.Format, r.Events, r.Refused)
+		}
+	}
+	if _, err := h.Inform(t.Context(), agent, ref, inform.Warned, nil); err == nil {
+		t.Error("a reseller was written to as a subscriber")
+	}
+	if all, _ := h.Messages(t.Context(), agent.Actor(), ref); len(all) != 2 || all[0].Kind != "forwarded" {
+		t.Errorf("messages %+v", all)
+	}
+}
+
+// The reporter learns what became of the case, and not whose line it was.
+func TestAReporterLearnsTheEnd(t *testing.T) {
+	h := open(t)
+	_, ref, report := h.caseOfAnna()
+	if s := h.report(report); s.code != string(Actioned) {
+		t.Fatalf("told %s", s.code)
+	}
+	for _, c := range []struct {
+		as   Reason
+		want Code
+	}{{NoActionTaken, NoAction}, {NotResolvedBy, NotResolvable}, {Cleaned, Actioned}} {
+		if err := h.Close(t.Context(), agent, ref, c.as, "seen"); err != nil {
+			t.Fatal(err)
+		}
+		h.doJobs()
+		if s := h.report(report); s.code != string(c.want) {
+			t.Errorf("closed as %s the reporter is told %s, want %s", c.as, s.code, c.want)
+		}
+		var st door.Status
+		var body []byte
+		if err := h.db.Read(t.Context(), func(tx *store.Tx) error {
+			return tx.Row(`select body from copy_entry where copy='public' and id like 'ar:%'`).Scan(&body)
+		}); err != nil {
+			t.Fatal(err)
+		}
+		if err := json.Unmarshal(body, &st); err != nil || !st.Over || st.Closed != 1 || st.Changed.Hour()+st.Changed.Minute()+st.Changed.Second() != 0 {
+			t.Errorf("status %+v, %v", st, err)
+		}
+		if strings.Contains(string(body), "anna") || strings.Contains(string(body), ref) {
+			t.Errorf("the status names the line or the case: %s", body)
+		}
+		h.clock.Add(time.Second)
+		if err := h.Reopen(t.Context(), agent, ref, "again"); err != nil {
+			t.Fatal(err)
+		}
+		h.doJobs()
+		if s := h.report(report); s.code != string(Actioned) {
+			t.Errorf("open again, told %s", s.code)
+		}
+		h.clock.Add(time.Second)
+	}
+}
+
+func TestAPhishingPageThatIsGone(t *testing.T) {
+	for class, want := range map[reading.Class]Code{reading.Phishing: ContentDown, reading.Infected: Actioned} {
+		o := outcomes{closed: 1, cleaned: 1}
+		if class == reading.Phishing {
+			o.down = 1
+		}
+		if got := o.code(); got != want {
+			t.Errorf("%s cleaned: %s, want %s", class, got, want)
+		}
+	}
+}
