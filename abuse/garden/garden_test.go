@@ -157,7 +157,7 @@ func TestRender(t *testing.T) {
 	}
 	g.State = "releasing"
 	page := render(t, bolwerk.NL, g, form)
-	if strings.Contains(page, `value="done"`) || !strings.Contains(page, "Uw internet gaat weer open") || !strings.Contains(page, `http-equiv="refresh"`) {
+	if strings.Contains(page, `value="done"`) || !strings.Contains(page, "Uw internet gaat weer open") || !strings.Contains(page, "Kijk opnieuw") {
 		t.Error("the page does not say that the line is being opened")
 	}
 	if page = render(t, bolwerk.NL, Guest{}, Options{Free: true}); !strings.Contains(page, "niet in de veilige omgeving") || strings.Contains(page, "<form") {
