@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"bolwerk"
+	"bolwerk/abuse/enforce"
+	"bolwerk/abuse/garden"
 	"bolwerk/abuse/session"
 	"bolwerk/abuse/view"
 	"bolwerk/abuse/who"
@@ -59,7 +61,8 @@ const interim = 15 * time.Minute
 var (
 	addresses = []string{"198.51.100.1", "198.51.100.2", "198.51.100.3", "2001:db8:0:100::1"}
 	people    = []string{"anna", "bert", "cleo", "dirk", "elsa"}
-	chose     = map[string]string{"anna": "opt_out", "cleo": "opt_in"}
+	chose     = map[string]string{"anna": "opt_out", "cleo": "opt_in", "elsa": "opt_out"}
+	inside    = map[string]enforce.Profile{"dirk": enforce.Leaky, "elsa": enforce.Strict} // in quarantine, over what they chose
 )
 
 func newLines(t *testing.T, seed uint64) *lines {
@@ -83,6 +86,16 @@ func newLines(t *testing.T, seed uint64) *lines {
 			t.Fatal(err)
 		}
 	}
+	if err := db.Write(t.Context(), store.Decision, func(tx *store.Tx) error {
+		for name, p := range inside {
+			if err := l.views.Hold(tx, view.Hold{ID: name, Subscriber: name, Profile: p, Until: c.Now().AddDate(0, 0, 30), Guest: garden.Guest{Quarantine: name}}); err != nil {
+				return err
+			}
+		}
+		return nil
+	}); err != nil {
+		t.Fatal(err)
+	}
 	l.boot()
 	return l
 }
@@ -96,6 +109,7 @@ func (l *lines) boot() {
 	if err != nil {
 		l.t.Fatal(err)
 	}
+	e.SetGarden(viewedge.Garden{Addresses: []netip.Addr{netip.MustParseAddr("192.0.2.9")}, Checks: []bolwerk.Domain{bolwerk.MustDomain("check.example")}})
 	l.edge, l.sink = e, e.Lines()
 	rules := []copy.Entry{
 		viewedge.Rule{Block: "B-1", Name: bolwerk.MustDomain("own.example"), Scope: bolwerk.ScopeHost, Class: "phishing"}.Entry("1", 1),
@@ -192,7 +206,13 @@ func (l *lines) sees(addr string) string {
 		_, ok := l.edge.Answer(&dnsserve.Question{Name: nameset.AppendWire(nil, bolwerk.MustDomain(name)), Type: dnsserve.TypeA, Class: 1, Worker: -1, From: a})
 		return ok
 	}
-	switch own, asked := stopped("own.example"), stopped("asked.example"); {
+	switch own, asked, check, open := stopped("own.example"), stopped("asked.example"), stopped("check.example"), stopped("open.example"); {
+	case own && check && open:
+		return "strict"
+	case own && !asked && check:
+		return "leaky"
+	case check || open:
+		return "none of the views"
 	case own && asked:
 		return "opt_in"
 	case own:
@@ -204,14 +224,17 @@ func (l *lines) sees(addr string) string {
 }
 
 func (l *lines) want(addr string) string {
+	if p := inside[l.held[addr].who]; p != "" {
+		return string(p)
+	}
 	if v := chose[l.held[addr].who]; v != "" {
 		return v
 	}
 	return "default"
 }
 
-// An address that changes hands never has the view of who had it before, once
-// anything of its present session has come; and with no accounting, nobody has one.
+// An address that changes hands never has the view, or the quarantine, of who had it
+// before, once anything of its present session has come; and with no accounting, nobody has one.
 func TestAViewIsNeverInherited(t *testing.T) {
 	histories := uint64(40)
 	if testing.Short() {
