@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"bolwerk"
+	"bolwerk/abuse/garden"
 	"bolwerk/abuse/reading"
 	"bolwerk/desk"
 	"bolwerk/internal/account"
@@ -56,6 +57,9 @@ type Pages struct {
 	d     *Desk
 	frame *web.Frame
 	pages *web.Pages
+
+	kit    *garden.Kit // nil: nobody has a garden
+	guests Guests
 }
 
 // NewPages reads the templates.
@@ -79,6 +83,9 @@ func (p *Pages) Routes(mux *http.ServeMux, door *account.Door) {
 	add("GET /abuse/reports", account.Look, p.reports)
 	add("GET /abuse/report/{id}", account.Look, p.report)
 	add("GET /abuse/figures", account.Look, p.figures)
+	if p.kit != nil {
+		add("GET /abuse/guest/{id}", account.Look, p.guest)
+	}
 	for _, name := range []string{"close", "reopen", "note", "exempt", "end"} {
 		add("POST /abuse/case/{id}/"+name, account.Decide, func(w http.ResponseWriter, r *http.Request, who account.Person) error {
 			return p.decide(w, r, who, name)

@@ -58,6 +58,9 @@ type Options struct {
 	Said string
 	// Text and Contact are what stood in the form.
 	Text, Contact string
+	// Staff says on the page that somebody of the helpdesk looks at it; its languages are
+	// links of the same page with ?in=nl.
+	Staff bool
 	// Free shows that the line is not in quarantine; the guest is not looked at.
 	Free bool
 }
@@ -195,7 +198,11 @@ func (k *Kit) view(lang bolwerk.Lang, g Guest, o Options) view {
 		}
 	}
 	for _, l := range bolwerk.Langs() {
-		v.Langs = append(v.Langs, link{string(l), languageNames[l], query(string(l), o.Chosen), l == lang})
+		to := query(string(l), o.Chosen)
+		if o.Staff { // who looks goes on in their own language
+			to = "?in=" + string(l)
+		}
+		v.Langs = append(v.Langs, link{string(l), languageNames[l], to, l == lang})
 	}
 	if o.Free {
 		v.Title = t("title_free")

@@ -166,6 +166,9 @@ func TestRender(t *testing.T) {
 	if page = render(t, bolwerk.NL, guest(), Options{}); strings.Contains(page, "<form") {
 		t.Error("a page to read has forms")
 	}
+	if page = render(t, bolwerk.NL, guest(), Options{Staff: true}); !strings.Contains(page, "Zo ziet de klant de pagina") || !strings.Contains(page, `href="?in=de"`) || strings.Contains(page, "<form") {
+		t.Error("the helpdesk does not see that it is the helpdesk's look")
+	}
 	nasty := guest()
 	nasty.Device, nasty.Seen = `<script>alert(1)</script>`, []Seen{{At: noon, What: `"><b>`}}
 	if page = render(t, bolwerk.EN, nasty, form); strings.Contains(page, "<script>") || strings.Contains(page, `"><b>`) {

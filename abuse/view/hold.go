@@ -1,6 +1,7 @@
 package view
 
 import (
+	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
@@ -193,6 +194,23 @@ func (s *Views) held(tx *store.Tx, touched []who.Touch) (map[string]bool, error)
 		marks = marks[n:]
 	}
 	return out, nil
+}
+
+// Guest is what the page of a hold shows now.
+func (s *Views) Guest(ctx context.Context, id string) (g garden.Guest, err error) {
+	err = s.db.Read(ctx, func(tx *store.Tx) error {
+		rows, err := store.List(tx, readSealed, `select id,hold_sealed from abuse_view_hold where id=$1 and until>$2`, id, tx.NowMicros())
+		if err != nil {
+			return err
+		}
+		if len(rows) == 0 {
+			return bolwerk.NotFound("no line is in the safe environment for the quarantine %.60q", id)
+		}
+		h, err := s.openHold(rows[0].box)
+		g = h.Guest
+		return err
+	})
+	return g, err
 }
 
 // Held are the prefixes that have the hold's view just now.

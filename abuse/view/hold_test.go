@@ -3,6 +3,7 @@ package view
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"testing"
 	"time"
 
@@ -63,6 +64,12 @@ func TestAHoldFollowsTheSubscriberAndNobodyElse(t *testing.T) {
 	}
 	h.Guest.State = "asked"
 	write(t, v, func(tx *store.Tx) error { return v.Hold(tx, h) })
+	if g, err := v.Guest(t.Context(), "q1"); err != nil || g.State != "asked" {
+		t.Errorf("the helpdesk sees %+v, %v", g, err)
+	}
+	if _, err := v.Guest(t.Context(), "q2"); !errors.Is(err, bolwerk.ErrNotFound) {
+		t.Errorf("of a quarantine that there is not: %v", err)
+	}
 	if got := pages(t, p); got["198.51.100.7/32"].State != "asked" {
 		t.Errorf("the page says %q after it changed", got["198.51.100.7/32"].State)
 	}

@@ -406,6 +406,11 @@ func (d *Desk) buildConsole(reg prometheus.Registerer) error {
 	if err != nil {
 		return err
 	}
+	kit, err := garden.New(d.cfg.gardenLook())
+	if err != nil {
+		return err
+	}
+	complaints.Garden(kit, d.views)
 	complaints.Routes(mux, door)
 	routes := api.New(mux, door, idem.New(d.db, d.vault, d.env.Log), d.env.Log)
 	names := shield.NewAPI(d.shield)
