@@ -57,6 +57,8 @@ func (d *Desk) admin(accounts http.Handler) http.Handler {
 	route("POST /abuse/view", d.setView)
 	route("POST /abuse/held", d.takeHeld)
 	route("GET /abuse/views", d.listViews)
+	route("GET /abuse/nas", d.listAccess)
+	route("POST /abuse/nas/prove", d.proveAccess)
 	route("GET /hosts", func(ctx context.Context, _ *http.Request) (any, error) {
 		all, err := d.hosts.All(ctx)
 		return map[string]any{"items": nonNil(all)}, err

@@ -21,6 +21,7 @@ import (
 	"bolwerk/abuse/contact"
 	"bolwerk/abuse/door"
 	gardenedge "bolwerk/abuse/edge"
+	"bolwerk/abuse/enforce/access"
 	"bolwerk/abuse/inform"
 	"bolwerk/abuse/view"
 	"bolwerk/abuse/who"
@@ -101,6 +102,8 @@ type AbuseConfig struct {
 	Clearing clearing.Config `toml:"clearing"`
 	// Garden is the safe environment of an edge.
 	Garden gardenedge.Config `toml:"garden"`
+	// Enforce is the access network, where quarantines are put in force, at the desk.
+	Enforce access.Config `toml:"enforce"`
 	// Accounting is where an intake takes RADIUS accounting.
 	Accounting door.Config `toml:"accounting"`
 	// Translations is where an intake hears of the blocks of ports that translators give.
@@ -376,6 +379,15 @@ func (c Config) validateFor(role string) error {
 	add("abuse.clearing.secret_file", secretFile(c.Abuse.Clearing.SecretFile))
 	if f := c.Abuse.Clearing.Feed; f != "" && !slices.ContainsFunc(c.Abuse.Feeds, func(a abuse.Feed) bool { return a.Name == f }) {
 		add("abuse.clearing.feed", bolwerk.Invalid("no feed of abuse.feeds is called %.60q", f))
+	}
+	add("abuse.enforce", c.Abuse.Enforce.Validate())
+	for name, file := range c.Abuse.Enforce.SecretFiles() {
+		add("abuse.enforce "+name, secretFile(file))
+	}
+	for _, n := range c.Abuse.Enforce.NAS {
+		if user := slices.Contains(n.Settled().Keys, "user"); user && c.Abuse.Accounting.Listen != "" && c.Abuse.Accounting.Subscriber != "user_name" {
+			add("abuse.enforce.nas "+n.Name, bolwerk.WithHint(bolwerk.Invalid("keys has user, but abuse.accounting.subscriber is %s: the User-Name is not known", c.Abuse.Accounting.Subscriber), "name the key that accounting tells: class or calling, or port"))
+		}
 	}
 	add("abuse.accounting", c.Abuse.Accounting.Validate())
 	add("abuse.translations", c.Abuse.Translations.Validate())

@@ -18,6 +18,7 @@ import (
 	"bolwerk"
 	"bolwerk/abuse"
 	"bolwerk/abuse/contact"
+	"bolwerk/abuse/enforce/access"
 	"bolwerk/abuse/garden"
 	"bolwerk/abuse/inform"
 	"bolwerk/abuse/view"
@@ -60,7 +61,7 @@ import (
 
 // Schemas are the tables of the desk, in the order in which they are made.
 func Schemas() []store.Schema {
-	return []store.Schema{audit.Schema(), factlog.Schema(), blob.Schema(), job.Schema(), lease.Schema(), publish.Schema(), account.Schema(), siem.Schema(), idem.Schema(), hosts.Schema(), ledger.Schema(), webhook.Schema(), desk.Schema(), shield.Schema(), who.Schema(), abuse.Schema(), view.Schema(), contact.Schema(), inform.Schema()}
+	return []store.Schema{audit.Schema(), factlog.Schema(), blob.Schema(), job.Schema(), lease.Schema(), publish.Schema(), account.Schema(), siem.Schema(), idem.Schema(), hosts.Schema(), ledger.Schema(), webhook.Schema(), desk.Schema(), shield.Schema(), who.Schema(), abuse.Schema(), view.Schema(), contact.Schema(), inform.Schema(), access.Schema()}
 }
 
 // Desk is the role desk, built.
@@ -74,6 +75,7 @@ type Desk struct {
 	sessions  *vault.Vault // keys of the map of addresses
 	abuse     *abuse.Desk
 	views     *view.Views
+	access    *access.Access
 	accounts  *account.Accounts
 	people    *account.Pages
 	hosts     *hosts.List
@@ -156,6 +158,9 @@ func BuildDesk(ctx context.Context, cfg Config, env Env) (_ *Desk, err error) {
 		return nil, err
 	}
 	if err := d.buildWho(reg); err != nil {
+		return nil, err
+	}
+	if err := d.buildAccess(ctx, reg); err != nil {
 		return nil, err
 	}
 	if err := d.buildAbuse(pool, send, reg); err != nil {

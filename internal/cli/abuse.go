@@ -24,6 +24,10 @@ type abuseCmd struct {
 	Leases abuseLeases `cmd:"" help:"Leases of DHCP servers."`
 	Lines  abuseLines  `cmd:"" help:"Fixed lines: who has a prefix for good."`
 	View   abuseView   `cmd:"" help:"DNS views that follow subscribers from session to session."`
+
+	NAS     abuseNAS     `cmd:"" name:"nas" help:"Access servers: which are used, and the proof that they let go."`
+	Enforce abuseEnforce `cmd:"" help:"The contract with policy managers."`
+	Allow   abuseAllow   `cmd:"" help:"Show what a line in the strict safe environment reaches all the same, and why; or as rules. Needs no desk."`
 }
 
 type abuseWho struct {
