@@ -49,7 +49,8 @@ A probe listens nowhere but at its metrics.
 
 The demo also answers as the invented world behind the edge at 127.0.0.1:5302
 (DNS over UDP and TCP), and its probe goes out through a SOCKS5 proxy at
-127.0.0.1:8083, behind which the invented web is.
+127.0.0.1:8083, behind which the invented web is. Its access server takes changes of
+sessions at 127.0.0.1:3799 (UDP), and says at 127.0.0.1:3798 (HTTP) what is in force.
 `)
 	return b.String(), nil
 }

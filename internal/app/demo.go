@@ -40,7 +40,7 @@ type DemoOptions struct {
 
 // demoOwns are the entries of the folder that belong to the demo; others are
 // left alone.
-var demoOwns = []string{"desk", "intake", "edge", "probe", "web.pem", "outbox", "lists", "world.json", "demo.json", "demo.token", "demo.password", "accounting.secret", demo.PhishFile, demo.AbuseFile, "orders"}
+var demoOwns = []string{"desk", "intake", "edge", "probe", "web.pem", "outbox", "lists", "world.json", "demo.json", "demo.token", "demo.password", "accounting.secret", "nas.secret", demo.PhishFile, demo.AbuseFile, "orders"}
 
 // Demo starts everything on loopback with an invented operator, until ctx ends.
 func Demo(ctx context.Context, o DemoOptions, env Env) error {
@@ -185,6 +185,9 @@ func demoConfig(o DemoOptions, w demo.World) (Config, error) {
 	c.Abuse.Networks = demo.Networks()
 	c.Abuse.Accounting.Listen = demoAddr(o, 1813)
 	c.Abuse.Accounting.Clients = []accounting.Client{{Name: "loopback", From: loopback, SecretFile: aaa}}
+	if err := demoAccess(&c, o); err != nil {
+		return c, err
+	}
 	c.Shield.Issuers = []shield.Issuer{{Name: w.Authority.Name, Public: w.Authority.Public, Ground: w.Authority.Ground, File: w.Authority.OrderFile(o.Data), MustHave: w.Authority.MustHave}}
 	c.Shield.Notices = demoNotices(c.Shield.Notices)
 	c.Warning.PreviewHost = "preview.localhost"
@@ -241,6 +244,11 @@ func demoLife(ctx context.Context, o DemoOptions, cfg Config, env Env, w demo.Wo
 		Outbox: f.Console + "/mail", Preview: "http://" + cfg.Warning.PreviewHost + ":" + port + "/", DNS: f.DNS, RPZ: f.RPZ, Upstream: f.Upstream, Page: f.Warning, TLS: f.TLS, SMTP: f.SMTP}))
 	fmt.Fprintln(o.Out, "ready")
 	var wg sync.WaitGroup
+	wg.Go(func() {
+		if err := demoServer(ctx, cfg, env); err != nil && ctx.Err() == nil {
+			env.Log.Error("invented access server", "err", err)
+		}
+	})
 	wg.Go(func() { demoReports(ctx, env, w, d) })
 	wg.Go(func() {
 		if err := d.demoAbuse(ctx); err != nil && ctx.Err() == nil {

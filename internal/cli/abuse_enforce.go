@@ -102,7 +102,7 @@ func (c *enforceConform) Run(ctx context.Context, t *terminal.Terminal) error {
 type abuseAllow struct {
 	Format string   `help:"table, nftables (a ruleset of both profiles) or dnsmasq (what fills its sets by name)." enum:"table,nftables,dnsmasq" default:"table" placeholder:"FORMAT"`
 	Garden string   `help:"Address of the garden's page and resolver, for nftables." placeholder:"ADDRESS"`
-	Own    []string `help:"Names of your own, as abuse.enforce.own_names." placeholder:"NAME"`
+	Own    []string `help:"Names of your own, as abuse.garden.allow." placeholder:"NAME"`
 }
 
 // Run does it.

@@ -31,6 +31,13 @@ var customers = []customer{
 	{"school-oost@bolwerk.example", "eth 1/2/3:1", "192.0.2.200", 90},
 }
 
+// The session of the invented operator's own, by which it sees that the access
+// server lets go.
+const (
+	CanaryUser    = "canary@bolwerk.example"
+	CanarySession = "demo-canary"
+)
+
 // Sessions is what the invented access server told of its lines.
 func Sessions(now time.Time) []session.Record {
 	var out []session.Record
@@ -42,6 +49,8 @@ func Sessions(now time.Time) []session.Record {
 		r.Kind, r.At, r.Lasted = session.Interim, now.Truncate(time.Second), now.Sub(start).Truncate(time.Second)
 		out = append(out, r)
 	}
+	out = append(out, session.Record{Kind: session.Start, Source: session.Radius, NAS: "bng1", Session: CanarySession, Identity: session.Identity{Subscriber: CanaryUser, Line: "eth 1/9/9:1"},
+		Prefixes: []netip.Prefix{netip.MustParsePrefix("192.0.2.250/32")}, At: now.Add(-time.Hour).Truncate(time.Second)})
 	// One address changed hands half an hour ago: what happened about then has two candidates.
 	was := now.Add(-30 * time.Minute).Truncate(time.Second)
 	move := func(kind session.Kind, who, name string, at time.Time, lasted time.Duration) {

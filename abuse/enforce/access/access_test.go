@@ -256,8 +256,6 @@ func TestConfig(t *testing.T) {
 		{"a server with two ways", func(c *Config) {
 			c.HTTP = []rest.Config{{Name: "pcrf", URL: "https://pcrf.isp.example", TokenFile: "x", Canary: "c", AccessServers: []string{"bng1"}}}
 		}, false},
-		{"own names", func(c *Config) { c.OwnNames = []string{"mijn.isp.example"} }, true},
-		{"an own name that is all of a country", func(c *Config) { c.OwnNames = []string{"be"} }, false},
 	} {
 		cfg := h.cfg
 		cfg.NAS = append([]coa.Config(nil), h.cfg.NAS...)

@@ -7,7 +7,6 @@ import (
 	"net/netip"
 
 	"bolwerk"
-	"bolwerk/abuse/enforce/allow"
 	"bolwerk/abuse/enforce/coa"
 	"bolwerk/abuse/enforce/kea"
 	"bolwerk/abuse/enforce/rest"
@@ -27,9 +26,6 @@ type Config struct {
 	CertFile     string `toml:"cert_file"`
 	KeyFile      string `toml:"key_file"`
 	ClientCAFile string `toml:"client_ca_file"`
-	// OwnNames are names of the operator's that the strict profile reaches: its portal,
-	// webmail, telephone platform. Each stands for all below it.
-	OwnNames []string `toml:"own_names"`
 	// NAS are access servers that take changes by RADIUS.
 	NAS []coa.Config `toml:"nas"`
 	// HTTP are policy managers that take changes by the HTTP contract.
@@ -53,11 +49,6 @@ func (c Config) Validate() error {
 		}
 		if c.TokenFile == "" {
 			errs = append(errs, bolwerk.Invalid("token_file is needed with listen"))
-		}
-	}
-	if len(c.OwnNames) > 0 {
-		if _, err := allow.Own(c.OwnNames); err != nil {
-			errs = append(errs, fmt.Errorf("own_names: %w", err))
 		}
 	}
 	names := map[string]bool{}

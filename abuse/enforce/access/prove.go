@@ -38,6 +38,11 @@ const (
 	lookFor     = 10 * time.Second // how long a change may take to be seen
 )
 
+const (
+	stepFind  = "find the canary's session"
+	noSession = "accounting knows none of it at this access server"
+)
+
 // Proved says whether profiles are used at an access server: its canary session was
 // put into each and taken out again within two days, with the settings of now.
 func (a *Access) Proved(nas string) bool {
@@ -114,7 +119,7 @@ func (a *Access) Follow(ctx context.Context) error {
 // at a time does it.
 func (a *Access) Run(ctx context.Context) error {
 	tried := map[string]time.Time{}
-	for tick := time.NewTicker(time.Second); ; {
+	for tick := time.NewTicker(refresh); ; {
 		for _, w := range a.all {
 			a.mu.Lock()
 			p, known := a.proofs[w.name]
@@ -123,9 +128,15 @@ func (a *Access) Run(ctx context.Context) error {
 			if known && a.good(w, p) && now.Sub(p.At) < proveEvery || now.Sub(tried[w.name]) < againAfter {
 				continue
 			}
+			if held, err := a.sessions(ctx, w); err == nil && len(held) == 0 && known && p.Code == noSession {
+				continue // it is told once; as soon as there is one, it is used
+			}
 			tried[w.name] = now
-			if _, err := a.Prove(ctx, bolwerk.Rule("abuse"), w.name); err != nil && ctx.Err() == nil {
+			switch p, err := a.Prove(ctx, bolwerk.Rule("abuse"), w.name); {
+			case err != nil && ctx.Err() == nil:
 				a.p.Log.Error("an access server could not be proved", "name", w.name, "err", err)
+			case p.Code == noSession:
+				delete(tried, w.name)
 			}
 		}
 		select {
@@ -151,9 +162,9 @@ func (a *Access) Prove(ctx context.Context, by bolwerk.Actor, name string) (Proo
 	p := Proof{NAS: w.name, Kind: w.kind, settings: w.settings, Seen: true}
 	switch {
 	case w.canary == "":
-		p.Step, p.Code = "find the canary's session", "no canary is configured"
+		p.Step, p.Code = stepFind, "no canary is configured"
 	case len(held) == 0:
-		p.Step, p.Code = "find the canary's session", "accounting knows none of it at this access server"
+		p.Step, p.Code = stepFind, noSession
 	default:
 		a.walk(ctx, w, held[0], &p)
 	}

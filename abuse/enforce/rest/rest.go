@@ -175,9 +175,10 @@ type Answer struct {
 }
 
 // Path is where an order of a session lives: the same wish again is the same request.
+// A slash in an order's id is written as a dot.
 func Path(w Wish) string {
 	sum := sha256.Sum256([]byte(w.Session.AccessServer + "\x00" + w.Session.ID))
-	return "/v1/orders/" + url.PathEscape(w.Order) + "/" + hex.EncodeToString(sum[:8])
+	return "/v1/orders/" + url.PathEscape(strings.ReplaceAll(w.Order, "/", ".")) + "/" + hex.EncodeToString(sum[:8])
 }
 
 const (

@@ -114,6 +114,13 @@ func TestConformance(t *testing.T) {
 	}
 }
 
+func TestAnOrderIsOneStepOfThePath(t *testing.T) {
+	got := Path(Wish{Order: "019ac5b2/00ff", Session: Session{AccessServer: "pgw1", ID: "s1"}})
+	if want := "/v1/orders/019ac5b2.00ff/241c28d674cd077a"; got != want {
+		t.Errorf("%s want %s", got, want)
+	}
+}
+
 func FuzzSaid(f *testing.F) {
 	f.Add(200, []byte(`{"state":"applied","code":"x","seen":true,"again":9}`))
 	f.Add(409, []byte(`{"code":"\u0000\u001b[31m"}`))
