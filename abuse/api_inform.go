@@ -34,8 +34,8 @@ func (d *Desk) informAPI(x *api.Routes) {
 		}
 		return &api.Answer[done]{Body: done{in.Body.State}}, d.inform.Told(ctx, in.ID, in.Body.State)
 	})
-	api.Add(x, account.Decide, "POST", "/abuse/contacts", "Tell how subscribers are reached, at most 500 at once; each in place of what was told before.", func(ctx context.Context, in *contactsIn) (*api.Answer[taken], error) {
-		return &api.Answer[taken]{Body: taken{len(in.Body.Contacts)}}, d.p.Contacts.Put(ctx, api.Who(ctx).Actor(), in.Body.File, in.Body.Contacts)
+	api.Add(x, account.Decide, "POST", "/abuse/contacts", "Tell how subscribers are reached, at most 500 at once; each in place of what was told before.", func(ctx context.Context, in *contactsIn) (*api.Answer[contactsTaken], error) {
+		return &api.Answer[contactsTaken]{Body: contactsTaken{len(in.Body.Contacts)}}, d.p.Contacts.Put(ctx, api.Who(ctx).Actor(), in.Body.File, in.Body.Contacts)
 	})
 	api.AddUpTo(x, maxContacts, account.Decide, "POST", "/abuse/contacts/import", "The same from a file: a table, or a contact a line in JSON. A line that cannot be taken costs only itself.", func(ctx context.Context, in *contactFileIn) (*api.Answer[contact.Result], error) {
 		file := in.Name
@@ -88,7 +88,7 @@ type contactsIn struct {
 	}
 }
 
-type taken struct {
+type contactsTaken struct {
 	Taken int `json:"taken"`
 }
 

@@ -96,13 +96,18 @@ func (x *Routes) Done() {
 // programs know them so.
 const first = "shield"
 
-// schemaName is the type's own name; another capability's begins with that one's.
+// schemaName is the type's own name; another capability's begins with that one's, and
+// so does a page of them.
 func schemaName(t reflect.Type, hint string) string {
 	name := huma.DefaultSchemaNamer(t, hint)
 	for t.Kind() == reflect.Pointer || t.Kind() == reflect.Slice {
 		t = t.Elem()
 	}
-	rest, ok := strings.CutPrefix(t.PkgPath(), "bolwerk/")
+	path := t.PkgPath()
+	if _, of, generic := strings.Cut(t.Name(), "["); generic {
+		path = of // a page of what a capability has is the capability's
+	}
+	rest, ok := strings.CutPrefix(path, "bolwerk/")
 	whose, _, _ := strings.Cut(rest, "/")
 	if ok && whose != "internal" && whose != "desk" && whose != first {
 		return strings.ToUpper(whose[:1]) + whose[1:] + name
