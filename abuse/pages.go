@@ -86,6 +86,9 @@ func (p *Pages) Routes(mux *http.ServeMux, door *account.Door) {
 	if p.kit != nil {
 		add("GET /abuse/guest/{id}", account.Look, p.guest)
 	}
+	p.informRoutes(func(pattern string, right account.Right, fn func(http.ResponseWriter, *http.Request, account.Person) error) {
+		add(pattern, right, fn)
+	})
 	for _, name := range []string{"close", "reopen", "note", "exempt", "end"} {
 		add("POST /abuse/case/{id}/"+name, account.Decide, func(w http.ResponseWriter, r *http.Request, who account.Person) error {
 			return p.decide(w, r, who, name)
@@ -126,7 +129,7 @@ func commonOf(r *http.Request, who account.Person) common {
 		c.Form = h.Form
 	}
 	switch d := r.URL.Query().Get("done"); d {
-	case "closed", "reopened", "noted", "exempted", "ended", "taken", "aside":
+	case "closed", "reopened", "noted", "exempted", "ended", "taken", "aside", "told":
 		c.Done = "abuse.done." + d
 	}
 	return c

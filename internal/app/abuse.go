@@ -110,8 +110,8 @@ func (d *Desk) buildAbuse(pool *reading.Pool, send inform.Sender, reg prometheus
 	if err != nil {
 		return err
 	}
-	book := contact.New(d.cfg.Abuse.Contact, d.db, keys, d.env.Clock, reg)
-	parts := abuse.Parts{DB: d.db, Clock: d.env.Clock, Log: d.env.Log, Vault: d.vault, Blobs: blob.New(d.vault), Sessions: d.sessions, Who: d.who, Contacts: book,
+	d.contacts = contact.New(d.cfg.Abuse.Contact, d.db, keys, d.env.Clock, reg)
+	parts := abuse.Parts{DB: d.db, Clock: d.env.Clock, Log: d.env.Log, Vault: d.vault, Blobs: blob.New(d.vault), Sessions: d.sessions, Who: d.who, Contacts: d.contacts,
 		Publish: d.publish, Holder: d.lease, Reader: abuseReader{pool}, Metrics: reg}
 	if c := d.cfg.Abuse.Clearing; c.On() {
 		house, err := clearing.Open(c, accounting.MaxReport)
@@ -121,7 +121,7 @@ func (d *Desk) buildAbuse(pool *reading.Pool, send inform.Sender, reg prometheus
 		parts.Clearing, parts.FetchEvery, parts.FetchFeed = house, c.Every.D(), c.Feed
 	}
 	d.abuse = abuse.New(d.cfg.Abuse.Config, parts)
-	tell, err := inform.New(d.cfg.Abuse.Inform, inform.Parts{DB: d.db, Clock: d.env.Clock, Log: d.env.Log, Keys: d.sessions.Kept(), Book: book, Who: d.who, Publish: d.publish, Mail: send, Cases: d.abuse, Metrics: reg,
+	tell, err := inform.New(d.cfg.Abuse.Inform, inform.Parts{DB: d.db, Clock: d.env.Clock, Log: d.env.Log, Keys: d.sessions.Kept(), Book: d.contacts, Who: d.who, Publish: d.publish, Mail: send, Cases: d.abuse, Metrics: reg,
 		Operator: d.cfg.Operator, Zone: d.cfg.Public.Zone, Country: d.cfg.Country, Lang: d.cfg.Public.Languages[0]})
 	if err != nil {
 		return err
@@ -143,6 +143,9 @@ func contactKeys(cfg Config, c clock.Clock) (*vault.Vault, error) {
 func (d *Desk) demoAbuse(ctx context.Context) error {
 	now := d.env.Clock.Now()
 	if err := d.who.Take(ctx, demo.Sessions(now)); err != nil {
+		return err
+	}
+	if err := d.contacts.Put(ctx, bolwerk.Task("demo"), "", demo.Contacts()); err != nil {
 		return err
 	}
 	for _, r := range demo.AbuseReports(now) {

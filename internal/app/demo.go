@@ -40,7 +40,7 @@ type DemoOptions struct {
 
 // demoOwns are the entries of the folder that belong to the demo; others are
 // left alone.
-var demoOwns = []string{"desk", "intake", "edge", "probe", "web.pem", "outbox", "lists", "world.json", "demo.json", "demo.token", "demo.password", "accounting.secret", "nas.secret", demo.PhishFile, demo.AbuseFile, "orders"}
+var demoOwns = []string{"desk", "intake", "edge", "probe", "web.pem", "outbox", "letters", "lists", "world.json", "demo.json", "demo.token", "demo.password", "accounting.secret", "nas.secret", demo.PhishFile, demo.AbuseFile, "orders"}
 
 // Demo starts everything on loopback with an invented operator, until ctx ends.
 func Demo(ctx context.Context, o DemoOptions, env Env) error {
@@ -183,6 +183,7 @@ func demoConfig(o DemoOptions, w demo.World) (Config, error) {
 	}
 	c.Abuse.Addresses = []mail.Address{mail.MustAddress("abuse@bolwerk.example")}
 	c.Abuse.Networks = demo.Networks()
+	c.Abuse.Inform.Letter.Folder, c.Abuse.Inform.Letter.Window = filepath.Join(o.Data, "letters"), "right"
 	c.Abuse.Accounting.Listen = demoAddr(o, 1813)
 	c.Abuse.Accounting.Clients = []accounting.Client{{Name: "loopback", From: loopback, SecretFile: aaa}}
 	if err := demoAccess(&c, o); err != nil {

@@ -74,6 +74,7 @@ type Desk struct {
 	who       *who.Who
 	sessions  *vault.Vault // keys of the map of addresses
 	abuse     *abuse.Desk
+	contacts  *contact.Book
 	views     *view.Views
 	access    *access.Access
 	accounts  *account.Accounts
