@@ -40,6 +40,8 @@ opens the port to the network: see who is meant to reach it.
 		{"edge", "DNS over QUIC", "QUIC, UDP", "none", "dns.listen_quic", "customers (`dns.allow`)"},
 		{"edge", "warning page", "HTTP", c.Warning.Listen, "warning.listen", "customers, at `warning.warning_addresses` port 80"},
 		{"edge", "TLS door", "TLS, ends with an alert", c.Warning.TLS, "warning.listen_tls", "customers, at `warning.warning_addresses` port 443"},
+		{"edge", "safe environment", "HTTP", "none; the demo 127.0.0.1:8084", "abuse.garden.listen", "lines in quarantine, at `abuse.garden.addresses` port 80"},
+		{"edge", "safe environment", "TLS", "none", "abuse.garden.listen_tls", "the same, port 443"},
 		{"each", "metrics, health, readiness of an edge", "HTTP", c.Metrics.Listen, "metrics.listen", "monitoring"},
 	} {
 		fmt.Fprintf(&b, "| %s | %s | %s | %s | `%s` | %s |\n", r.role, r.what, r.transport, r.standard, r.key, r.who)
