@@ -63,6 +63,7 @@ put 644 packaging/bolwerk.toml etc/bolwerk/bolwerk.toml
 put 644 packaging/systemd/bolwerk@.service "usr/lib/systemd/system/bolwerk@.service"
 put 644 packaging/systemd/desk.conf "usr/lib/systemd/system/bolwerk@desk.service.d/desk.conf"
 put 644 packaging/systemd/probe.conf "usr/lib/systemd/system/bolwerk@probe.service.d/probe.conf"
+put 644 packaging/systemd/relay.conf "usr/lib/systemd/system/bolwerk@relay.service.d/relay.conf"
 put 644 packaging/systemd/agent.conf "usr/lib/systemd/system/bolwerk@agent.service.d/agent.conf"
 put 644 packaging/systemd/all.conf "usr/lib/systemd/system/bolwerk@all.service.d/all.conf"
 put 644 packaging/systemd/sysusers.conf usr/lib/sysusers.d/bolwerk.conf

@@ -309,7 +309,7 @@ func askedBeforeBlocks(tx *store.Tx, day int64) (sum int64, err error) {
 func addReached(tx *store.Tx, out []tally, from, to int64) ([]tally, error) {
 	steps := map[tally]int64{}
 	err := tx.Each(`select s.name,b.made_at,coalesce((select r.at from shield_reached r where r.epoch=b.epoch and r.name=s.name and r.serial>=b.serial order by r.serial limit 1),0)
-		from shield_block b cross join shield_stand s where b.made_at>=$1 and b.made_at<$2 and b.order_id='' and b.serial>0 and not b.pass`, []any{from, to}, func(scan func(...any) error) error {
+		from shield_block b cross join shield_stand s where s.via='' and b.made_at>=$1 and b.made_at<$2 and b.order_id='' and b.serial>0 and not b.pass`, []any{from, to}, func(scan func(...any) error) error {
 		var name string
 		var made, at int64
 		err := scan(&name, &made, &at)

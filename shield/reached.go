@@ -35,6 +35,7 @@ type heard struct {
 	wrote         time.Time
 	fresh         bool  // the serial is not written down
 	reached       int64 // the last serial that is written down for the life of blocks
+	relayed
 }
 
 // Saw is told of every question of a host for a copy; see copy.Handler. It
@@ -43,10 +44,15 @@ func (s *Shield) Saw(_ context.Context, p copy.Poll) {
 	if p.Copy == CopyProbe && p.Role == join.Probe {
 		s.heardProbe()
 	}
-	if p.Nothing || p.Copy != CopyBlocks || p.Role != join.Edge {
+	if p.Nothing || p.Copy != CopyBlocks || p.Role != join.Edge && p.Role != join.Relay {
 		return
 	}
-	s.hear(p.Host, "edge", p.Mark.Epoch, p.Mark.Serial, s.clock.Now(), time.Time{})
+	s.hear(p.Host, string(p.Role), p.Mark.Epoch, p.Mark.Serial, s.clock.Now(), time.Time{})
+	if p.Role == join.Edge {
+		s.heard.Lock()
+		s.heard.of[p.Host].via = "" // it asks us
+		s.heard.Unlock()
+	}
 }
 
 // receiveForce takes what an agent has proved at its resolver. Only the newest
@@ -86,7 +92,7 @@ func (s *Shield) hear(name, kind string, epoch, serial int64, at, behind time.Ti
 		}
 	}
 	if epoch > h.epoch || epoch == h.epoch && serial > h.serial {
-		h.epoch, h.serial, h.fresh = epoch, serial, true
+		h.epoch, h.serial, h.fresh, h.came = epoch, serial, true, at
 	}
 	if !at.Before(h.at) {
 		h.at, h.behind = at, behind
@@ -126,7 +132,23 @@ func (s *Shield) reached(ctx context.Context) error {
 	}
 	var news []row
 	s.heard.Lock()
+	s.relays(now)
 	for name, h := range s.heard.of {
+		if h.with { // its relay's row says it
+			h.fresh, h.reached = false, h.serial
+			if now.Sub(h.wrote) > withEvery {
+				news = append(news, row{name, *h})
+				h.wrote = now
+			}
+			continue
+		}
+		if h.kind == string(join.Relay) {
+			if h.group.fresh || now.Sub(h.wrote) > stillEvery {
+				news = append(news, row{name, h.together()})
+				h.group.fresh, h.wrote = false, now
+			}
+			continue
+		}
 		if h.fresh || now.Sub(h.wrote) > stillEvery {
 			// A beat is in the life of no block.
 			if h.fresh && s.feed != nil && h.reached >= int64(s.feed.zones.Real()) {
@@ -145,14 +167,14 @@ func (s *Shield) reached(ctx context.Context) error {
 	}
 	return s.db.Write(ctx, store.Intake, func(tx *store.Tx) error {
 		for _, r := range news {
-			if _, err := tx.Exec(`insert into shield_stand(name,kind,epoch,serial,at,behind) values($1,$2,$3,$4,$5,$6)
-				on conflict(name) do update set kind=excluded.kind, epoch=excluded.epoch, serial=excluded.serial, at=excluded.at, behind=excluded.behind`,
-				r.name, r.kind, r.epoch, r.serial, store.Micros(r.at), store.Micros(r.behind)); err != nil {
+			if _, err := tx.Exec(`insert into shield_stand(name,kind,epoch,serial,at,behind,via) values($1,$2,$3,$4,$5,$6,$7)
+				on conflict(name) do update set kind=excluded.kind, epoch=excluded.epoch, serial=excluded.serial, at=excluded.at, behind=excluded.behind, via=excluded.via`,
+				r.name, r.kind, r.epoch, r.serial, store.Micros(r.at), store.Micros(r.behind), r.row()); err != nil {
 				return err
 			}
 			if r.fresh {
 				if _, err := tx.Exec(`insert into shield_reached(epoch,name,serial,at) values($1,$2,$3,$4) on conflict(epoch,name,serial) do nothing`,
-					r.epoch, r.name, r.serial, store.Micros(r.at)); err != nil {
+					r.epoch, r.name, r.serial, store.Micros(r.since())); err != nil {
 					return err
 				}
 			}
@@ -164,13 +186,15 @@ func (s *Shield) reached(ctx context.Context) error {
 // Stand is where a machine that blocks stands with what was published.
 type Stand struct {
 	Name   string    `json:"name"`
-	Kind   string    `json:"kind"`  // edge, agent or resolver
+	Kind   string    `json:"kind"`  // edge, agent, relay or resolver
 	State  string    `json:"state"` // current, behind, silent; never: a resolver that has fetched nothing yet
 	Serial int64     `json:"serial"`
 	Epoch  int64     `json:"epoch"`
 	At     time.Time `json:"at"`              // last heard of
 	Behind time.Time `json:"behind,omitzero"` // since when there is something newer
 	Late   bool      `json:"late,omitempty"`  // for longer than a minute
+	Via    string    `json:"via,omitempty"`   // the relay that an edge takes its copy from
+	Edges  int       `json:"edges,omitempty"` // of a relay: how many keep up with it
 	// InForce is how many blocks it has in force with that serial; absent where
 	// that is not known.
 	InForce *int64 `json:"blocks_in_force,omitempty"`
@@ -193,9 +217,11 @@ func (s *Shield) Stands(ctx context.Context) (out []Stand, err error) {
 	return out, err
 }
 
-// ours says that a machine tells us itself where it stands: an edge, or an agent
-// beside a resolver.
-func ours(kind string) bool { return kind == string(join.Edge) || kind == string(join.Agent) }
+// ours says that a machine tells us itself where it stands: an edge, an agent
+// beside a resolver, or a relay.
+func ours(kind string) bool {
+	return kind == string(join.Edge) || kind == string(join.Agent) || kind == string(join.Relay)
+}
 
 func (s *Shield) stands(tx *store.Tx) ([]Stand, error) {
 	var epoch, serial, made int64
@@ -208,13 +234,14 @@ func (s *Shield) stands(tx *store.Tx) ([]Stand, error) {
 	}
 	all, err := store.List(tx, func(scan func(...any) error) (x Stand, err error) {
 		var at, behind int64
-		err = scan(&x.Name, &x.Kind, &x.Epoch, &x.Serial, &at, &behind)
+		err = scan(&x.Name, &x.Kind, &x.Epoch, &x.Serial, &at, &behind, &x.Via)
 		x.At, x.Behind = store.Time(at), store.Time(behind)
 		return x, err
-	}, `select name,kind,epoch,serial,at,behind from shield_stand order by kind, name`)
+	}, `select name,kind,epoch,serial,at,behind,via from shield_stand order by kind, name`)
 	if err != nil {
 		return nil, err
 	}
+	withRelays(all, tx.Now())
 	for _, h := range known { // one that has joined and was never heard
 		if ours(h.Role) && h.State == "in" && !slices.ContainsFunc(all, func(x Stand) bool { return x.Name == h.Name }) {
 			all = append(all, Stand{Name: h.Name, Kind: h.Role, At: h.JoinedAt})
@@ -285,6 +312,8 @@ type Reached struct {
 	Name string    `json:"name"`
 	Kind string    `json:"kind"`
 	At   time.Time `json:"at"`
+	// Edges is, of a relay, how many edges keep up with it: they all had it then.
+	Edges int `json:"edges,omitempty"`
 }
 
 // reachedBy gives when each machine first had a serial or a later one.
@@ -293,9 +322,9 @@ func reachedBy(tx *store.Tx, epoch, serial int64) (out []Reached, err error) {
 		return nil, nil
 	}
 	who, err := store.List(tx, func(scan func(...any) error) (r Reached, err error) {
-		err = scan(&r.Name, &r.Kind)
+		err = scan(&r.Name, &r.Kind, &r.Edges)
 		return r, err
-	}, `select name,kind from shield_stand order by kind, name`)
+	}, `select s.name,s.kind,(select count(*) from shield_stand e where e.via=s.name) from shield_stand s order by s.kind, s.name`)
 	if err != nil {
 		return nil, err
 	}

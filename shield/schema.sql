@@ -228,16 +228,17 @@ create index shield_block_since on shield_block(serial) where state='in_force';
 create index shield_block_left on shield_block(ended_serial) where state<>'in_force';
 create index shield_block_ended on shield_block(ended_by, ended_at) where state<>'in_force';
 create table shield_stand (
-  name   text primary key, -- keep tech: which edge, agent or resolver
-  kind   text not null,    -- keep tech: edge, agent or resolver
-  epoch  bigint not null,  -- keep tech: of the last publication that it has
-  serial bigint not null,  -- keep tech: the last publication that it has
+  name   text primary key, -- keep tech: which edge, agent, relay or resolver
+  kind   text not null,    -- keep tech: edge, agent, relay or resolver
+  epoch  bigint not null,  -- keep tech: of the last publication that it has; of a relay that its edges have
+  serial bigint not null,  -- keep tech: the last publication that it has; of a relay that its edges have
   at     bigint not null,  -- keep tech: when it was last heard of
-  behind bigint not null   -- keep tech: since when there is something newer; 0 is not
+  behind bigint not null,  -- keep tech: since when there is something newer; 0 is not
+  via    text not null default '' -- keep tech: relay that it keeps up with, whose row says the rest; empty: its own does
 );
 create table shield_reached (
   epoch  bigint not null, -- keep case: of the publication
-  name   text not null,   -- keep case: which edge or resolver
+  name   text not null,   -- keep case: which edge, relay with its edges, or resolver
   serial bigint not null, -- keep case: the publication
   at     bigint not null, -- keep case: when it was first known to have it
   primary key (epoch, name, serial)

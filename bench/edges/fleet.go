@@ -8,6 +8,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -23,9 +24,10 @@ import (
 
 // fleet are the edges in this process.
 type fleet struct {
-	dir   string
-	edges []*member
-	wg    sync.WaitGroup
+	dir    string
+	relays []string // where they listen; edges take turns among them
+	edges  []*member
+	wg     sync.WaitGroup
 
 	mu   sync.Mutex
 	came map[string][]time.Time // of an entry's change, when each edge had it in force
@@ -36,6 +38,7 @@ type member struct {
 	*edge.Edge
 	fleet    *fleet
 	follower *copy.Follower
+	feed     *join.Feed // nil without relays
 }
 
 // Apply puts changes in force, and notes when that was.
@@ -55,7 +58,7 @@ func mark(id string, there bool) string { return fmt.Sprint(id, there) }
 
 // add has an edge join and follow.
 func (f *fleet) add(ctx context.Context, o options, p *product.Product, name string) error {
-	text, err := line(ctx, o, p, name)
+	text, err := line(ctx, o, p, name, "edge")
 	if err != nil {
 		return err
 	}
@@ -78,12 +81,28 @@ func (f *fleet) add(ctx context.Context, o options, p *product.Product, name str
 	if m.Edge, err = edge.New(cfg, dir, 1, c, nil, log); err != nil {
 		return err
 	}
+	client, doubt := host.Client(dial), func() {}
+	if n := len(f.relays); n > 0 {
+		at := len(f.edges) % n
+		feed := host.Feed(dial, append(slices.Clone(f.relays[at:]), f.relays[:at]...), client)
+		m.feed, client, doubt = feed, feed.Client(), feed.Doubt
+	}
 	m.follower = copy.New(copy.Config{Operator: host.Operator(), Copy: "blocks", Key: host.CopyKey(), Disk: disk.System{}, Dir: filepath.Join(dir, "copies", "blocks"),
-		Base: host.Base(), Client: host.Client(dial), Clock: c, Log: log}, m)
+		Base: host.Base(), Client: client, Clock: c, Log: log, Doubt: doubt}, m)
 	f.edges = append(f.edges, m)
 	f.wg.Go(func() { m.Edge.Run(ctx) })
 	f.wg.Go(func() { m.follower.Run(ctx) })
 	return nil
+}
+
+// relayed counts the edges that ask a relay.
+func (f *fleet) relayed() (n int) {
+	for _, e := range f.edges {
+		if e.feed != nil && e.feed.Relay() != "" {
+			n++
+		}
+	}
+	return n
 }
 
 // wait waits until every edge has a change, and returns when each had it.

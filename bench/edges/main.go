@@ -31,6 +31,7 @@ import (
 type options struct {
 	bin                     string
 	names, edges, processes int
+	relays                  int
 	changes, base           int
 	every                   time.Duration
 }
@@ -41,6 +42,7 @@ func main() {
 	flag.IntVar(&o.names, "names", 100_000, "names on the list")
 	flag.IntVar(&o.edges, "edges", 100, "edges in this process")
 	flag.IntVar(&o.processes, "processes", 10, "edges that are the program itself, asked over DNS")
+	flag.IntVar(&o.relays, "relays", 0, "relays that hand the copy on to these edges; the programs ask the desk")
 	flag.IntVar(&o.changes, "changes", 100, "names that are blocked and withdrawn again")
 	flag.DurationVar(&o.every, "every", 400*time.Millisecond, "time between changes")
 	flag.IntVar(&o.base, "base", 23400, "first of the ports")
@@ -86,6 +88,18 @@ func run(ctx context.Context, o options) error {
 	ctx, end := context.WithCancel(ctx)
 	defer func() { end(); f.wg.Wait() }()
 	begun, before := time.Now(), p.Usage()
+	relays, err := startRelays(ctx, o, p, f.dir)
+	defer func() {
+		for _, r := range relays {
+			r.stop()
+		}
+	}()
+	if err != nil {
+		return err
+	}
+	for _, r := range relays {
+		f.relays = append(f.relays, r.hosts)
+	}
 	procs, err := gather(ctx, o, p, f)
 	if err != nil {
 		return err
@@ -116,6 +130,13 @@ func run(ctx context.Context, o options) error {
 		return err
 	}
 	fmt.Printf("wire      %d octets a change, the signed head with it; %d open files, %.0f MB at the desk\n", (f.grown()-was)/int64(2*o.changes), files(p.PID), mb(p))
+	for i, r := range relays {
+		rss, _ := product.Memory(r.cmd.Process.Pid)
+		fmt.Printf("relay %d   %.0f MB, %.0f ms CPU in all\n", i, float64(rss)/1e6, product.CPU(r.cmd.Process.Pid).Seconds()*1e3)
+	}
+	if len(relays) > 0 {
+		fmt.Printf("relayed   %d of %d edges take their copy from a relay\n", f.relayed(), len(f.edges))
+	}
 	fmt.Printf("change    %.2f ms of the desk's CPU with its own edge, %.2f ms with all: %.3f ms an edge\n", alone*1e3, many*1e3, (many-alone)*1e3/n)
 	fmt.Printf("load      %s at the end\n", product.Load())
 	return nil
@@ -173,8 +194,8 @@ func gather(ctx context.Context, o options, p *product.Product, f *fleet) (procs
 }
 
 // line makes a join line at the desk.
-func line(ctx context.Context, o options, p *product.Product, name string) (string, error) {
-	out, err := exec.CommandContext(ctx, o.bin, "host", "add", name, "--role", "edge", "--data", p.Dir, "--json").Output()
+func line(ctx context.Context, o options, p *product.Product, name, role string) (string, error) {
+	out, err := exec.CommandContext(ctx, o.bin, "host", "add", name, "--role", role, "--data", p.Dir, "--json").Output()
 	if err != nil {
 		return "", fmt.Errorf("host add %s: %w", name, err)
 	}

@@ -28,6 +28,7 @@ opens the port to the network: see who is meant to reach it.
 		{"desk", "RPZ primary over TLS", "TLS 1.3 (XoT, RFC 9103)", "none", "rpz.listen_tls", "resolvers of `[[rpz.secondary]]`"},
 		{"desk", "admin socket", "Unix socket, mode 0600", "DATA/desk/admin.sock", "data", "who owns the folder"},
 		{"desk", "profiles at a login", "HTTP; TLS with certificates on both sides where others reach it", "none", "abuse.enforce.listen", "AAA servers, with the token of `abuse.enforce.token_file`"},
+		{"relay", "copies of edges", "TLS 1.3, both sides show a certificate", c.Hosts.Listen, "hosts.listen", "our edges (`hosts.relays` there)"},
 		{"intake", "public site, report API", "HTTP", c.Public.Listen, "public.listen", "everybody, through a proxy that has a certificate"},
 		{"intake", "reports by mail", "SMTP", c.SMTP.Listen, "smtp.listen", "everybody, or the operator's mail gateways"},
 		{"intake", "what translators tell, syslog", "UDP", "none", "abuse.translations.syslog", "translators of `[[abuse.translations.translator]]`"},

@@ -132,13 +132,17 @@ type AuditConfig struct {
 	Export siem.Config `toml:"export"`
 }
 
-// HostsConfig is where edges and intakes reach the desk.
+// HostsConfig is where edges and intakes reach the desk, and edges a relay.
 type HostsConfig struct {
-	// Listen is host:port, TLS with certificates on both sides.
+	// Listen is host:port of the desk, or of a relay: TLS with certificates on both
+	// sides.
 	Listen string `toml:"listen"`
 	// Address is what join lines name: host:port as hosts reach it. Of several
 	// desks at one store all, with commas between.
 	Address string `toml:"address"`
+	// Relays are where an edge takes its copies from, host:port each, the first
+	// that answers: empty is the desk, and so it is while none of them answers.
+	Relays []string `toml:"relays"`
 }
 
 // MailConfig is how mails go out: through the relay, or into a folder.
@@ -319,9 +323,12 @@ func Read(path string) (Config, error) {
 // Validate tells every problem at once.
 func (c Config) Validate() error { return c.validateFor("") }
 
-// validateFor tells every problem that a role has; of an agent's file, which belongs to a
-// machine with nothing else of ours, only what an agent reads.
+// validateFor tells every problem that a role has; of the file of an agent or a relay, which
+// belongs to a machine with nothing else of ours, only what that reads.
 func (c Config) validateFor(role string) error {
+	if role == string(join.Relay) {
+		return c.needed()
+	}
 	if role == string(join.Agent) {
 		return errors.Join(c.needed(), c.Warning.Config.Validate(), c.Agent.Validate())
 	}

@@ -45,6 +45,7 @@ import (
 	"bolwerk/internal/mail"
 	"bolwerk/internal/openlog"
 	"bolwerk/internal/publish"
+	"bolwerk/internal/relay"
 	"bolwerk/internal/rpz"
 	"bolwerk/internal/seal"
 	"bolwerk/internal/siem"
@@ -295,9 +296,13 @@ func (d *Desk) buildHosts(reg prometheus.Registerer) error {
 		d.back = append(d.back, part{"webhook deliveries", runner.Run})
 	}
 	d.hosts = hosts.New(d.db)
+	if err := d.hosts.Publish(context.Background(), d.publish); err != nil {
+		return err
+	}
 	d.authority = &join.Authority{CA: ca, Register: d.hosts, Operator: d.cfg.Operator, Address: d.cfg.Hosts.Address, CopyKey: signer.Public(),
 		SealKey: sealing.Public(), Clock: d.env.Clock, Log: d.env.Log}
-	roles := map[string][]join.Role{shield.CopyBlocks: {join.Edge, join.Agent}, shield.CopyPublic: {join.Intake}, shield.CopyProbe: {join.Probe}, view.Copy: {join.Edge}, garden.Copy: {join.Edge}}
+	roles := map[string][]join.Role{shield.CopyBlocks: {join.Edge, join.Agent, join.Relay}, shield.CopyPublic: {join.Intake}, shield.CopyProbe: {join.Probe},
+		view.Copy: {join.Edge, join.Relay}, garden.Copy: {join.Edge, join.Relay}, relay.Copy: {join.Relay}}
 	kinds := shield.Kinds()
 	maps.Copy(kinds, who.Kinds())
 	maps.Copy(kinds, abuse.Kinds())
@@ -316,7 +321,7 @@ func (d *Desk) buildHosts(reg prometheus.Registerer) error {
 	w := newWatch(d.env.Clock, d.publish)
 	copies.Current = d.lease.Current
 	copies.Seen = func(ctx context.Context, p copy.Poll) {
-		if p.Copy == view.Copy || p.Copy == garden.Copy {
+		if p.Copy != shield.CopyBlocks && (p.Role == join.Edge || p.Role == join.Relay) {
 			return // how far an edge is, its blocks say
 		}
 		w.seen(ctx, p)
@@ -338,6 +343,10 @@ func (d *Desk) buildHosts(reg prometheus.Registerer) error {
 	mux.Handle(inquiry.Path, inquire)
 	mux.Handle(inquiry.Path+"/", inquire)
 	mux.Handle("/v1/copy/", d.authority.Require(copies, join.Roles()...))
+	mux.Handle(relay.Path, d.authority.Require(&relay.Desk{Known: d.hosts.Edges, Log: d.env.Log, Told: func(_ context.Context, name string, edges []relay.Edge) {
+		w.told(edges)
+		d.shield.Told(name, edges)
+	}}, join.Relay))
 	l, err := net.Listen("tcp", d.cfg.Hosts.Listen)
 	if err != nil {
 		return fmt.Errorf("hosts.listen: %w", err)

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"bolwerk"
+	"bolwerk/abuse/garden"
 	"bolwerk/internal/copy"
 	"bolwerk/internal/dnsserve"
 	"bolwerk/internal/idn"
@@ -24,6 +25,9 @@ import (
 // copyBlocks is the copy that edges follow; the desk side calls it the same.
 const copyBlocks = "blocks"
 
+// edgeCopies are the copies that edges follow; relays hand them on.
+func edgeCopies() []string { return []string{copyBlocks, lineview.Copy, garden.Copy} }
+
 // Edge is the role edge, built.
 type Edge struct {
 	env         Env
@@ -36,6 +40,9 @@ type Edge struct {
 func BuildEdge(ctx context.Context, cfg Config, env Env, dir string) (*Edge, error) {
 	j, err := joinedAs("edge", env, dir)
 	if err != nil {
+		return nil, err
+	}
+	if err := j.through(cfg.Hosts.Relays); err != nil {
 		return nil, err
 	}
 	put := func(_ context.Context, kind string, body []byte) error {

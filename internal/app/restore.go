@@ -11,6 +11,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 	"time"
 
@@ -177,6 +178,9 @@ func beginAgain(ctx context.Context, cfg Config, from string) error {
 		if err == nil {
 			err = view.BeginRestore(tx, p, floor.Epoch)
 		}
+		if err == nil {
+			err = hosts.BeginRestore(tx, p, floor.Epoch)
+		}
 		if err != nil {
 			return err
 		}
@@ -291,7 +295,7 @@ func (d *Desk) tryReconcile(ctx context.Context) error {
 	}
 	edges, missing := 0, 0
 	for _, h := range all {
-		if h.Role != string(join.Edge) && h.Role != string(join.Agent) || h.State != "in" {
+		if h.State != "in" || !slices.Contains([]join.Role{join.Edge, join.Agent, join.Relay}, join.Role(h.Role)) {
 			continue
 		}
 		edges++

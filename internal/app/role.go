@@ -25,8 +25,10 @@ func Run(ctx context.Context, role, path string, env Env, out io.Writer) error {
 	if err := cfg.validateFor(role); err != nil {
 		return err
 	}
-	for _, w := range cfg.warnings(env.Clock.Now()) {
-		env.Log.Warn(w)
+	if role != string(join.Relay) { // it reads nothing that they are about
+		for _, w := range cfg.warnings(env.Clock.Now()) {
+			env.Log.Warn(w)
+		}
 	}
 	if role != "edge" {
 		diskThreads()
@@ -68,6 +70,13 @@ func Run(ctx context.Context, role, path string, env Env, out io.Writer) error {
 			return err
 		}
 		main = part{role, p.Run}
+		ready(nil)
+	case "relay":
+		r, err := BuildRelay(cfg, env, hostDir(cfg, join.Relay))
+		if err != nil {
+			return err
+		}
+		main = part{role, r.Run}
 		ready(nil)
 	case "agent":
 		a, err := BuildAgent(cfg, env, hostDir(cfg, join.Agent))

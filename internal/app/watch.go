@@ -13,6 +13,7 @@ import (
 	"bolwerk/internal/hosts"
 	"bolwerk/internal/join"
 	"bolwerk/internal/publish"
+	"bolwerk/internal/relay"
 	"bolwerk/shield"
 )
 
@@ -53,6 +54,20 @@ func (w *watch) set(p copy.Poll, at time.Time, own bool) {
 		f.behind = time.Time{}
 	}
 	f.Poll, f.at, f.own = p, at, own
+}
+
+// told is how far edges are that ask a relay.
+func (w *watch) told(edges []relay.Edge) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	now := w.clock.Now()
+	for _, e := range edges {
+		at := now.Add(-time.Duration(e.Ago) * time.Millisecond)
+		if f := w.hosts[e.Name]; f != nil && f.at.After(at) {
+			continue // it asked the desk since
+		}
+		w.set(copy.Poll{Host: e.Name, Role: join.Edge, Copy: copyBlocks, Mark: copy.Mark{Epoch: e.Epoch, Serial: e.Serial}}, at, false)
+	}
 }
 
 // shareEvery is how often desks at one store tell each other whom they heard.

@@ -48,7 +48,7 @@ type hostCmd struct {
 type hostAdd struct {
 	socket
 	Name string    `arg:"" help:"Name of the host: a to z, digits, hyphen."`
-	Role join.Role `help:"edge, intake, probe or agent." enum:"edge,intake,probe,agent" required:"" placeholder:"ROLE"`
+	Role join.Role `help:"edge, intake, probe, agent or relay." enum:"edge,intake,probe,agent,relay" required:"" placeholder:"ROLE"`
 }
 
 // Run does it.

@@ -40,6 +40,7 @@ type grammar struct {
 	Probe  probeCmd  `cmd:"" group:"Roles" help:"Run a probe: visits suspect pages. It listens nowhere."`
 	Edge   edgeCmd   `cmd:"" group:"Roles" help:"Run an edge: DNS and warning page. With --names it needs no desk."`
 	Agent  agentCmd  `cmd:"" group:"Roles" help:"Run an agent beside a BIND, Unbound, PowerDNS Recursor or dnsdist: blocks there, and counts."`
+	Relay  relayCmd  `cmd:"" group:"Roles" help:"Run a relay: hands the copies of edges on to edges, where there are many."`
 	Demo   demoCmd   `cmd:"" group:"Roles" help:"Run everything on loopback with an invented operator."`
 
 	Check  checkCmd  `cmd:"" group:"Set up" help:"Check a configuration; tells every problem at once."`
@@ -47,7 +48,7 @@ type grammar struct {
 
 	User  account.UserCmd  `cmd:"" group:"Set up" help:"Invite, list, reset and disable people of the desk."`
 	Token account.TokenCmd `cmd:"" group:"Set up" help:"Create, list and revoke API tokens."`
-	Host  hostCmd          `cmd:"" group:"Set up" help:"Add, list and revoke edges, intakes, probes and agents."`
+	Host  hostCmd          `cmd:"" group:"Set up" help:"Add, list and revoke edges, intakes, probes, agents and relays."`
 	Join  joinCmd          `cmd:"" group:"Set up" help:"Join this machine with the line that \"host add\" printed."`
 
 	Case     shield.CaseCmd     `cmd:"" group:"Desk" help:"List, show, confirm, reject and replay cases."`

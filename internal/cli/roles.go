@@ -78,6 +78,13 @@ func (c *agentCmd) Run(ctx context.Context, t *terminal.Terminal) error {
 	return c.run(ctx, t, "agent")
 }
 
+type relayCmd struct{ role }
+
+// Run does it.
+func (c *relayCmd) Run(ctx context.Context, t *terminal.Terminal) error {
+	return c.run(ctx, t, "relay")
+}
+
 type edgeCmd struct {
 	Serve edgeServe `cmd:"" default:"withargs" help:"Serve customers: DNS, warning page, TLS door."`
 	Pass  edgePass  `cmd:"" help:"Let a name pass at this edge for 24 h, also without the desk; the desk hears of it afterwards."`

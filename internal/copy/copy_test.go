@@ -44,7 +44,7 @@ func newDesk(t testing.TB) *desk {
 		t.Fatal(err)
 	}
 	d.Authority.CopyKey = d.signer.Public()
-	d.handler = copy.NewHandler(d.origin, d.signer, map[string][]join.Role{"blocks": {join.Edge}, "public": {join.Intake}}, d.Clock, jointest.Quiet())
+	d.handler = copy.NewHandler(d.origin, d.signer, map[string][]join.Role{"blocks": {join.Edge, join.Relay}, "public": {join.Intake}}, d.Clock, jointest.Quiet())
 	d.Mux.Handle("/v1/copy/", d.Require(d.handler, join.Roles()...))
 	return d
 }

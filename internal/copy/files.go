@@ -45,7 +45,12 @@ type Files struct {
 	// out.
 	withheld int64
 	damaged  []string // generations passed over by Load
+	places   []place  // of the publications in the changes; see given
 }
+
+// place is where the B line of a publication lies in the changes. The slice only
+// grows at its end until a generation ends: who has a part of it may keep it.
+type place struct{ serial, start, end int64 }
 
 // maxGhosts bounds the withdrawals that are carried on: the highest versions
 // stay. At a hundred a day it is two years, longer than backups are kept.
@@ -60,8 +65,9 @@ type Loaded struct {
 	Head              Head // Copy is empty where there is nothing
 	Floor             Mark
 	Snapshot, Changes int64
-	Damaged           bool  // a newer generation could not be used
-	Why               error // why not
+	Line              []byte // of the last changes
+	Damaged           bool   // a newer generation could not be used
+	Why               error  // why not
 }
 
 func (f *Files) path(name string) string { return filepath.Join(f.dir, name) }
@@ -128,10 +134,11 @@ func (f *Files) use(g string, head Head, bytes int64, l *Loaded) error {
 	if err != nil {
 		return err
 	}
-	f.current, f.base, f.ghosts, f.size = g, head, ghosts, 0
-	l.Head, l.Snapshot = head, bytes
-	err = f.changes(g, func(h Head, _ []Batch, end int64) bool {
-		l.Head, f.size = h, end
+	f.current, f.base, f.ghosts, f.size, f.places = g, head, ghosts, 0, nil
+	l.Head, l.Snapshot, l.Line = head, bytes, nil
+	err = f.changes(g, func(c group) bool {
+		l.Head, l.Line, f.size = c.head, c.line, c.end
+		f.places = append(f.places, c.places...)
 		return true
 	}, head)
 	if err != nil {
@@ -199,9 +206,18 @@ func cut(err error) error {
 	return err
 }
 
+// group is what ends with one head in a changes file.
+type group struct {
+	head    Head
+	line    []byte // its H line
+	batches []Batch
+	places  []place
+	end     int64 // in the file
+}
+
 // changes reads the changes of g from head on, group by group: what ends with a
 // good head is told. Anything else ends it: a crash or a bad disk.
-func (f *Files) changes(g string, each func(h Head, batches []Batch, end int64) bool, head Head) error {
+func (f *Files) changes(g string, each func(group) bool, head Head) error {
 	r, err := f.disk.Open(f.path(g + ".changes"))
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
@@ -212,8 +228,10 @@ func (f *Files) changes(g string, each func(h Head, batches []Batch, end int64) 
 	defer r.Close()
 	in := newLines(r)
 	var raws [][]byte
+	var places []place
 	size := 0
 	for {
+		start := in.read
 		line, err := in.next()
 		if err != nil {
 			if errors.Is(cut(err), bolwerk.ErrInvalid) {
@@ -226,17 +244,21 @@ func (f *Files) changes(g string, each func(h Head, batches []Batch, end int64) 
 			if size += len(line); size > MaxSince+MaxBatch {
 				return nil
 			}
-			raws = append(raws, line[2:])
+			raws, places = append(raws, line[2:]), append(places, place{start: start, end: in.read})
 		case lineHead:
+			line = bytes.Clone(line)
 			s := State{Trust: f.trust, Head: head}
-			h, batches, err := s.continues(raws, bytes.Clone(line), f.trust.Keys...)
+			h, batches, err := s.continues(raws, line, f.trust.Keys...)
 			if err != nil || len(batches) == 0 {
 				return nil
 			}
-			head, raws, size = h, nil, 0
-			if !each(h, batches, in.read) {
+			for i, b := range batches {
+				places[i].serial = b.Serial
+			}
+			if !each(group{h, line, batches, places, in.read}) {
 				return nil
 			}
+			head, raws, places, size = h, nil, nil, 0
 		default:
 			return nil
 		}
@@ -345,8 +367,8 @@ func (f *Files) Entries(yield func(Entry) bool) error {
 func (f *Files) later() (later map[string]Entry, removed map[string]int64, err error) {
 	later, removed = map[string]Entry{}, map[string]int64{}
 	end := int64(0)
-	err = f.changes(f.current, func(_ Head, batches []Batch, at int64) bool {
-		for _, b := range batches {
+	err = f.changes(f.current, func(c group) bool {
+		for _, b := range c.batches {
 			for _, e := range b.Entries {
 				if e.Removed {
 					removed[e.ID] = max(removed[e.ID], e.Version)
@@ -356,8 +378,8 @@ func (f *Files) later() (later map[string]Entry, removed map[string]int64, err e
 				}
 			}
 		}
-		end = at
-		return at < f.size
+		end = c.end
+		return c.end < f.size
 	}, f.base)
 	if err == nil && end != f.size {
 		err = bolwerk.Invalid("changes of generation %s: %d octets are whole, %d were", f.current, end, f.size)
@@ -405,9 +427,12 @@ func (f *Files) Append(batches [][]byte, head []byte) error {
 		}
 	}
 	var b bytes.Buffer
-	for _, raw := range batches {
+	places, serial := f.places, f.serial()
+	for i, raw := range batches {
+		start := f.size + int64(b.Len())
 		b.Write(batchLine(raw))
 		b.Write(raw)
+		places = append(places, place{serial + int64(i) + 1, start, f.size + int64(b.Len())})
 	}
 	b.Write(head)
 	b.WriteByte('\n')
@@ -428,8 +453,16 @@ func (f *Files) Append(batches [][]byte, head []byte) error {
 	}
 	f.named = true
 	f.size += int64(b.Len())
-	f.torn = false
+	f.torn, f.places = false, places
 	return nil
+}
+
+// serial is the last publication of the generation in use.
+func (f *Files) serial() int64 {
+	if n := len(f.places); n > 0 {
+		return f.places[n-1].serial
+	}
+	return f.base.Serial
 }
 
 // SaveKeys adds changes of the key.

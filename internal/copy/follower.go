@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -16,6 +17,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"bolwerk"
 	"bolwerk/internal/clock"
 	"bolwerk/internal/disk"
 )
@@ -31,6 +33,13 @@ type Config struct {
 	Client   *http.Client
 	Clock    clock.Clock
 	Log      *slog.Logger
+
+	// Doubt, when not nil, is told that what comes is forged, older than what we
+	// have, or no longer renewed: where a relay gave it, the desk is asked.
+	Doubt func()
+	// HandsOn says that others ask this host for the copy: it asks at once for what
+	// it needs for that.
+	HandsOn bool
 }
 
 // Follower keeps one copy of a host up to date and gives it to a sink. It
@@ -44,6 +53,13 @@ type Follower struct {
 	seen  State
 	held  int64 // entries withheld
 	audit []AuditHead
+	given given
+	moved chan struct{} // closed when given changes
+	// renewed is when a head came that is younger than the one before; zero: not
+	// since the start.
+	renewed time.Time
+	asked   time.Time // when a head was asked for at once
+	often   int       // and how often since
 }
 
 // New follows into sink.
@@ -51,7 +67,7 @@ func New(cfg Config, sink Sink) *Follower {
 	cfg.Base = strings.TrimSuffix(cfg.Base, "/")
 	trust := Trust{Operator: cfg.Operator, Copy: cfg.Copy, Keys: []ed25519.PublicKey{cfg.Key}}
 	return &Follower{cfg: cfg, m: NewMachine(NewFiles(cfg.Disk, cfg.Dir), sink, trust),
-		ready: make(chan struct{})}
+		ready: make(chan struct{}), moved: make(chan struct{})}
 }
 
 // Ready is closed when the sink has a copy, from disk or from the desk.
@@ -130,6 +146,7 @@ func (f *Follower) Run(ctx context.Context) error {
 		case e = <-events:
 		case <-tick.C:
 			e = Tick{}
+			f.doubtOld()
 		}
 		out := f.m.Handle(e, f.cfg.Clock.Now())
 		f.note()
@@ -164,7 +181,11 @@ func (f *Follower) outside(ctx context.Context, e Effect) Event {
 func (f *Follower) url() string { return f.cfg.Base + "/v1/copy/" + url.PathEscape(f.cfg.Copy) }
 
 func (f *Follower) ask(ctx context.Context, q Question) Event {
-	v := url.Values{"key": {q.Key}, "wait": {strconv.Itoa(int(waitFor / time.Second))}}
+	wait := waitFor
+	if f.soon() {
+		wait = 0
+	}
+	v := url.Values{"key": {q.Key}, "wait": {strconv.Itoa(int(wait / time.Second))}}
 	if !q.Nothing {
 		v.Set("epoch", strconv.FormatInt(q.Mark.Epoch, 10))
 		v.Set("serial", strconv.FormatInt(q.Mark.Serial, 10))
@@ -188,7 +209,11 @@ func (f *Follower) ask(ctx context.Context, q Question) Event {
 		text, _ := io.ReadAll(io.LimitReader(res.Body, 200))
 		return Failed{q.N, fmt.Errorf("the desk answered %d: %q", res.StatusCode, strings.TrimSpace(string(text)))}
 	}
-	return f.m.ReadAnswer(q, res.Body)
+	e := f.m.ReadAnswer(q, res.Body)
+	if bad, ok := e.(Failed); ok && f.cfg.Doubt != nil && ctx.Err() == nil && !errors.Is(bad.Err, bolwerk.ErrFull) {
+		f.cfg.Doubt() // an answer that ends early or cannot be read
+	}
+	return e
 }
 
 // tell gives the desk our files.
@@ -223,6 +248,9 @@ func (f *Follower) raise(r Raise) {
 		f.cfg.Log.Info("copy alarm over", "copy", f.cfg.Copy, "alarm", r.Alarm.String())
 	case errors.Is(r.Why, context.Canceled):
 	default:
+		if f.cfg.Doubt != nil && slices.Contains([]Alarm{AlarmStale, AlarmForged, AlarmBehind}, r.Alarm) {
+			f.cfg.Doubt()
+		}
 		f.cfg.Log.Error("copy alarm", "copy", f.cfg.Copy, "alarm", r.Alarm.String(), "err", r.Why)
 	}
 }
@@ -233,6 +261,7 @@ func (f *Follower) note() {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	moved := s.Head.Audit != f.seen.Head.Audit || f.audit == nil
+	f.give(s)
 	f.seen, f.held = s, f.m.Withheld()
 	if s.Head.Copy == "" {
 		return

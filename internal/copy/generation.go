@@ -55,7 +55,7 @@ func (f *Files) Install(st Staged) error {
 	}
 	before := f.current
 	if next != f.current {
-		f.size, f.named, f.torn = 0, false, false
+		f.size, f.named, f.torn, f.places = 0, false, false, nil
 	}
 	f.current, f.base, f.ghosts = next, m.Head, ghosts
 	if err := fault.Point("copy.install.done"); err != nil {

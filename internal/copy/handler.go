@@ -73,6 +73,7 @@ type Handler struct {
 	turn   chan struct{}
 	mux    http.ServeMux
 	looks  looks
+	from   map[string]*Follower // of a relay, in place of origin and signer
 
 	// Current, when not nil, says that what the origin gives is of now. A desk
 	// that is not answers nothing: hosts go to another.
@@ -148,7 +149,11 @@ func (h *Handler) serve(w http.ResponseWriter, r *http.Request) {
 		h.Seen(r.Context(), p)
 	}
 	out := &answerWriter{w: w}
-	err = h.Answer(r.Context(), out, p, q.Get("key"), q.Get("snapshot") != "", wait)
+	if f := h.from[p.Copy]; f != nil {
+		err = f.answer(r.Context(), out, p, q.Get("key"), q.Get("snapshot") != "", wait, h)
+	} else {
+		err = h.Answer(r.Context(), out, p, q.Get("key"), q.Get("snapshot") != "", wait)
+	}
 	switch {
 	case err == nil, r.Context().Err() != nil:
 	case out.began:
@@ -157,6 +162,8 @@ func (h *Handler) serve(w http.ResponseWriter, r *http.Request) {
 		panic(http.ErrAbortHandler)
 	case errors.Is(err, bolwerk.ErrNotFound):
 		http.Error(w, "no such copy", http.StatusNotFound)
+	case errors.Is(err, errNotHere):
+		http.Error(w, err.Error(), http.StatusServiceUnavailable)
 	default:
 		h.log.Error("copy not sent", "copy", p.Copy, "host", p.Host, "err", err)
 		http.Error(w, "try again later", http.StatusServiceUnavailable)

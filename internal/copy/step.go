@@ -40,6 +40,7 @@ type State struct {
 
 	Snapshot, Changes int64 // octets on disk
 
+	line    []byte // the last H line of the present key where Head stands; nil: none yet
 	pending *pending
 	fresh   bool // the next question asks for a snapshot
 	broken  bool // the sink must be Reset
@@ -203,6 +204,9 @@ func (s *State) retry() time.Duration {
 
 func (s State) started(l Loaded, now time.Time) (State, []Effect) {
 	s = State{Trust: l.Trust, Head: l.Head, Floor: l.Floor, Snapshot: l.Snapshot, Changes: l.Changes, Heard: now, Ask: s.Ask, fresh: l.Damaged}
+	if l.Head.KeyID == KeyID(s.Trust.now()) {
+		s.line = l.Line
+	}
 	var out []Effect
 	if l.Head.Copy != "" {
 		out = append(out, Reset{l.Head})
@@ -300,8 +304,10 @@ func (s State) answered(a Answered, now time.Time) (State, []Effect) {
 	} else if !s.Head.Before(p.head) && !p.staged {
 		// A heartbeat. An old one that comes again renews nothing.
 		if p.head.MadeAt.After(s.Head.MadeAt) {
-			s.Head = p.head
+			s.Head, s.line = p.head, a.Line
 			out = append(out, Remember{p.head, a.Line})
+		} else if s.line == nil {
+			s.line = a.Line
 		}
 		next, more := s.watch(now)
 		s, out = next, append(out, more...)
@@ -443,13 +449,16 @@ func (s State) stored(err error, now time.Time) (State, []Effect) {
 		return s, append(out, more...)
 	}
 	was := s.Head
+	if len(p.trust.Keys) > len(s.Trust.Keys) {
+		s.line = nil // of a key that is over
+	}
 	s.Trust = p.trust
 	switch {
 	case p.staged:
-		s.Head, s.fresh, s.Snapshot, s.Changes = p.head, false, p.grown, 0
+		s.Head, s.fresh, s.Snapshot, s.Changes, s.line = p.head, false, p.grown, 0, nil
 		out = append(out, Reset{p.head})
 	case was.Before(p.head):
-		s.Head = p.head
+		s.Head, s.line = p.head, p.line
 		s.Changes += p.grown
 		out = append(out, Remember{p.head, p.line})
 		if s.broken {

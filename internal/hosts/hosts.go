@@ -12,6 +12,7 @@ import (
 	"bolwerk"
 	"bolwerk/internal/audit"
 	"bolwerk/internal/join"
+	"bolwerk/internal/publish"
 	"bolwerk/internal/store"
 )
 
@@ -22,10 +23,13 @@ var schema string
 func Schema() store.Schema { return store.Schema{Name: "hosts", Steps: []string{schema}} }
 
 // List is the desk's list of hosts.
-type List struct{ db *store.DB }
+type List struct {
+	db      *store.DB
+	publish *publish.Desk // nil: relays are told nothing
+}
 
 // New keeps the store.
-func New(db *store.DB) *List { return &List{db} }
+func New(db *store.DB) *List { return &List{db: db} }
 
 // Invite keeps an invitation; the host of that name goes on until it is used.
 func (l *List) Invite(ctx context.Context, inv join.Invitation) error {
@@ -70,6 +74,9 @@ func (l *List) Redeem(ctx context.Context, hash, key string, now time.Time) (id 
 		_, err = tx.Exec(`insert into host(name,role,join_id,key_hash,joined_at,revoked_at,seen_at,seen_head) values($1,$2,$3,$4,$5,0,$5,'')
 			on conflict(name) do update set role=excluded.role, join_id=excluded.join_id, key_hash=excluded.key_hash, joined_at=excluded.joined_at, revoked_at=0, seen_at=excluded.seen_at`,
 			name, role, join_, key, tx.NowMicros())
+		if err == nil {
+			err = l.tell(tx, name)
+		}
 		return err
 	})
 	return id, err
@@ -101,7 +108,7 @@ func (l *List) Revoke(ctx context.Context, by bolwerk.Actor, name string) error 
 			return err
 		}
 		audit.Append(tx, by, "host.revoke", name, "", nil)
-		return nil
+		return l.tell(tx, name)
 	})
 }
 

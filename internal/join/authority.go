@@ -12,7 +12,6 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
-	"slices"
 	"sync"
 	"time"
 
@@ -33,25 +32,14 @@ type Authority struct {
 	Clock    clock.Clock
 	Log      *slog.Logger
 
+	once    sync.Once
+	gated   *Gate
 	mu      sync.Mutex
-	admits  map[Identity]admit
 	cert    *tls.Certificate
 	renewAt time.Time
 }
 
-type admit struct {
-	err error
-	at  time.Time
-}
-
-// A revocation is known to every process of the desk after admitFor and ends a
-// request that is under way after recheck: together well under the promised 60 s.
-const (
-	admitFor = 5 * time.Second
-	recheck  = 15 * time.Second
-
-	maxJoinBody = 16 << 10
-)
+const maxJoinBody = 16 << 10
 
 // Invite lets a host of this name and role in once, within InviteFor. The line
 // holds the secret and is not kept.
@@ -113,102 +101,17 @@ func (a *Authority) Routes(mux *http.ServeMux) {
 }
 
 // Require lets requests through that show a certificate of a host that is in and
-// has one of roles. Everybody else gets 401 or 403 and no reason. A request
-// that lasts is looked at again every 15 s, and its context ends when its host
-// was revoked.
+// has one of roles; see Gate.Require.
 func (a *Authority) Require(next http.Handler, roles ...Role) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		id, err := a.who(r)
-		if err != nil {
-			a.Log.Warn("request without a valid host certificate", "path", r.URL.Path, "err", err)
-			http.Error(w, "a host certificate of this desk is needed", http.StatusUnauthorized)
-			return
-		}
-		if !slices.Contains(roles, id.Role) {
-			a.Log.Warn("host at a door of another role", "host", id.Name, "role", id.Role, "path", r.URL.Path)
-			http.Error(w, "not for this role", http.StatusForbidden)
-			return
-		}
-		if err := a.admit(r.Context(), id); errors.Is(err, bolwerk.ErrForbidden) {
-			a.Log.Warn("host that is not in", "host", id.Name, "err", err)
-			http.Error(w, "this host is not in; join again", http.StatusForbidden)
-			return
-		} else if err != nil {
-			a.Log.Error("hosts cannot be looked up", "err", err)
-			http.Error(w, "try again later", http.StatusServiceUnavailable)
-			return
-		}
-		w.Header().Set(desksHeader, a.Address)
-		ctx, cancel := context.WithCancel(WithPeer(r.Context(), id))
-		defer cancel()
-		watched := a.watch(ctx, cancel, id)
-		next.ServeHTTP(w, r.WithContext(ctx))
-		cancel()
-		<-watched
-	})
+	return a.gate().Require(next, roles...)
 }
 
-// watch ends a request whose host is revoked meanwhile.
-func (a *Authority) watch(ctx context.Context, cancel context.CancelFunc, id Identity) <-chan struct{} {
-	done := make(chan struct{})
-	t := time.AfterFunc(recheck, func() {
-		defer close(done)
-		tick := time.NewTicker(recheck)
-		defer tick.Stop()
-		for {
-			if err := a.admit(ctx, id); errors.Is(err, bolwerk.ErrForbidden) {
-				a.Log.Warn("host revoked during a request", "host", id.Name)
-				cancel()
-				return
-			}
-			select {
-			case <-ctx.Done():
-				return
-			case <-tick.C:
-			}
-		}
+// gate is the desk's own.
+func (a *Authority) gate() *Gate {
+	a.once.Do(func() {
+		a.gated = &Gate{Admit: a.Register.Admit, Desks: func() string { return a.Address }, Clock: a.Clock, Log: a.Log}
 	})
-	context.AfterFunc(ctx, func() {
-		if t.Stop() {
-			close(done)
-		}
-	})
-	return done
-}
-
-// who reads the certificate of a request. The handshake has checked the chain;
-// the dates are checked again, because a connection may outlive them.
-func (a *Authority) who(r *http.Request) (Identity, error) {
-	if r.TLS == nil || len(r.TLS.VerifiedChains) == 0 {
-		return Identity{}, bolwerk.Forbidden("no certificate")
-	}
-	cert := r.TLS.VerifiedChains[0][0]
-	if now := a.Clock.Now(); now.After(cert.NotAfter) || now.Before(cert.NotBefore) {
-		return Identity{}, bolwerk.Forbidden("certificate for another time: %s to %s", cert.NotBefore, cert.NotAfter)
-	}
-	return identityOf(cert)
-}
-
-// admit asks the register, at most every admitFor per host.
-func (a *Authority) admit(ctx context.Context, id Identity) error {
-	now := time.Now()
-	a.mu.Lock()
-	known, ok := a.admits[id]
-	a.mu.Unlock()
-	if ok && now.Sub(known.at) < admitFor {
-		return known.err
-	}
-	err := a.Register.Admit(ctx, id)
-	if err != nil && !errors.Is(err, bolwerk.ErrForbidden) {
-		return err // not an answer: not kept
-	}
-	a.mu.Lock()
-	if a.admits == nil || len(a.admits) > 10_000 {
-		a.admits = map[Identity]admit{}
-	}
-	a.admits[id] = admit{err, now}
-	a.mu.Unlock()
-	return err
+	return a.gated
 }
 
 type joinRequest struct {

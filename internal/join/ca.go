@@ -29,6 +29,9 @@ const (
 
 	// deskName is the name in the desk's certificate, whatever its address is.
 	deskName = "desk.bolwerk.internal"
+	// relayName is the name in a relay's, by which edges know it. It is not the
+	// desk's: a relay cannot pass for it.
+	relayName = "relay.bolwerk.internal"
 
 	caKind, keyKind, csrKind = "CERTIFICATE", "PRIVATE KEY", "CERTIFICATE REQUEST"
 )
@@ -129,6 +132,9 @@ func (ca *CA) host(csr *x509.CertificateRequest, id Identity, now time.Time) ([]
 		NotAfter:    now.Add(certFor),
 		KeyUsage:    x509.KeyUsageDigitalSignature,
 		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth},
+	}
+	if id.Role == Relay {
+		t.DNSNames, t.ExtKeyUsage = []string{relayName}, append(t.ExtKeyUsage, x509.ExtKeyUsageServerAuth)
 	}
 	return x509.CreateCertificate(rand.Reader, t, ca.cert, csr.PublicKey, ca.key)
 }

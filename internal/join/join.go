@@ -39,10 +39,12 @@ const (
 	Edge   Role = "edge"
 	// Agent runs beside a resolver that is not ours.
 	Agent Role = "agent"
+	// Relay hands the copies of edges on to edges.
+	Relay Role = "relay"
 )
 
 // Roles are all roles of hosts.
-func Roles() []Role { return []Role{Intake, Probe, Edge, Agent} }
+func Roles() []Role { return []Role{Intake, Probe, Edge, Agent, Relay} }
 
 // ParseRole reads a role.
 func ParseRole(s string) (Role, error) {
@@ -51,7 +53,7 @@ func ParseRole(s string) (Role, error) {
 			return r, nil
 		}
 	}
-	return "", bolwerk.Invalid("role %.40q: want intake, probe, edge or agent", s)
+	return "", bolwerk.Invalid("role %.40q: want intake, probe, edge, agent or relay", s)
 }
 
 // ParseName checks a host's name: 1 to 63 of a-z, 0-9 and hyphen, not at the ends.

@@ -112,7 +112,7 @@ func TestTheUnitIsHardened(t *testing.T) {
 		missing(t, "systemd-analyze is not installed")
 	}
 	dir := filepath.Join(t.TempDir(), "usr/lib/systemd/system")
-	for from, to := range map[string]string{"bolwerk@.service": "bolwerk@.service", "desk.conf": "bolwerk@desk.service.d/desk.conf", "probe.conf": "bolwerk@probe.service.d/probe.conf", "agent.conf": "bolwerk@agent.service.d/agent.conf", "all.conf": "bolwerk@all.service.d/all.conf"} {
+	for from, to := range map[string]string{"bolwerk@.service": "bolwerk@.service", "desk.conf": "bolwerk@desk.service.d/desk.conf", "probe.conf": "bolwerk@probe.service.d/probe.conf", "relay.conf": "bolwerk@relay.service.d/relay.conf", "agent.conf": "bolwerk@agent.service.d/agent.conf", "all.conf": "bolwerk@all.service.d/all.conf"} {
 		b, err := os.ReadFile(filepath.Join(root, "packaging/systemd", from))
 		if err != nil {
 			t.Fatal(err)

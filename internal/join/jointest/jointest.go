@@ -8,9 +8,11 @@ import (
 	"io"
 	"log"
 	"log/slog"
+	"maps"
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -71,6 +73,13 @@ func (r *Register) Admit(_ context.Context, id join.Identity) error {
 		return bolwerk.Forbidden("host %s: not in", id.Name)
 	}
 	return nil
+}
+
+// Hosts are who is in.
+func (r *Register) Hosts() []join.Identity {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return slices.Collect(maps.Values(r.hosts))
 }
 
 // Revoke throws a host out.
