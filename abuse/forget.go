@@ -86,18 +86,26 @@ func (d *Desk) forgetCases(tx *store.Tx, year int64) (int64, error) {
 		return 0, err
 	}
 	for _, id := range ids {
-		if err := d.p.Who.Unpin(tx, id); err != nil {
+		if err := d.forgetCase(tx, id); err != nil {
 			return 0, err
-		}
-		if err := inform.Forget(tx, id); err != nil {
-			return 0, err
-		}
-		for _, q := range []string{`delete from abuse_event where case_id=$1`, `delete from abuse_case_reporter where case_id=$1`, `delete from abuse_case_session where case_id=$1`,
-			`delete from abuse_note where case_id=$1`, `delete from abuse_exemption where case_id=$1`, `delete from abuse_case where id=$1`, `delete from desk_case where id=$1`} {
-			if _, err := tx.Exec(q, id); err != nil {
-				return 0, err
-			}
 		}
 	}
 	return int64(len(ids)), nil
+}
+
+// forgetCase deletes a case and all that it pinned.
+func (d *Desk) forgetCase(tx *store.Tx, id string) error {
+	if err := d.p.Who.Unpin(tx, id); err != nil {
+		return err
+	}
+	if err := inform.Forget(tx, id); err != nil {
+		return err
+	}
+	for _, q := range []string{`delete from abuse_event where case_id=$1`, `delete from abuse_case_reporter where case_id=$1`, `delete from abuse_case_session where case_id=$1`,
+		`delete from abuse_note where case_id=$1`, `delete from abuse_exemption where case_id=$1`, `delete from abuse_case where id=$1`, `delete from desk_case where id=$1`} {
+		if _, err := tx.Exec(q, id); err != nil {
+			return err
+		}
+	}
+	return nil
 }

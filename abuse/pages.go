@@ -34,6 +34,7 @@ func Places() []web.Place {
 		{Path: "/abuse", Text: "abuse.cases", Also: []string{"/abuse/case"}},
 		{Path: "/abuse/reports", Text: "abuse.reports", Also: []string{"/abuse/report"}},
 		{Path: "/abuse/figures", Text: "abuse.figures.short"},
+		{Path: "/abuse/looks", Text: "abuse.looks", For: func(w *web.Who) bool { return w.Role == string(account.Administrator) }},
 	}
 }
 
@@ -89,6 +90,7 @@ func (p *Pages) Routes(mux *http.ServeMux, door *account.Door) {
 	p.informRoutes(func(pattern string, right account.Right, fn func(http.ResponseWriter, *http.Request, account.Person) error) {
 		add(pattern, right, fn)
 	})
+	add("GET /abuse/looks", account.Administer, p.looks)
 	for _, name := range []string{"close", "reopen", "note", "exempt", "end"} {
 		add("POST /abuse/case/{id}/"+name, account.Decide, func(w http.ResponseWriter, r *http.Request, who account.Person) error {
 			return p.decide(w, r, who, name)

@@ -66,6 +66,7 @@ type grammar struct {
 	Import  shield.ImportCmd  `cmd:"" group:"Care" help:"Block and exempt the names of a list, one by one, as your own decisions."`
 	Webhook shield.WebhookCmd `cmd:"" group:"Care" help:"Tell other systems what happens."`
 	Log     shield.LogCmd     `cmd:"" group:"Care" help:"Show and verify the transparency log, and erase names from it."`
+	Privacy privacyCmd        `cmd:"" group:"Care" help:"What is kept of whom: check the limits, export, erase."`
 	Audit   auditCmd          `cmd:"" group:"Care" help:"Verify the audit trail."`
 	Backup  backupCmd         `cmd:"" group:"Care" help:"Write a copy of the store. The desk may run."`
 	Restore restoreCmd        `cmd:"" group:"Care" help:"Put a backup in the place of the store, and release it once looked at."`
