@@ -14,9 +14,11 @@ type Cmd struct {
 	Case   CaseCmd   `cmd:"" help:"List, show and close cases of abuse."`
 	Import importCmd `cmd:"" help:"Give the desk files as reports of abuse."`
 
-	Contact  ContactCmd  `cmd:"" help:"How subscribers are reached."`
-	Inform   informCmd   `cmd:"" help:"Tell the subscriber of a case something."`
-	Messages messagesCmd `cmd:"" help:"Show what the subscriber of a case was told. The look is noted."`
+	Contact    ContactCmd    `cmd:"" help:"How subscribers are reached."`
+	Inform     informCmd     `cmd:"" help:"Tell the subscriber of a case something."`
+	Messages   messagesCmd   `cmd:"" help:"Show what the subscriber of a case was told. The look is noted."`
+	Quarantine QuarantineCmd `cmd:"" help:"Lines in the safe environment."`
+	Playbook   PlaybookCmd   `cmd:"" help:"What the desk does about a class of cases by itself."`
 }
 
 type readCmd struct {

@@ -16,6 +16,7 @@ func (d *Desk) API(x *api.Routes) {
 	d.figuresAPI(x)
 	d.whoAPI(x)
 	d.informAPI(x)
+	d.quarantineAPI(x)
 	api.Add(x, account.Look, "GET", "/abuse/cases", "Cases of abuse, newest first. They name nobody.", func(ctx context.Context, in *casesIn) (*api.Answer[api.Page[CaseRow]], error) {
 		rows, err := d.CasesByAge(ctx, CaseFilter{State: in.State, Class: in.Class, Severity: in.Severity, Subscriber: in.Subscriber, After: in.Cursor, Limit: in.Limit})
 		return api.Paged(in.Window, rows, func(c CaseRow) string { return c.ID }), err

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"bolwerk"
+	"bolwerk/abuse/quarantine"
 	"bolwerk/abuse/reading"
 	"bolwerk/abuse/session"
 	"bolwerk/desk"
@@ -80,6 +81,14 @@ func (d *Desk) join(tx *store.Tx, o outcome, by bolwerk.Actor) error {
 	}
 	if err := d.informed(tx, c.ID, o); err != nil {
 		return err
+	}
+	if c, err = findCase(tx, c.ID); err != nil {
+		return err
+	}
+	if c.State.Open() {
+		if err := d.begin(tx, c.ID, o.class); err != nil {
+			return err
+		}
 	}
 	took := tx.Now().Sub(store.Time(o.received))
 	tx.After(func() { d.count.took.Observe(took.Seconds()) })
@@ -273,6 +282,9 @@ func (d *Desk) Close(ctx context.Context, who account.Person, id string, reason 
 		if err := d.caseChanged(tx, c.ID); err != nil {
 			return err
 		}
+		if err := d.caseEnded(tx, c.ID, quarantine.ByCase, who.Actor()); err != nil {
+			return err
+		}
 		return d.note(tx, c.ID, "closed", who.Actor(), string(reason), text)
 	})
 }
@@ -361,6 +373,9 @@ func (d *Desk) Except(ctx context.Context, who account.Person, id string, every 
 			return err
 		}
 		if err := d.caseChanged(tx, c.ID); err != nil {
+			return err
+		}
+		if err := d.caseEnded(tx, c.ID, quarantine.ByMistake, who.Actor()); err != nil {
 			return err
 		}
 		return d.note(tx, c.ID, "closed", who.Actor(), string(NoActionTaken), text)

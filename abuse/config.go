@@ -5,6 +5,8 @@ import (
 	"net/netip"
 
 	"bolwerk"
+	"bolwerk/abuse/playbook"
+	"bolwerk/abuse/quarantine"
 	"bolwerk/internal/mail"
 )
 
@@ -24,10 +26,17 @@ type Config struct {
 	CleanDays int `toml:"clean_days"`
 	// Feeds are the sources that tell day by day what they see.
 	Feeds []Feed `toml:"feeds"`
+	// Playbooks say what is done about a class of cases by itself; none: those that
+	// come with Bolwerk.
+	Playbooks []playbook.Book `toml:"playbook"`
+	// Quarantine is how lines are put into the safe environment.
+	Quarantine quarantine.Config `toml:"quarantine"`
 }
 
 // DefaultConfig takes no mail; reports come by form, API and file.
-func DefaultConfig() Config { return Config{ReopenDays: 30, CleanDays: 14} }
+func DefaultConfig() Config {
+	return Config{ReopenDays: 30, CleanDays: 14, Quarantine: quarantine.DefaultConfig()}
+}
 
 // Validate says what is wrong with c.
 func (c Config) Validate() error {
@@ -48,6 +57,7 @@ func (c Config) Validate() error {
 	if c.CleanDays < 1 || c.CleanDays > 365 {
 		errs = append(errs, bolwerk.Invalid("clean_days %d: want 1 to 365", c.CleanDays))
 	}
+	errs = append(errs, playbook.Check(c.Playbooks), c.Quarantine.Validate())
 	return errors.Join(append(errs, checkFeeds(c.Feeds)...)...)
 }
 

@@ -14,7 +14,9 @@ import (
 
 	"bolwerk/abuse/clearing"
 	"bolwerk/abuse/contact"
+	"bolwerk/abuse/enforce"
 	"bolwerk/abuse/inform"
+	"bolwerk/abuse/quarantine"
 	"bolwerk/abuse/session"
 	"bolwerk/abuse/who"
 	"bolwerk/internal/blob"
@@ -65,6 +67,11 @@ type Parts struct {
 	Publish  *publish.Desk
 	Holder   Holder
 	Reader   Reader
+	// Of quarantines; see quarantine.Parts. All of them may be nil.
+	Gardens quarantine.Gardens
+	Port    enforce.Port
+	Proved  func(nas string) bool
+	Zone    *time.Location
 	// Clearing is whose reports are fetched every FetchEvery, as those of FetchFeed;
 	// nil for none.
 	Clearing   *clearing.House
@@ -84,13 +91,18 @@ type Desk struct {
 	wake  chan struct{} // a report came in
 	found chan struct{} // events wait to be looked at
 
-	inform *inform.Desk // nil: nobody is told
+	inform *inform.Desk  // nil: nobody is told
+	plays  chan struct{} // a step of a playbook may be due
+
+	quarantines *quarantine.Desk
 }
 
 // New keeps what it is given.
 func New(cfg Config, p Parts) *Desk {
-	d := &Desk{cfg: cfg, p: p, db: p.DB, clock: p.Clock, log: p.Log, wake: make(chan struct{}, 1), found: make(chan struct{}, 1)}
+	d := &Desk{cfg: cfg, p: p, db: p.DB, clock: p.Clock, log: p.Log, wake: make(chan struct{}, 1), found: make(chan struct{}, 1), plays: make(chan struct{}, 1)}
 	d.count = newMetrics(p.Metrics, p.DB)
+	d.quarantines = quarantine.New(cfg.Quarantine, quarantine.Parts{DB: p.DB, Clock: p.Clock, Log: p.Log, Keys: p.Sessions, Who: p.Who, Cases: cases{d}, Gardens: p.Gardens, Flags: d.flags,
+		Port: p.Port, Proved: p.Proved, Zone: p.Zone, Metrics: p.Metrics})
 	if p.Metrics != nil {
 		p.Metrics.MustRegister(feedGauges{d})
 	}
@@ -108,6 +120,8 @@ func (d *Desk) Run(ctx context.Context) error {
 	g.Go(func() error { return d.p.Holder.While(ctx, "abuse retention", d.forgetAll) })
 	g.Go(func() error { return d.p.Holder.While(ctx, "abuse feeds", d.watchFeeds) })
 	g.Go(func() error { return d.p.Holder.While(ctx, "abuse clearing house", d.fetchAll) })
+	g.Go(func() error { return d.p.Holder.While(ctx, "abuse playbooks", d.playAll) })
+	g.Go(func() error { return d.p.Holder.While(ctx, "abuse quarantines", d.quarantines.Run) })
 	return g.Wait()
 }
 

@@ -101,7 +101,10 @@ func (d *Desk) forgetCase(tx *store.Tx, id string) error {
 	if err := inform.Forget(tx, id); err != nil {
 		return err
 	}
-	for _, q := range []string{`delete from abuse_event where case_id=$1`, `delete from abuse_case_reporter where case_id=$1`, `delete from abuse_case_session where case_id=$1`,
+	if err := d.quarantines.Forget(tx, id); err != nil {
+		return err
+	}
+	for _, q := range []string{`delete from abuse_play where case_id=$1`, `delete from abuse_event where case_id=$1`, `delete from abuse_case_reporter where case_id=$1`, `delete from abuse_case_session where case_id=$1`,
 		`delete from abuse_note where case_id=$1`, `delete from abuse_exemption where case_id=$1`, `delete from abuse_case where id=$1`, `delete from desk_case where id=$1`} {
 		if _, err := tx.Exec(q, id); err != nil {
 			return err

@@ -2,11 +2,13 @@ package abuse
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"time"
 
 	"bolwerk"
 	"bolwerk/abuse/door"
+	"bolwerk/abuse/garden"
 	"bolwerk/desk"
 	"bolwerk/internal/handin"
 	"bolwerk/internal/join"
@@ -18,7 +20,17 @@ func Kinds() map[string]handin.Kind {
 	return map[string]handin.Kind{
 		door.KindReport: {Roles: []join.Role{join.Intake}, Sealed: true},
 		door.KindNotice: {Roles: []join.Role{join.Intake}, Sealed: true},
+		garden.Kind:     {Roles: []join.Role{join.Edge}, Max: 16 << 10},
 	}
+}
+
+// TakeGuest takes what a guest of the safe environment did, as an edge hands it in.
+func (d *Desk) TakeGuest(ctx context.Context, body []byte) error {
+	var e garden.Event
+	if err := json.Unmarshal(body, &e); err != nil {
+		return bolwerk.Invalid("what a guest did: %v", err)
+	}
+	return d.quarantines.Take(ctx, []garden.Event{e})
 }
 
 // Receive takes what a host hands in. It returns nil once it is durable; the same id

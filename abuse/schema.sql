@@ -122,3 +122,14 @@ create table abuse_fetched (
   at bigint not null    -- keep tech: when it was fetched
 );
 create index abuse_fetched_at on abuse_fetched(at);
+create table abuse_play (
+  case_id text primary key, -- keep case: which case
+  book    text not null,    -- keep case: the playbook that it follows
+  state   text not null check (state in ('running','stopped','ended')), -- keep case: whether the rules go on
+  step    bigint not null,  -- keep case: the step that is next, from 0
+  due_at  bigint not null,  -- keep case: when; 0 is never
+  turn    bigint not null,  -- keep tech: how often the case had returned when it began
+  actor   text not null,    -- keep case: who stopped it last
+  at      bigint not null   -- keep case: when it began
+);
+create index abuse_play_due on abuse_play(due_at) where due_at>0;

@@ -212,7 +212,7 @@ func (d *Desk) readEvent(scan func(...any) error) (e EventRow, err error) {
 
 // NoteRow is a line of a case's history.
 type NoteRow struct {
-	Kind  string        `json:"kind" enum:"opened,returned,note,statement,closed,reopened,exempted"`
+	Kind  string        `json:"kind"`
 	Actor bolwerk.Actor `json:"actor"`
 	Code  string        `json:"code,omitempty"`
 	Text  string        `json:"text,omitempty"`

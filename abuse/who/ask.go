@@ -144,21 +144,23 @@ func (w *Who) Unpin(tx *store.Tx, caseID string) error {
 
 // Pinned are the answers that a case rests on, oldest first.
 func (w *Who) Pinned(ctx context.Context, caseID string) (out []session.Answer, err error) {
-	err = w.db.Read(ctx, func(tx *store.Tx) (err error) {
-		out, err = store.List(tx, func(scan func(...any) error) (a session.Answer, err error) {
-			var sealed []byte
-			if err := scan(&sealed); err != nil {
-				return a, err
-			}
-			plain, err := w.vault.Kept().Open(SealedAnswer, sealed)
-			if err != nil {
-				return a, err
-			}
-			return a, json.Unmarshal(plain, &a)
-		}, `select answer_sealed from abuse_pinned where case_id=$1 order by n`, caseID)
-		return err
-	})
+	err = w.db.Read(ctx, func(tx *store.Tx) error { out, err = w.PinnedOf(tx, caseID); return err })
 	return out, err
+}
+
+// PinnedOf is Pinned in the caller's transaction.
+func (w *Who) PinnedOf(tx *store.Tx, caseID string) ([]session.Answer, error) {
+	return store.List(tx, func(scan func(...any) error) (a session.Answer, err error) {
+		var sealed []byte
+		if err := scan(&sealed); err != nil {
+			return a, err
+		}
+		plain, err := w.vault.Kept().Open(SealedAnswer, sealed)
+		if err != nil {
+			return a, err
+		}
+		return a, json.Unmarshal(plain, &a)
+	}, `select answer_sealed from abuse_pinned where case_id=$1 order by n`, caseID)
 }
 
 // Gap is a time of which an access server told nothing.

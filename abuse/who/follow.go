@@ -29,7 +29,7 @@ type Restart struct {
 
 // Follow calls fn in the transaction of each batch that is taken. Call it before
 // anything is taken.
-func (w *Who) Follow(fn func(tx *store.Tx, t Told) error) { w.follow = fn }
+func (w *Who) Follow(fn func(tx *store.Tx, t Told) error) { w.follow = append(w.follow, fn) }
 
 // Latest is how many holders of a prefix Holders gives at most.
 const Latest = 16

@@ -47,10 +47,12 @@ func (w *Who) take(tx *store.Tx, records []session.Record) error {
 	if err := b.write(&told); err != nil {
 		return err
 	}
-	if w.follow == nil {
-		return nil
+	for _, follow := range w.follow {
+		if err := follow(tx, told); err != nil {
+			return err
+		}
 	}
-	return w.follow(tx, told)
+	return nil
 }
 
 // over is the last moment that a record is about.

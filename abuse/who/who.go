@@ -37,7 +37,7 @@ type Who struct {
 	log   *slog.Logger
 	m     *Metrics
 
-	follow func(*store.Tx, Told) error // nil: nobody follows
+	follow []func(*store.Tx, Told) error // in the order in which they came
 
 	mu     sync.Mutex
 	known  map[string]bool // identities that are in the store

@@ -8,6 +8,7 @@ import (
 	"io"
 	"net/http"
 	"path/filepath"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
@@ -112,7 +113,12 @@ func (d *Desk) buildAbuse(pool *reading.Pool, send inform.Sender, reg prometheus
 	}
 	d.contacts = contact.New(d.cfg.Abuse.Contact, d.db, keys, d.env.Clock, reg)
 	parts := abuse.Parts{DB: d.db, Clock: d.env.Clock, Log: d.env.Log, Vault: d.vault, Blobs: blob.New(d.vault), Sessions: d.sessions, Who: d.who, Contacts: d.contacts,
-		Publish: d.publish, Holder: d.lease, Reader: abuseReader{pool}, Metrics: reg}
+		Publish: d.publish, Holder: d.lease, Reader: abuseReader{pool}, Gardens: d.views, Metrics: reg}
+	zone, err := time.LoadLocation(d.cfg.Console.Zone)
+	if err != nil {
+		return err
+	}
+	parts.Zone = zone
 	if c := d.cfg.Abuse.Clearing; c.On() {
 		house, err := clearing.Open(c, accounting.MaxReport)
 		if err != nil {
@@ -121,7 +127,7 @@ func (d *Desk) buildAbuse(pool *reading.Pool, send inform.Sender, reg prometheus
 		parts.Clearing, parts.FetchEvery, parts.FetchFeed = house, c.Every.D(), c.Feed
 	}
 	d.abuse = abuse.New(d.cfg.Abuse.Config, parts)
-	tell, err := inform.New(d.cfg.Abuse.Inform, inform.Parts{DB: d.db, Clock: d.env.Clock, Log: d.env.Log, Keys: d.sessions.Kept(), Book: d.contacts, Who: d.who, Publish: d.publish, Mail: send, Cases: d.abuse, Metrics: reg,
+	tell, err := inform.New(d.cfg.Abuse.Inform, inform.Parts{DB: d.db, Clock: d.env.Clock, Log: d.env.Log, Keys: d.sessions.Kept(), Book: d.contacts, Who: d.who, Publish: d.publish, Mail: send, Cases: d.abuse, Garden: d.abuse.Quarantines().Take, Metrics: reg,
 		Operator: d.cfg.Operator, Zone: d.cfg.Public.Zone, Country: d.cfg.Country, Lang: d.cfg.Public.Languages[0]})
 	if err != nil {
 		return err

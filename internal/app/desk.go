@@ -21,6 +21,7 @@ import (
 	"bolwerk/abuse/enforce/access"
 	"bolwerk/abuse/garden"
 	"bolwerk/abuse/inform"
+	"bolwerk/abuse/quarantine"
 	"bolwerk/abuse/view"
 	"bolwerk/abuse/who"
 	"bolwerk/desk"
@@ -62,7 +63,7 @@ import (
 
 // Schemas are the tables of the desk, in the order in which they are made.
 func Schemas() []store.Schema {
-	return []store.Schema{audit.Schema(), factlog.Schema(), blob.Schema(), job.Schema(), lease.Schema(), publish.Schema(), account.Schema(), siem.Schema(), idem.Schema(), hosts.Schema(), ledger.Schema(), webhook.Schema(), desk.Schema(), shield.Schema(), who.Schema(), abuse.Schema(), view.Schema(), contact.Schema(), inform.Schema(), access.Schema()}
+	return []store.Schema{audit.Schema(), factlog.Schema(), blob.Schema(), job.Schema(), lease.Schema(), publish.Schema(), account.Schema(), siem.Schema(), idem.Schema(), hosts.Schema(), ledger.Schema(), webhook.Schema(), desk.Schema(), shield.Schema(), who.Schema(), abuse.Schema(), view.Schema(), quarantine.Schema(), contact.Schema(), inform.Schema(), access.Schema()}
 }
 
 // Desk is the role desk, built.
@@ -309,6 +310,9 @@ func (d *Desk) buildHosts(reg prometheus.Registerer) error {
 	receiver := handin.NewReceiver(kinds, []seal.PrivateKey{sealing}, func(ctx context.Context, it handin.Item) error {
 		if _, ok := who.Kinds()[it.Kind]; ok {
 			return d.who.Receive(ctx, it.Kind, it.Body)
+		}
+		if it.Kind == garden.Kind {
+			return d.abuse.TakeGuest(ctx, it.Body)
 		}
 		if _, ok := abuse.Kinds()[it.Kind]; ok {
 			return d.abuse.Receive(ctx, it.Host, it.Kind, it.ID, it.Body)

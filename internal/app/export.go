@@ -21,6 +21,7 @@ import (
 	"bolwerk/abuse"
 	"bolwerk/abuse/contact"
 	"bolwerk/abuse/inform"
+	"bolwerk/abuse/quarantine"
 	"bolwerk/abuse/view"
 	"bolwerk/abuse/who"
 	"bolwerk/internal/blob"
@@ -76,24 +77,26 @@ const exportFormat = "bolwerk export 1"
 // sealedFor is for what each sealed column was sealed. A code that opens
 // something is not among them: it is nobody's data.
 var sealedFor = map[string]string{
-	"desk_appeal.text_sealed":         "appeal.text",
-	"desk_appeal.contact_sealed":      "appeal.contact",
-	"desk_notice.to_sealed":           "notice.to",
-	"desk_notice.body_sealed":         "notice.body",
-	"shield_report.reply_sealed":      "report.reply",
-	"shield_report.message_id_sealed": "report.message_id",
-	"shield_page.body_sealed":         "shield.page",
-	"abuse_identity.identity_sealed":  who.SealedIdentity,
-	"abuse_pinned.answer_sealed":      who.SealedAnswer,
-	"abuse_asked.question_sealed":     who.SealedQuestion,
-	"abuse_report.from_sealed":        abuse.SealedFrom,
-	"abuse_event.detail_sealed":       abuse.SealedEvent,
-	"abuse_case.who_sealed":           abuse.SealedWho,
-	"abuse_note.text_sealed":          abuse.SealedNote,
-	"abuse_view.subscriber_sealed":    view.Sealed,
-	"abuse_view_hold.hold_sealed":     view.SealedHold,
-	"abuse_contact.detail_sealed":     contact.Sealed,
-	"abuse_message.text_sealed":       inform.SealedText,
+	"desk_appeal.text_sealed":           "appeal.text",
+	"desk_appeal.contact_sealed":        "appeal.contact",
+	"desk_notice.to_sealed":             "notice.to",
+	"desk_notice.body_sealed":           "notice.body",
+	"shield_report.reply_sealed":        "report.reply",
+	"shield_report.message_id_sealed":   "report.message_id",
+	"shield_page.body_sealed":           "shield.page",
+	"abuse_identity.identity_sealed":    who.SealedIdentity,
+	"abuse_pinned.answer_sealed":        who.SealedAnswer,
+	"abuse_asked.question_sealed":       who.SealedQuestion,
+	"abuse_report.from_sealed":          abuse.SealedFrom,
+	"abuse_event.detail_sealed":         abuse.SealedEvent,
+	"abuse_case.who_sealed":             abuse.SealedWho,
+	"abuse_note.text_sealed":            abuse.SealedNote,
+	"abuse_view.subscriber_sealed":      view.Sealed,
+	"abuse_view_hold.hold_sealed":       view.SealedHold,
+	"abuse_contact.detail_sealed":       contact.Sealed,
+	"abuse_message.text_sealed":         inform.SealedText,
+	"abuse_quarantine.who_sealed":       quarantine.SealedWho,
+	"abuse_quarantine_line.held_sealed": quarantine.SealedLine,
 }
 
 // boxOf has the keys of a sealed column.

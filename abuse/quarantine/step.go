@@ -1,0 +1,250 @@
+package quarantine
+
+import (
+	"context"
+	"encoding/json"
+	"slices"
+	"strings"
+	"time"
+
+	"bolwerk"
+	"bolwerk/abuse/enforce"
+	"bolwerk/abuse/garden"
+	"bolwerk/abuse/session"
+	"bolwerk/abuse/view"
+	"bolwerk/internal/store"
+)
+
+// rules is who does what no person did.
+var rules = bolwerk.Rule("abuse")
+
+// step takes a quarantine a step on: its rows, and what the step asks for. held are
+// sessions that it may bring into it, by their keys.
+func (d *Desk) step(tx *store.Tx, q *Row, e Event, by bolwerk.Actor, held map[string]session.Held) error {
+	was := q.pure()
+	is, effects := Step(was, e, tx.Now())
+	if err := d.save(tx, q, was, is, held); err != nil {
+		return err
+	}
+	for _, f := range effects {
+		if err := d.effect(tx, q, f, by); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (d *Desk) save(tx *store.Tx, q *Row, was, is Q, held map[string]session.Held) error {
+	q.State, q.Mechanism, q.EndedAt, q.version = is.State, is.Mechanism, is.EndedAt, is.Version
+	if is.State != was.State || is.Version != was.Version {
+		if _, err := tx.Exec(`update abuse_quarantine set state=$1, mechanism=$2, ended_at=$3, version=$4 where id=$5`, string(is.State), string(is.Mechanism), micros(is.EndedAt), is.Version, q.ID); err != nil {
+			return err
+		}
+	}
+	rank := store.Micros(q.StartAt)
+	if q.Needy {
+		rank -= 1 << 60 // before all others
+	}
+	var lines []line
+	for _, l := range is.Lines {
+		at := slices.IndexFunc(q.lines, func(o line) bool { return o.Key == l.Key })
+		row := line{Line: l}
+		if at >= 0 {
+			row.held = q.lines[at].held
+		} else {
+			plain, err := json.Marshal(held[l.Key])
+			if err != nil {
+				return err
+			}
+			if row.held, err = d.p.Keys.Kept().Seal(SealedLine, plain); err != nil {
+				return err
+			}
+		}
+		lines = append(lines, row)
+		if at >= 0 && q.lines[at].Line == l {
+			continue
+		}
+		if _, err := tx.Exec(`insert into abuse_quarantine_line(quarantine,skey,nas,held_sealed,want,version,back,rank,done,seen,tries,due_at,code) values($1,$2,$3,$4,$5,$6,$7,$8,$9,$10,$11,$12,$13)
+			on conflict(quarantine,skey) do update set want=excluded.want,version=excluded.version,back=excluded.back,rank=excluded.rank,done=excluded.done,seen=excluded.seen,tries=excluded.tries,due_at=excluded.due_at,code=excluded.code`,
+			q.ID, l.Key, l.NAS, row.held, string(l.Want), l.Version, l.Want == enforce.Normal, rank, l.Done, l.Seen, l.Tries, micros(l.Due), l.Code); err != nil {
+			return err
+		}
+	}
+	for _, o := range q.lines {
+		if slices.IndexFunc(is.Lines, func(l Line) bool { return l.Key == o.Key }) < 0 {
+			if _, err := tx.Exec(`delete from abuse_quarantine_line where quarantine=$1 and skey=$2`, q.ID, o.Key); err != nil {
+				return err
+			}
+		}
+	}
+	q.lines = lines
+	return nil
+}
+
+func (d *Desk) effect(tx *store.Tx, q *Row, f Effect, by bolwerk.Actor) error {
+	now := tx.NowMicros()
+	switch f {
+	case Hold:
+		q.StartAt = tx.Now()
+		if _, err := tx.Exec(`update abuse_quarantine set start_at=$1, why='' where id=$2`, now, q.ID); err != nil {
+			return err
+		}
+		q.Waits = nil
+		tx.After(func() { d.count.begun.WithLabelValues(string(q.Class), string(q.Profile)).Inc(); d.ring() })
+		return d.hold(tx, q)
+	case Free:
+		tx.After(func() { d.count.ended.WithLabelValues(string(q.Mechanism)).Inc(); d.ring() })
+		if d.p.Gardens == nil {
+			return nil
+		}
+		return d.p.Gardens.Free(tx, q.ID)
+	case InForce:
+		if !q.ForceAt.IsZero() {
+			return nil
+		}
+		q.ForceAt = tx.Now()
+		took := q.ForceAt.Sub(q.StartAt)
+		tx.After(func() { d.count.force.Observe(took.Seconds()) })
+		_, err := tx.Exec(`update abuse_quarantine set force_at=$1 where id=$2`, now, q.ID)
+		return err
+	case ReleasedFully:
+		q.FreedAt = tx.Now()
+		took := q.FreedAt.Sub(q.EndedAt)
+		tx.After(func() { d.count.freed.Observe(took.Seconds()) })
+		_, err := tx.Exec(`update abuse_quarantine set freed_at=$1 where id=$2`, now, q.ID)
+		return err
+	case Began:
+		return d.p.Cases.Happened(tx, *q, "quarantined", string(q.Profile), by, "")
+	case Ended:
+		return d.p.Cases.Happened(tx, *q, "released", string(q.Mechanism), by, "")
+	case AlarmFailed:
+		tx.After(func() {
+			d.log.Error("the access network does not put a line into quarantine; a person has to look", "alarm", true, "quarantine", q.Ref)
+		})
+	case AlarmStuck:
+		tx.After(func() {
+			d.count.stuck.Inc()
+			d.log.Error("A CUSTOMER IS LOCKED IN: the access network does not release a line from quarantine", "alarm", true, "quarantine", q.Ref)
+		})
+	}
+	return nil
+}
+
+// hold gives the lines their garden, as it is now.
+func (d *Desk) hold(tx *store.Tx, q *Row) error {
+	if d.p.Gardens == nil || !q.State.Holds() || !q.Until.After(tx.Now()) {
+		return nil
+	}
+	who, err := d.identity(*q)
+	if err != nil {
+		return err
+	}
+	g, err := d.guest(tx, *q)
+	if err != nil {
+		return err
+	}
+	return d.p.Gardens.Hold(tx, view.Hold{ID: q.ID, Subscriber: who.Subscriber, Profile: q.Profile, Until: q.Until, Guest: g})
+}
+
+// guest is what the page of a line in quarantine shows.
+func (d *Desk) guest(tx *store.Tx, q Row) (g garden.Guest, err error) {
+	g = garden.Guest{Quarantine: q.ID, Ref: q.Ref, Class: string(q.Class), Profile: string(q.Profile), Since: q.StartAt, Until: q.Until, SelfLeft: q.SelfLeft, Done: q.Ticked, State: "active", Seen: []garden.Seen{}}
+	switch {
+	case q.State == Releasing || q.State == Stuck:
+		g.State = "releasing"
+	case !q.HelpAt.IsZero():
+		g.State = "asked"
+	}
+	if err := tx.Row(`select ref from desk_case where id=$1`, q.CaseID).Scan(&g.Case); err != nil && !store.None(err) {
+		return g, err
+	}
+	seen, family, device, err := d.p.Cases.Evidence(tx, q.CaseID)
+	if len(seen) > 0 {
+		g.Seen = seen[:min(len(seen), 10)]
+	}
+	g.Family, g.Device = family, device
+	return g, err
+}
+
+// open are the sessions of a subscriber now, one for each session, as its steps and
+// as orders take them.
+func (d *Desk) open(tx *store.Tx, subscriber string) (Sessions, map[string]session.Held, error) {
+	out, held := Sessions{Open: map[string]string{}}, map[string]session.Held{}
+	all, err := d.p.Who.Now(tx, subscriber)
+	if err != nil {
+		return out, held, err
+	}
+	for _, h := range all {
+		if h.Source != session.Radius && h.Source != session.Lease {
+			continue // a table knows no session
+		}
+		key, err := d.keyOf(h)
+		if err != nil {
+			return out, held, err
+		}
+		if have, ok := held[key]; ok && (have.Prefix.Addr().Is4() || !h.Prefix.Addr().Is4()) {
+			continue // one order a session: it names the session
+		}
+		out.Open[key], held[key] = h.NAS, h
+	}
+	return out, held, nil
+}
+
+func (d *Desk) keyOf(h session.Held) (string, error) {
+	return d.p.Keys.Kept().Mark(markLine, strings.Join([]string{string(h.Source), h.NAS, h.Session}, "\x00"))
+}
+
+func (d *Desk) heldOf(l line) (h session.Held, err error) {
+	plain, err := d.p.Keys.Kept().Open(SealedLine, l.held)
+	if err != nil {
+		return h, err
+	}
+	return h, json.Unmarshal(plain, &h)
+}
+
+// meet brings the open sessions of its subscriber into a quarantine.
+func (d *Desk) meet(tx *store.Tx, q *Row, by bolwerk.Actor) error {
+	who, err := d.identity(*q)
+	if err != nil {
+		return err
+	}
+	e, held, err := d.open(tx, who.Subscriber)
+	if err != nil {
+		return err
+	}
+	return d.step(tx, q, e, by, held)
+}
+
+// untilMost is how long a quarantine lasts at most.
+func (d *Desk) untilMost(now time.Time) time.Time {
+	return now.Add(time.Duration(d.cfg.MaxDays) * 24 * time.Hour)
+}
+
+// holdAgain has the edges show what is wanted: a desk that was restored has forgotten it.
+func (d *Desk) holdAgain(ctx context.Context) error {
+	for last := ""; ; {
+		n, to := 0, last
+		err := d.db.Write(ctx, store.Intake, func(tx *store.Tx) error {
+			ids, err := idsOf(tx, `select id from abuse_quarantine where state in `+holdsSQL+` and id>$1 order by id limit $2`, last, someSwept)
+			if err != nil {
+				return err
+			}
+			n = len(ids)
+			for _, id := range ids {
+				q, err := find(tx, id)
+				if err == nil {
+					err = d.hold(tx, &q)
+				}
+				if err != nil {
+					return err
+				}
+				to = id
+			}
+			return nil
+		})
+		last = to
+		if err != nil || n < someSwept {
+			return err
+		}
+	}
+}
