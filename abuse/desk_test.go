@@ -93,7 +93,7 @@ var agent = account.Person{ID: "01900000-0000-7000-8000-000000000001", Login: "m
 func open(t *testing.T) *house {
 	t.Helper()
 	c := clock.NewFake(noon)
-	db := storetest.Open(t, c, audit.Schema(), factlog.Schema(), blob.Schema(), job.Schema(), publish.Schema(), desk.Schema(), who.Schema(), contact.Schema(), inform.Schema(), quarantine.Schema(), Schema())
+	db := storetest.Open(t, c, audit.Schema(), factlog.Schema(), blob.Schema(), job.Schema(), publish.Schema(), account.Schema(), desk.Schema(), who.Schema(), contact.Schema(), inform.Schema(), quarantine.Schema(), Schema())
 	v, err := vault.Open(t.TempDir(), c)
 	if err != nil {
 		t.Fatal(err)

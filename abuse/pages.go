@@ -32,6 +32,7 @@ func Texts() (*web.Texts, error) { return web.ReadTexts(textFiles, "texts") }
 func Places() []web.Place {
 	return []web.Place{
 		{Path: "/abuse", Text: "abuse.cases", Also: []string{"/abuse/case"}},
+		{Path: "/abuse/quarantines", Text: "abuse.quarantines", Also: []string{"/abuse/quarantine"}},
 		{Path: "/abuse/reports", Text: "abuse.reports", Also: []string{"/abuse/report"}},
 		{Path: "/abuse/figures", Text: "abuse.figures.short"},
 		{Path: "/abuse/looks", Text: "abuse.looks", For: func(w *web.Who) bool { return w.Role == string(account.Administrator) }},
@@ -91,7 +92,10 @@ func (p *Pages) Routes(mux *http.ServeMux, door *account.Door) {
 		add(pattern, right, fn)
 	})
 	add("GET /abuse/looks", account.Administer, p.looks)
-	for _, name := range []string{"close", "reopen", "note", "exempt", "end"} {
+	p.quarantineRoutes(func(pattern string, right account.Right, fn func(http.ResponseWriter, *http.Request, account.Person) error) {
+		add(pattern, right, fn)
+	})
+	for _, name := range []string{"close", "reopen", "note", "exempt", "end", "ask", "steer"} {
 		add("POST /abuse/case/{id}/"+name, account.Decide, func(w http.ResponseWriter, r *http.Request, who account.Person) error {
 			return p.decide(w, r, who, name)
 		})
@@ -131,7 +135,7 @@ func commonOf(r *http.Request, who account.Person) common {
 		c.Form = h.Form
 	}
 	switch d := r.URL.Query().Get("done"); d {
-	case "closed", "reopened", "noted", "exempted", "ended", "taken", "aside", "told":
+	case "closed", "reopened", "noted", "exempted", "ended", "taken", "aside", "told", "asked", "steered", "quarantine_approve", "quarantine_decline", "quarantine_release", "quarantine_retry":
 		c.Done = "abuse.done." + d
 	}
 	return c
@@ -263,6 +267,11 @@ func (p *Pages) decide(w http.ResponseWriter, r *http.Request, who account.Perso
 	case "exempt":
 		days, _ := strconv.Atoi(strings.TrimSpace(f.Get("days"))) // what is no number is refused as 0 is
 		done, err = "exempted", p.d.Except(ctx, who, id, f.Get("scope") == "every", days, f.Get("text"))
+	case "ask":
+		done = "asked"
+		_, _, err = p.d.AskQuarantine(ctx, who, id, wishOf(f))
+	case "steer":
+		done, err = "steered", p.d.Steer(ctx, who, id, f.Get("do"), f.Get("text"))
 	case "end":
 		done, err = "ended", p.d.EndExemption(ctx, who, id, f.Get("exemption"))
 	}

@@ -10,6 +10,7 @@ import (
 
 	"bolwerk"
 	"bolwerk/abuse/door"
+	"bolwerk/abuse/quarantine"
 	"bolwerk/abuse/reading"
 	"bolwerk/abuse/session"
 	"bolwerk/abuse/who"
@@ -231,12 +232,19 @@ type Exemption struct {
 // CaseView is a case with all that is known of it.
 type CaseView struct {
 	CaseRow
-	Who        session.Identity `json:"who"`
-	Answers    []session.Answer `json:"answers" doc:"who had the addresses, as far as the case rests on it"`
-	Evidence   []EventRow       `json:"evidence" doc:"the last events, newest first"`
-	History    []NoteRow        `json:"history"`
-	Exemptions []Exemption      `json:"exemptions,omitempty"`
-	Others     []CaseRow        `json:"others,omitempty" doc:"further cases of the subscriber, newest first"`
+	Who         session.Identity `json:"who"`
+	Answers     []session.Answer `json:"answers" doc:"who had the addresses, as far as the case rests on it"`
+	Evidence    []EventRow       `json:"evidence" doc:"the last events, newest first"`
+	History     []NoteRow        `json:"history"`
+	Exemptions  []Exemption      `json:"exemptions,omitempty"`
+	Quarantines []quarantine.Row `json:"quarantines,omitempty" doc:"newest first"`
+	Play        *Play            `json:"playbook,omitempty" doc:"what the rules do next"`
+	Others      []CaseRow        `json:"others,omitempty" doc:"further cases of the subscriber, newest first"`
+}
+
+// Held says that the line is in quarantine for the case, or on its way there or back.
+func (v CaseView) Held() bool {
+	return slices.ContainsFunc(v.Quarantines, func(q quarantine.Row) bool { return !q.State.Over() })
 }
 
 // Sure is the least sure of the answers that the case rests on.
@@ -269,6 +277,12 @@ func (d *Desk) Case(ctx context.Context, by bolwerk.Actor, id string) (v CaseVie
 			return err
 		}
 		if err := tx.Row(`select who_sealed,mark from abuse_case where id=$1`, c.ID).Scan(&sealed, &mark); err != nil {
+			return err
+		}
+		if v.Quarantines, err = quarantine.Of(tx, c.ID); err != nil {
+			return err
+		}
+		if v.Play, err = d.playOf(tx, c.ID); err != nil {
 			return err
 		}
 		v.Evidence, err = store.List(tx, d.readEvent, `select `+eventColumns+eventTables+` where e.case_id=$1 order by e.at desc, e.id desc limit $2`, c.ID, maxShown)

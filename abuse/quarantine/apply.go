@@ -208,12 +208,13 @@ func (d *Desk) orderOf(tx *store.Tx, q *Row, l line) (o order, verdict string, e
 	_ = e
 	o = order{Order: enforce.Order{ID: q.ID + "/" + l.Key[:min(len(l.Key), 16)], Version: l.Version, Session: h, Profile: l.Want}, quarantine: q.ID, key: l.Key}
 	if l.Want == enforce.Normal {
+		o.Was = q.Profile
 		if !on {
 			o.Session, err = d.heldOf(l)
 		}
 		return o, "", err
 	}
-	o.Until = q.Until
+	o.Until, o.Was = q.Until, enforce.Normal
 	switch {
 	case !q.State.Holds() || !q.Until.After(tx.Now()):
 		return o, "over", nil

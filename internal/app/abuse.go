@@ -119,6 +119,9 @@ func (d *Desk) buildAbuse(pool *reading.Pool, send inform.Sender, reg prometheus
 		return err
 	}
 	parts.Zone = zone
+	if e := d.cfg.Abuse.Enforce; len(e.NAS)+len(e.HTTP)+len(e.Kea) > 0 {
+		parts.Port, parts.Proved = d.access, d.access.Proved
+	}
 	if c := d.cfg.Abuse.Clearing; c.On() {
 		house, err := clearing.Open(c, accounting.MaxReport)
 		if err != nil {

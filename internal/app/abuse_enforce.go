@@ -39,7 +39,7 @@ func (d *Desk) buildAccess(ctx context.Context, reg prometheus.Registerer) (err 
 
 // wanted is the profile that a subscriber is to have at a login.
 func (d *Desk) wanted(ctx context.Context, subscriber string) (enforce.Profile, time.Time, error) {
-	return enforce.Normal, time.Time{}, nil
+	return d.abuse.Quarantines().Wanted(ctx, subscriber)
 }
 
 func (d *Desk) listAccess(context.Context, *http.Request) (any, error) {
