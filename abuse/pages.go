@@ -39,7 +39,7 @@ func Places() []web.Place {
 	}
 }
 
-var number = regexp.MustCompile(`^(?i)a([br])-\d{4}-\d{6,}$`)
+var number = regexp.MustCompile(`^(?i)(a[br]|q)-\d{4}-\d{6,}$`)
 
 // Find is the page of a case or report whose number was typed; "" for anything else.
 func Find(text string) string {
@@ -48,8 +48,11 @@ func Find(text string) string {
 		return ""
 	}
 	path := "/abuse/case/"
-	if strings.EqualFold(m[1], "r") {
+	switch strings.ToLower(m[1]) {
+	case "ar":
 		path = "/abuse/report/"
+	case "q":
+		path = "/abuse/quarantine/"
 	}
 	return path + strings.ToUpper(m[0])
 }

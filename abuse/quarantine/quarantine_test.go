@@ -404,3 +404,30 @@ func TestReleaseAll(t *testing.T) {
 		}
 	}
 }
+
+// A case that is erased while its line is inside: the line comes out, then all of it goes.
+func TestAnErasedCaseLetsOutFirst(t *testing.T) {
+	h := open(t)
+	h.session(session.Start, "anna", "s1", "192.0.2.17/32", noon.Add(-time.Hour))
+	q := h.in("anna")
+	h.settled()
+	if err := h.db.Write(t.Context(), store.Decision, func(tx *store.Tx) error {
+		if err := h.Forget(tx, q.CaseID); err != nil {
+			return err
+		}
+		_, err := tx.Exec(`delete from desk_case where id=$1`, q.CaseID)
+		return err
+	}); err != nil {
+		t.Fatal(err)
+	}
+	h.settled()
+	h.want(q.ID, Released)
+	if h.net.has["s1"] != enforce.Normal {
+		t.Errorf("the network has %v", h.net.has)
+	}
+	h.clock.Add(lineTime + time.Minute)
+	h.settled()
+	if all, err := h.List(t.Context(), Filter{}); err != nil || len(all) != 0 {
+		t.Errorf("%d are kept, %v", len(all), err)
+	}
+}

@@ -324,6 +324,11 @@ func (d *Desk) forget(ctx context.Context) (int, error) {
 	var n int64
 	err := d.db.Write(ctx, store.Intake, func(tx *store.Tx) (err error) {
 		n, err = tx.Exec(`delete from abuse_quarantine_line where quarantine in (select q.id from abuse_quarantine q where q.state='released' and q.ended_at<$1 and exists (select 1 from abuse_quarantine_line l where l.quarantine=q.id) limit $2) and done`, old, someSwept)
+		if err != nil {
+			return err
+		}
+		// Of a case that was erased while its line was still on its way out.
+		_, err = tx.Exec(`delete from abuse_quarantine where state in ('released','dropped') and ended_at<$1 and not exists (select 1 from desk_case c where c.id=case_id) and not exists (select 1 from abuse_quarantine_line l where l.quarantine=abuse_quarantine.id)`, old)
 		return err
 	})
 	return int(n), err
