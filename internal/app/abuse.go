@@ -148,10 +148,11 @@ func contactKeys(cfg Config, c clock.Clock) (*vault.Vault, error) {
 }
 
 // demoAbuse gives the abuse desk the invented network and reports, each under its
-// fixed id.
+// fixed id, and goes on with the accounting until ctx ends.
 func (d *Desk) demoAbuse(ctx context.Context) error {
 	now := d.env.Clock.Now()
-	if err := d.who.Take(ctx, demo.Sessions(now)); err != nil {
+	told := demo.Sessions(now)
+	if err := d.who.Take(ctx, told); err != nil {
 		return err
 	}
 	if err := d.contacts.Put(ctx, bolwerk.Task("demo"), "", demo.Contacts()); err != nil {
@@ -162,5 +163,14 @@ func (d *Desk) demoAbuse(ctx context.Context) error {
 			return err
 		}
 	}
-	return nil
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-time.After(30 * time.Second):
+		}
+		if err := d.who.Take(ctx, demo.StillThere(told, d.env.Clock.Now())); err != nil {
+			return err
+		}
+	}
 }

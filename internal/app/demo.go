@@ -190,6 +190,9 @@ func demoConfig(o DemoOptions, w demo.World) (Config, error) {
 	if err := demoAccess(&c, o); err != nil {
 		return c, err
 	}
+	c.Abuse.Quarantine.Mode = "on"
+	c.Abuse.Garden.Listen, c.Abuse.Garden.URL = demoAddr(o, 8084), "http://"+demoAddr(o, 8084)
+	c.Abuse.Garden.Addresses = []netip.Addr{netip.MustParseAddr("192.0.2.9"), netip.MustParseAddr("2001:db8::9")}
 	c.Shield.Issuers = []shield.Issuer{{Name: w.Authority.Name, Public: w.Authority.Public, Ground: w.Authority.Ground, File: w.Authority.OrderFile(o.Data), MustHave: w.Authority.MustHave}}
 	c.Shield.Notices = demoNotices(c.Shield.Notices)
 	c.Warning.PreviewHost = "preview.localhost"
@@ -243,7 +246,7 @@ func demoLife(ctx context.Context, o DemoOptions, cfg Config, env Env, w demo.Wo
 	}
 	_, port, _ := net.SplitHostPort(f.Warning)
 	fmt.Fprintln(o.Out, demo.WhatToTry(demo.Addresses{Program: o.Binary, Dir: o.Data, Flags: flags, LogIn: links[demo.Decider], Second: links[demo.Approver], Password: password.Reveal(), Console: f.Console, Public: f.Public,
-		Outbox: f.Console + "/mail", Preview: "http://" + cfg.Warning.PreviewHost + ":" + port + "/", DNS: f.DNS, RPZ: f.RPZ, Upstream: f.Upstream, Page: f.Warning, TLS: f.TLS, SMTP: f.SMTP}))
+		Outbox: f.Console + "/mail", Preview: "http://" + cfg.Warning.PreviewHost + ":" + port + "/", DNS: f.DNS, RPZ: f.RPZ, Upstream: f.Upstream, Page: f.Warning, TLS: f.TLS, SMTP: f.SMTP, Garden: cfg.Abuse.Garden.URL}))
 	fmt.Fprintln(o.Out, "ready")
 	var wg sync.WaitGroup
 	wg.Go(func() {

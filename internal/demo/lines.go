@@ -29,6 +29,7 @@ var customers = []customer{
 	{"dries@bolwerk.example", "eth 1/2/1:9", "192.0.2.77", 30},
 	{"elif@bolwerk.example", "eth 1/2/1:10", "192.0.2.78", 5},
 	{"school-oost@bolwerk.example", "eth 1/2/3:1", "192.0.2.200", 90},
+	{guest, "eth 1/2/4:1", "192.0.2.140", 20},
 }
 
 // The session of the invented operator's own, by which it sees that the access
@@ -38,6 +39,12 @@ const (
 	CanarySession = "demo-canary"
 )
 
+// guest is whose camera is infected. The addresses of this machine are theirs too, so that
+// a browser here sees the page of the safe environment.
+const guest = "fatima@bolwerk.example"
+
+var guestsOwn = []netip.Prefix{netip.MustParsePrefix("127.0.0.1/32"), netip.MustParsePrefix("::1/128")}
+
 // Sessions is what the invented access server told of its lines.
 func Sessions(now time.Time) []session.Record {
 	var out []session.Record
@@ -45,6 +52,9 @@ func Sessions(now time.Time) []session.Record {
 		start := now.Add(-time.Duration(c.hours) * time.Hour).Truncate(time.Second)
 		r := session.Record{Kind: session.Start, Source: session.Radius, NAS: "bng1", Session: fmt.Sprintf("demo-%d", i), Identity: session.Identity{Subscriber: c.login, Line: c.line},
 			Prefixes: []netip.Prefix{netip.PrefixFrom(netip.MustParseAddr(c.addr), 32), netip.MustParsePrefix(fmt.Sprintf("2001:db8:b0:%x00::/56", i+1))}, At: start}
+		if c.login == guest {
+			r.Prefixes = append(r.Prefixes, guestsOwn...)
+		}
 		out = append(out, r)
 		r.Kind, r.At, r.Lasted = session.Interim, now.Truncate(time.Second), now.Sub(start).Truncate(time.Second)
 		out = append(out, r)
@@ -64,13 +74,27 @@ func Sessions(now time.Time) []session.Record {
 	return out
 }
 
+// StillThere is what the access server tells of sessions that go on: edges give nobody a
+// view once no accounting comes in.
+func StillThere(told []session.Record, now time.Time) (out []session.Record) {
+	for _, r := range told {
+		if r.Kind == session.Interim {
+			at := now.Truncate(time.Second)
+			r.Lasted += at.Sub(r.At)
+			r.At = at
+			out = append(out, r)
+		}
+	}
+	return out
+}
+
 // AbuseReport is an invented report to the abuse desk, under a fixed id.
 type AbuseReport struct {
 	ID string
 	door.Report
 }
 
-// AbuseReports are the invented reports: a feed's table, a feedback loop, a report in
+// AbuseReports are the invented reports: tables of a feed, a feedback loop, a report in
 // XARF and a letter of somebody who has no format.
 func AbuseReports(now time.Time) []AbuseReport {
 	at := func(ago time.Duration) time.Time { return now.Add(-ago).UTC().Truncate(time.Second) }
@@ -148,6 +172,7 @@ Joke
 	add(door.ByMail, "feedback@mailprovider.example", "", loop)
 	add(door.ByAPI, "abuse@hosting.example", "", login(3*time.Hour, 1, "192.0.2.77")+"\n"+login(2*time.Hour, 2, "192.0.2.77")+"\n"+login(30*time.Minute, 3, "192.0.2.120")+"\n")
 	add(door.ByMail, "joke@buren.example", "", letter)
+	add(door.ByFile, "reports@feed.example", at(0).Format(time.DateOnly)+"-event4_sinkhole-bolwerk-asn.csv", fmt.Sprintf("timestamp,protocol,src_ip,src_port,src_asn,dst_ip,dst_port,infection\n%s,tcp,192.0.2.140,48101,64496,203.0.113.90,23,mirai\n", at(40*time.Minute).Format(time.DateTime)))
 	return out
 }
 

@@ -22,6 +22,7 @@ type Addresses struct {
 	Public   string // http://...
 	Outbox   string // console page with sent mail; empty: the folder alone
 	Preview  string // link to the example of the warning page; empty: none
+	Garden   string // link to the page of the safe environment; empty: none
 	// host:port
 	DNS, RPZ, Upstream, Page, TLS, SMTP string
 }
@@ -92,6 +93,8 @@ func Steps(a Addresses) []Step {
 			Commands: []string{a.verify()}},
 		{Title: "See a report of abuse become a case", See: "A feed found an open service at one of our addresses. Accounting says whose line that was at that time, and a case is opened about the subscriber; each look at who it is gets noted.", Links: []string{a.Console + "/abuse"},
 			Commands: []string{client("abuse case list"), client("report mail " + quoted(filepath.Join(a.Dir, AbuseFile)) + " --smtp " + a.SMTP + " --to abuse@bolwerk.example"), client("abuse case list")}},
+		{Title: "See the safe environment", See: "A camera of " + guest + " is infected, and her line is this machine's too: once she is in quarantine this page says what to do, and lets her out when every step is ticked.", Links: seen(a.Garden),
+			Commands: []string{"curl -s " + a.Garden + "/.well-known/bolwerk/captive"}},
 	}
 }
 
@@ -100,10 +103,10 @@ func Steps(a Addresses) []Step {
 func WhatToTry(a Addresses) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "Bolwerk demo: the invented operator Polder Telecom. All names end in .example; nothing leaves this machine.\n\n")
-	for _, l := range [][2]string{{"console, API", a.Console}, {"public site", a.Public}, {"warning page", a.Page}, {"TLS door", a.TLS},
+	for _, l := range [][2]string{{"console, API", a.Console}, {"public site", a.Public}, {"warning page", a.Page}, {"TLS door", a.TLS}, {"safe environment", a.Garden},
 		{"DNS", a.DNS}, {"RPZ primary", a.RPZ}, {"upstream DNS", a.Upstream}, {"SMTP", a.SMTP}, {"folder", a.Dir}} {
 		if l[1] != "" {
-			fmt.Fprintf(&b, "  %-14s %s\n", l[0], l[1])
+			fmt.Fprintf(&b, "  %-16s %s\n", l[0], l[1])
 		}
 	}
 	b.WriteString("\nWhat to try, in this order:\n")

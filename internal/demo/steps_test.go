@@ -17,7 +17,7 @@ import (
 
 func addresses127() Addresses {
 	return Addresses{Program: "./bolwerk", Dir: "bolwerk-demo", LogIn: "http://localhost:8080/login?code=x", Console: "http://localhost:8080",
-		Public: "http://localhost:8081", Outbox: "http://localhost:8080/outbox", Preview: "http://localhost:8082/", DNS: "127.0.0.1:5300",
+		Public: "http://localhost:8081", Outbox: "http://localhost:8080/outbox", Preview: "http://localhost:8082/", Garden: "http://127.0.0.1:8084", DNS: "127.0.0.1:5300",
 		RPZ: "127.0.0.1:5301", Upstream: "127.0.0.1:5302", Page: "127.0.0.1:8082", TLS: "127.0.0.1:8443", SMTP: "127.0.0.1:2525"}
 }
 

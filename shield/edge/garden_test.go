@@ -120,3 +120,34 @@ func TestGarden_ends(t *testing.T) {
 		t.Error("somebody on this machine put a line in quarantine")
 	}
 }
+
+// A name that nobody blocks, asked by who is not in quarantine: what every question pays
+// for the garden, with nobody and with 20,000 lines in it; and by a guest.
+func BenchmarkGarden(b *testing.B) {
+	ask := func(b *testing.B, e *Edge, from string) {
+		q := &dnsserve.Question{Name: nameset.AppendWire(nil, bolwerk.MustDomain("www.news.example")), Type: dnsserve.TypeA, Class: 1, Worker: -1, From: netip.AddrFrom16(netip.MustParseAddr(from).As16()), Scratch: make([]byte, 0, 512)}
+		b.ReportAllocs()
+		for b.Loop() {
+			e.Answer(q)
+		}
+	}
+	b.Run("nobody", func(b *testing.B) {
+		e, _ := viewsEdge(b, "")
+		ask(b, e, "192.0.2.7")
+	})
+	e := gardenEdge(b)
+	var all []copies.Entry
+	for i := range 20_000 {
+		p := netip.PrefixFrom(netip.AddrFrom4([4]byte{203, 0, byte(i >> 8), byte(i)}), 32)
+		if i%2 == 1 {
+			p = netip.PrefixFrom(netip.AddrFrom16([16]byte{0x20, 0x01, 0x0d, 0xb8, 1, byte(i >> 8), byte(i)}), 56)
+		}
+		all = append(all, lineEntry(p.String(), lineview.GardenLeaky, noon.Add(time.Hour)))
+	}
+	if err := e.Lines().Apply(copies.Head{MadeAt: noon}, all); err != nil {
+		b.Fatal(err)
+	}
+	b.Run("20000_others", func(b *testing.B) { ask(b, e, "192.0.2.7") })
+	b.Run("guest", func(b *testing.B) { ask(b, e, "198.51.100.7") })
+	b.Run("strict", func(b *testing.B) { ask(b, e, "198.51.100.8") })
+}

@@ -7,7 +7,7 @@ import (
 )
 
 // Ports are the demo's usual ones, by what a story calls them.
-var Ports = map[string]int{"CONSOLE": 8080, "PUBLIC": 8081, "WARNING": 8082, "TLS": 8443, "HOSTS": 8090, "METRICS": 8089,
+var Ports = map[string]int{"CONSOLE": 8080, "PUBLIC": 8081, "WARNING": 8082, "TLS": 8443, "HOSTS": 8090, "METRICS": 8089, "GARDEN": 8084,
 	"DNS": 5300, "RPZ": 5301, "UPSTREAM": 5302, "SMTP": 2525}
 
 // Offset is a --port-offset at which every port of the demo is free, and a
