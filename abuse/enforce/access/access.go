@@ -169,9 +169,6 @@ func (a *Access) put(ctx context.Context, w *way, o enforce.Order) (enforce.Resu
 // Has says whether there is a way to an access server.
 func (a *Access) Has(nas string) bool { return a.ways[nas] != nil }
 
-// Any says whether there is a way to any access server.
-func (a *Access) Any() bool { return len(a.all) > 0 }
-
 // sessions are the open sessions of a way's canary.
 func (a *Access) sessions(ctx context.Context, w *way) (out []session.Held, err error) {
 	if w.device {
