@@ -186,7 +186,6 @@ func demoConfig(o DemoOptions, w demo.World) (Config, error) {
 	c.Abuse.Inform.Letter.Folder, c.Abuse.Inform.Letter.Window = filepath.Join(o.Data, "letters"), "right"
 	c.Abuse.Accounting.Listen = demoAddr(o, 1813)
 	c.Abuse.Accounting.Clients = []accounting.Client{{Name: "loopback", From: loopback, SecretFile: aaa}}
-	c.Abuse.Quarantine.Mode = "on"
 	if err := demoAccess(&c, o); err != nil {
 		return c, err
 	}
