@@ -233,24 +233,30 @@ func (a *Accounting) forget(w *waiting) {
 	delete(a.old, w.key)
 }
 
+// gather waits a while for what comes after the first, so that one write to the disk
+// serves many.
+func gather[T any](first T, queue <-chan T, most int, wait time.Duration) []T {
+	batch := []T{first}
+	end := time.NewTimer(wait)
+	defer end.Stop()
+	for len(batch) < most {
+		select {
+		case next, ok := <-queue:
+			if !ok {
+				return batch
+			}
+			batch = append(batch, next)
+		case <-end.C:
+			return batch
+		}
+	}
+	return batch
+}
+
 // write makes batches durable, and answers what they hold.
 func (a *Accounting) write(udp *net.UDPConn, queue <-chan *waiting) {
 	for first := range queue {
-		batch := []*waiting{first}
-		end := time.NewTimer(gatherTime)
-	gather:
-		for len(batch) < gatherMost {
-			select {
-			case w, ok := <-queue:
-				if !ok {
-					break gather
-				}
-				batch = append(batch, w)
-			case <-end.C:
-				break gather
-			}
-		}
-		end.Stop()
+		batch := gather(first, queue, gatherMost, gatherTime)
 		records := make([]session.Record, len(batch))
 		for i, w := range batch {
 			records[i] = w.record

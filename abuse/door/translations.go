@@ -196,21 +196,7 @@ const translationsWait = 100 * time.Millisecond
 // keep makes batches durable until the queue is closed.
 func (t *Translations) keep(queue <-chan session.Record) {
 	for first := range queue {
-		batch := []session.Record{first}
-		end := time.NewTimer(translationsWait)
-	gather:
-		for len(batch) < session.MaxRecords {
-			select {
-			case r, ok := <-queue:
-				if !ok {
-					break gather
-				}
-				batch = append(batch, r)
-			case <-end.C:
-				break gather
-			}
-		}
-		end.Stop()
+		batch := gather(first, queue, session.MaxRecords, translationsWait)
 		result := "taken"
 		if _, err := t.put(KindSessions, session.Encode(batch)); err != nil {
 			result = "not_durable"

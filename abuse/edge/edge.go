@@ -9,8 +9,6 @@ import (
 	"context"
 	"crypto/subtle"
 	"encoding/json"
-	"io"
-	"log"
 	"log/slog"
 	"net"
 	"net/http"
@@ -21,7 +19,6 @@ import (
 	"unicode/utf8"
 
 	"github.com/prometheus/client_golang/prometheus"
-	"golang.org/x/net/netutil"
 
 	"bolwerk"
 	"bolwerk/abuse/garden"
@@ -106,23 +103,7 @@ func (e *Edge) Names() []bolwerk.Domain {
 
 // Serve serves the page until ctx ends. Nothing about visitors is logged.
 func (e *Edge) Serve(ctx context.Context, l net.Listener) error {
-	s := &http.Server{Handler: e, ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 10 * time.Second, WriteTimeout: 10 * time.Second,
-		IdleTimeout: 15 * time.Second, MaxHeaderBytes: 16 << 10, ErrorLog: log.New(io.Discard, "", 0)}
-	stopped := make(chan struct{})
-	stop := context.AfterFunc(ctx, func() {
-		defer close(stopped)
-		last, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*time.Second)
-		defer cancel()
-		if s.Shutdown(last) != nil {
-			s.Close()
-		}
-	})
-	err := s.Serve(netutil.LimitListener(l, e.cfg.Conns))
-	if stop() {
-		return err
-	}
-	<-stopped
-	return nil
+	return web.ServeBriefly(ctx, l, e, e.cfg.Conns)
 }
 
 // guest is who asks. The address is the connection's: no header is believed.

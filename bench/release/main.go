@@ -10,6 +10,7 @@ import (
 	"log/slog"
 	"net/netip"
 	"os"
+	"path/filepath"
 	"sync"
 	"time"
 
@@ -102,7 +103,7 @@ func run(ctx context.Context, lines int, pace float64, dir string) (err error) {
 		defer os.RemoveAll(dir)
 	}
 	c := clock.New()
-	db, err := store.Open(ctx, store.Config{URL: "sqlite:" + dir + "/release.db"}, c)
+	db, err := store.Open(ctx, store.Config{URL: filepath.Join(dir, "release.db")}, c)
 	if err != nil {
 		return err
 	}

@@ -37,6 +37,10 @@ func (c Config) Validate() error {
 		if u, _, ok := strings.Cut(strings.TrimPrefix(c.URL, "postgres://"), "@"); ok && strings.Contains(u, ":") {
 			return errors.New("store.url: a password does not belong here; put it in a file and name it in store.password_file")
 		}
+		return nil
+	}
+	if scheme, _, ok := strings.Cut(c.URL, ":"); ok && !strings.ContainsAny(scheme, "/.") {
+		return fmt.Errorf("store.url: %.40q: want the path of a file, or postgres://", c.URL)
 	}
 	return nil
 }

@@ -11,6 +11,8 @@ import (
 	"net/netip"
 	"sync"
 	"time"
+
+	"golang.org/x/net/netutil"
 )
 
 const (
@@ -146,4 +148,27 @@ func Network(a netip.Addr) netip.Prefix {
 		return netip.Prefix{}
 	}
 	return p
+}
+
+// ServeBriefly answers on l until ctx ends, for customers whose browsers came to an
+// edge without asking for it: short times, at most conns connections, and nothing about
+// anybody in a log (net/http would write their addresses).
+func ServeBriefly(ctx context.Context, l net.Listener, h http.Handler, conns int) error {
+	s := &http.Server{Handler: h, ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 10 * time.Second, WriteTimeout: 10 * time.Second,
+		IdleTimeout: 15 * time.Second, MaxHeaderBytes: 16 << 10, ErrorLog: stdlog.New(io.Discard, "", 0)}
+	stopped := make(chan struct{})
+	stop := context.AfterFunc(ctx, func() {
+		defer close(stopped)
+		last, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*time.Second)
+		defer cancel()
+		if s.Shutdown(last) != nil {
+			s.Close()
+		}
+	})
+	err := s.Serve(netutil.LimitListener(l, conns))
+	if stop() {
+		return err
+	}
+	<-stopped
+	return nil
 }

@@ -4,8 +4,6 @@ import (
 	"bytes"
 	"context"
 	"html/template"
-	"io"
-	"log"
 	"net"
 	"net/http"
 	"strings"
@@ -13,12 +11,11 @@ import (
 	"sync/atomic"
 	"time"
 
-	"golang.org/x/net/netutil"
-
 	"bolwerk"
 	"bolwerk/internal/idn"
 	"bolwerk/internal/nameset"
 	"bolwerk/internal/recent"
+	"bolwerk/internal/web"
 	"bolwerk/shield/aid"
 )
 
@@ -85,23 +82,7 @@ func (e *Edge) Page() http.Handler { return http.HandlerFunc(e.servePage) }
 // ServePage serves the page until ctx ends. Nothing about visitors is logged:
 // net/http would write their addresses.
 func (e *Edge) ServePage(ctx context.Context, l net.Listener) error {
-	s := &http.Server{Handler: e.Page(), ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 10 * time.Second, WriteTimeout: 10 * time.Second,
-		IdleTimeout: 15 * time.Second, MaxHeaderBytes: 16 << 10, ErrorLog: log.New(io.Discard, "", 0)}
-	stopped := make(chan struct{})
-	stop := context.AfterFunc(ctx, func() {
-		defer close(stopped)
-		last, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*time.Second)
-		defer cancel()
-		if s.Shutdown(last) != nil {
-			s.Close()
-		}
-	})
-	err := s.Serve(netutil.LimitListener(l, e.cfg.Conns))
-	if stop() {
-		return err
-	}
-	<-stopped
-	return nil
+	return web.ServeBriefly(ctx, l, e.Page(), e.cfg.Conns)
 }
 
 // hostName is the name in a Host header, with or without port and final dot; the
