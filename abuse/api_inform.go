@@ -49,7 +49,7 @@ func (d *Desk) informAPI(x *api.Routes) {
 		})
 		return &api.Answer[contact.Result]{Body: res}, err
 	})
-	api.Add(x, account.Look, "POST", "/abuse/contacts/find", "How a subscriber is reached. The look is noted.", func(ctx context.Context, in *bodyIn[findBody]) (*api.Answer[contact.Entry], error) {
+	api.Add(x, account.Decide, "POST", "/abuse/contacts/find", "How a subscriber is reached. The look is noted.", func(ctx context.Context, in *bodyIn[findBody]) (*api.Answer[contact.Entry], error) {
 		e, err := d.ContactOf(ctx, api.Who(ctx).Actor(), in.Body.who(), in.Body.Reason, in.Body.Case)
 		return &api.Answer[contact.Entry]{Body: e}, err
 	})

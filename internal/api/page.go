@@ -21,7 +21,7 @@ func Paged[T any](w Window, rows []T, id func(T) string) *Answer[Page[T]] {
 		rows = []T{}
 	}
 	p := Page[T]{Items: rows}
-	if len(rows) == w.Limit {
+	if w.Limit > 0 && len(rows) == w.Limit { // without a window it is all of them
 		p.Next = id(rows[len(rows)-1])
 	}
 	return &Answer[Page[T]]{Body: p}

@@ -193,6 +193,8 @@ func apiRoutes(t *testing.T, s *live.Site) (all []page) {
 				p.right = "settings"
 			case strings.HasPrefix(path, "/api/v1/feeds/"):
 				p.right = "feed"
+			case path == "/api/v1/abuse/leases":
+				p.right = "settings" // of a DHCP server, not of a person
 			case strings.HasPrefix(path, "/api/v1/notices/") && (strings.HasSuffix(path, "/let") || strings.HasSuffix(path, "/use-again")):
 				p.right = "tell" // outsiders, for the first time
 			case p.method == "GET":
