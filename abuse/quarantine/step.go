@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"slices"
 	"strings"
-	"time"
 
 	"bolwerk"
 	"bolwerk/abuse/enforce"
@@ -213,11 +212,6 @@ func (d *Desk) meet(tx *store.Tx, q *Row, by bolwerk.Actor) error {
 		return err
 	}
 	return d.step(tx, q, e, by, held)
-}
-
-// untilMost is how long a quarantine lasts at most.
-func (d *Desk) untilMost(now time.Time) time.Time {
-	return now.Add(time.Duration(d.cfg.MaxDays) * 24 * time.Hour)
 }
 
 // holdAgain has the edges show what is wanted: a desk that was restored has forgotten it.
