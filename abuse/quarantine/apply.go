@@ -200,12 +200,11 @@ func (d *Desk) orderOf(tx *store.Tx, q *Row, l line) (o order, verdict string, e
 	if err != nil {
 		return o, "", err
 	}
-	e, held, err := d.open(tx, who.Subscriber)
+	_, held, err := d.open(tx, who.Subscriber)
 	if err != nil {
 		return o, "", err
 	}
 	h, on := held[l.Key]
-	_ = e
 	o = order{Order: enforce.Order{ID: q.ID + "/" + l.Key[:min(len(l.Key), 16)], Version: l.Version, Session: h, Profile: l.Want}, quarantine: q.ID, key: l.Key}
 	if l.Want == enforce.Normal {
 		o.Was = q.Profile
