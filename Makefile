@@ -71,7 +71,7 @@ fuzz: ## each fuzz target for TIME=20s
 
 browser: ## a walk through console, public site and warning page with Chromium
 	test/browser/axe.sh
-	$(GO) test -count=1 -tags browser -timeout 20m ./test/browser
+	$(GO) test -count=1 -tags browser -timeout 40m ./test/browser
 
 pictures: ## the pictures in docs/pictures, from the demo
 	dir=$$(mktemp -d) && BOLWERK_PICTURES=$$dir $(MAKE) browser && cp $$dir/case-1440.png docs/pictures/case.png && cp $$dir/warning-500.png docs/pictures/warning.png; rm -rf "$$dir"
