@@ -42,6 +42,22 @@ type DemoOptions struct {
 // left alone.
 var demoOwns = []string{"desk", "intake", "edge", "probe", "web.pem", "outbox", "letters", "lists", "world.json", "demo.json", "demo.token", "demo.password", "accounting.secret", "nas.secret", demo.PhishFile, demo.AbuseFile, "orders"}
 
+// answers says that a desk is behind an admin socket. That it can be dialed is not
+// enough: a child that a killed demo was just starting holds it for a moment.
+func answers(socket string) bool {
+	c, err := net.DialTimeout("unix", socket, time.Second)
+	if err != nil {
+		return false
+	}
+	defer c.Close()
+	c.SetDeadline(time.Now().Add(2 * time.Second))
+	if _, err := io.WriteString(c, "GET / HTTP/1.0\r\n\r\n"); err != nil {
+		return false
+	}
+	n, _ := c.Read(make([]byte, 1))
+	return n > 0
+}
+
 // Demo starts everything on loopback with an invented operator, until ctx ends.
 func Demo(ctx context.Context, o DemoOptions, env Env) error {
 	diskThreads()
@@ -52,8 +68,7 @@ func Demo(ctx context.Context, o DemoOptions, env Env) error {
 	if err := disk.MakeDir(o.Data); err != nil {
 		return err
 	}
-	if c, err := net.DialTimeout("unix", filepath.Join(o.Data, "desk", account.SocketName), time.Second); err == nil {
-		c.Close()
+	if answers(filepath.Join(o.Data, "desk", account.SocketName)) {
 		return bolwerk.WithHint(bolwerk.Conflict("a demo is running in %s already", o.Data), "stop it, or use --data DIR and --port-offset N")
 	}
 	if !o.Keep {
