@@ -52,6 +52,7 @@ type Product struct {
 	Dir     string
 	Config  string // path of the configuration
 	Console string // http://localhost:PORT
+	Public  string // the public site, at another port
 	Token   string // of a duty officer, scopes read, report and decide
 	SMTP    string
 	DNS     netip.AddrPort
@@ -95,7 +96,7 @@ func Start(ctx context.Context, o Options) (*Product, error) {
 	at := func(n int) netip.AddrPort {
 		return netip.AddrPortFrom(netip.AddrFrom4([4]byte{127, 0, 0, 1}), uint16(base+n))
 	}
-	p := &Product{Dir: o.Dir, Config: filepath.Join(o.Dir, "bolwerk.toml"), Console: fmt.Sprintf("http://localhost:%d", base), SMTP: at(9).String(), DNS: at(6), RPZ: at(7),
+	p := &Product{Dir: o.Dir, Config: filepath.Join(o.Dir, "bolwerk.toml"), Console: fmt.Sprintf("http://localhost:%d", base), Public: fmt.Sprintf("http://localhost:%d", base+1), SMTP: at(9).String(), DNS: at(6), RPZ: at(7),
 		Warning: at(2).String(), Metrics: at(5).String(), binary: o.Binary, ended: make(chan struct{}), http: &http.Client{Timeout: 10 * time.Minute, Transport: &http.Transport{MaxIdleConnsPerHost: 16}}}
 	if !o.Upstream.IsValid() {
 		o.Upstream = at(8)
@@ -110,7 +111,7 @@ func Start(ctx context.Context, o Options) (*Product, error) {
 	config := fmt.Sprintf(`data = %q
 operator = "Polder Telecom"
 console = { listen = %q, url = %q }
-public = { listen = %q, url = "http://localhost:%d" }
+public = { listen = %q, url = %q }
 hosts = { listen = %q, address = %[6]q }
 metrics = { listen = %q }
 smtp = { listen = %q, hostname = "mx.bolwerk.example", addresses = [%q], own_networks = ["127.0.0.0/8"] }
@@ -127,7 +128,7 @@ answer_from = "shield@bolwerk.example"
 %s
 
 %s
-`, o.Dir, at(0), p.Console, at(1), base+1, at(4), at(5), at(9), ReportTo, at(6), o.Upstream, at(2), at(3), warning, at(7), o.RPZ, o.Shield, o.More)
+`, o.Dir, at(0), p.Console, at(1), p.Public, at(4), at(5), at(9), ReportTo, at(6), o.Upstream, at(2), at(3), warning, at(7), o.RPZ, o.Shield, o.More)
 	if err := os.WriteFile(p.Config, []byte(config), 0o600); err != nil {
 		return nil, err
 	}

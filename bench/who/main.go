@@ -184,7 +184,7 @@ func (w world) before(ctx context.Context, db *store.DB) error {
 			to = math.MaxInt64 - turns
 		}
 		n, err := write(`insert into abuse_held(net,port,start,skey,last_port,seen,until,ended,guessed,source,nas,session,who,inside)
-			select h.net,h.port,h.start-$1*a.ago,h.skey+a.ago,h.last_port,h.seen-$1*a.ago,h.until-$1*a.ago,h.ended,h.guessed,h.source,h.nas,h.session,h.who,h.inside
+			select h.net,h.port,h.start-cast($1 as bigint)*a.ago,h.skey+a.ago,h.last_port,h.seen-cast($1 as bigint)*a.ago,h.until-cast($1 as bigint)*a.ago,h.ended,h.guessed,h.source,h.nas,h.session,h.who,h.inside
 			from abuse_held h cross join (`+ago+`) a where h.skey>=$2 and h.skey<$3 and h.start>=$4 order by h.skey,a.ago on conflict do nothing`, w.each.Microseconds(), from, to, store.Micros(w.last))
 		if err != nil {
 			return err
