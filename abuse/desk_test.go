@@ -90,7 +90,7 @@ func (o *outgoing) Send(_ context.Context, m mail.Message) error {
 
 var agent = account.Person{ID: "01900000-0000-7000-8000-000000000001", Login: "mila", Role: account.Analyst, State: account.Active, By: account.BySession}
 
-func open(t *testing.T) *house {
+func open(t *testing.T, change ...func(*Config, *Parts)) *house {
 	t.Helper()
 	c := clock.NewFake(noon)
 	db := storetest.Open(t, c, audit.Schema(), factlog.Schema(), blob.Schema(), job.Schema(), publish.Schema(), account.Schema(), desk.Schema(), who.Schema(), contact.Schema(), inform.Schema(), quarantine.Schema(), Schema())
@@ -112,7 +112,11 @@ func open(t *testing.T) *house {
 	}
 	pub := publish.New(db, "Example")
 	h.book = contact.New(contact.DefaultConfig(), db, own, c, nil)
-	h.Desk = New(cfg, Parts{DB: db, Clock: c, Log: log, Vault: v, Blobs: blob.New(v), Sessions: keys, Who: h.who, Contacts: h.book, Publish: pub, Holder: alone{}, Reader: h.reader})
+	parts := Parts{DB: db, Clock: c, Log: log, Vault: v, Blobs: blob.New(v), Sessions: keys, Who: h.who, Contacts: h.book, Publish: pub, Holder: alone{}, Reader: h.reader}
+	for _, f := range change {
+		f(&cfg, &parts)
+	}
+	h.Desk = New(cfg, parts)
 	h.mails, h.letters = &outgoing{}, filepath.Join(t.TempDir(), "letters")
 	h.ways = func(set func(*inform.Config)) {
 		told := inform.DefaultConfig()

@@ -3,6 +3,7 @@ package abuse
 import (
 	"context"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -82,14 +83,23 @@ func (c Config) feedOf(in door.Report) string {
 	return ""
 }
 
-// heard notes that a feed said something on the day of its report.
-func heard(tx *store.Tx, feed string, at time.Time, events int) error {
+// oldest is how far back a report may tell of days on which a feed saw something.
+const oldest = 31
+
+// heard notes that a feed's report came, and the days of which it told: those of its
+// events, so that a table that came late, or was read in later, tells of its own day.
+// Events of the report that had been told before told of their day then.
+func heard(tx *store.Tx, feed, report string, at time.Time) error {
 	if _, err := tx.Exec(`insert into abuse_feed(name,heard_at) values($1,$2) on conflict(name) do update set heard_at=case when abuse_feed.heard_at<excluded.heard_at then excluded.heard_at else abuse_feed.heard_at end`,
 		feed, store.Micros(at)); err != nil {
 		return err
 	}
-	_, err := tx.Exec(`insert into abuse_feed_day(name,day,reports,events) values($1,$2,1,$3) on conflict(name,day) do update set reports=abuse_feed_day.reports+1, events=abuse_feed_day.events+excluded.events`,
-		feed, int64(clean.DayOf(at)), events)
+	last := int64(clean.DayOf(at))
+	const day = int64(24 * time.Hour / time.Microsecond)
+	_, err := tx.Exec(`insert into abuse_feed_day(name,day,reports,events)
+		select $1,e.day,1,e.n from (select at/`+strconv.FormatInt(day, 10)+` as day, count(*) as n from abuse_event where report=$2 and at>=$3 and at<$4 group by 1) e where true
+		on conflict(name,day) do update set reports=abuse_feed_day.reports+1, events=abuse_feed_day.events+excluded.events`,
+		feed, report, (last-oldest)*day, (last+1)*day)
 	return err
 }
 

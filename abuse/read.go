@@ -221,7 +221,7 @@ func (d *Desk) finish(ctx context.Context, id string, in door.Report, p readPage
 			return err
 		}
 		if feed != "" {
-			if err := heard(tx, feed, in.ReceivedAt, p.Total); err != nil {
+			if err := heard(tx, feed, id, in.ReceivedAt); err != nil {
 				return err
 			}
 		}

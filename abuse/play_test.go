@@ -1,0 +1,132 @@
+package abuse
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"testing"
+	"time"
+
+	"bolwerk"
+	"bolwerk/abuse/enforce"
+	"bolwerk/abuse/playbook"
+	"bolwerk/abuse/session"
+)
+
+// network is an access network that does what it is told.
+type network struct {
+	mu  sync.Mutex
+	has map[string]enforce.Profile // by session
+}
+
+func (n *network) Put(_ context.Context, o enforce.Order) (enforce.Result, error) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.has[o.Session.Session] = o.Profile
+	return enforce.Result{State: enforce.Applied, Seen: true}, nil
+}
+
+func (n *network) profile(session string) enforce.Profile {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.has[session]
+}
+
+// A feed tells of a line, its playbook puts it into quarantine, and the case is closed
+// once the feed was heard often enough without it: not by days on which it was silent.
+// What the closed case leaves behind is a normal line, and everybody knows.
+func TestACaseWhoseLineIsCleanIsClosed(t *testing.T) {
+	net := &network{has: map[string]enforce.Profile{}}
+	h := open(t, func(c *Config, p *Parts) {
+		c.Feeds = []Feed{{Name: "scans", From: []string{"feed.example"}, Every: bolwerk.Duration(24 * time.Hour)}}
+		c.Quarantine.Mode = "on"
+		c.Playbooks = []playbook.Book{{Name: "open", Classes: []string{"vulnerable/*"}, When: playbook.When{Events: 1}, Threat: "a", Necessity: "b", Proportion: "c", Steps: []playbook.Step{
+			{Do: playbook.Quarantine, Profile: enforce.Leaky, Days: 30}, {Do: playbook.CloseClean, CleanDays: 2}}}}
+		p.Port, p.Proved = net, func(string) bool { return true }
+	})
+	ctx, stop := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- h.Quarantines().Run(ctx) }()
+	t.Cleanup(func() {
+		stop()
+		if err := <-ended; err != nil && !errors.Is(err, context.Canceled) {
+			t.Error(err)
+		}
+	})
+	h.session(session.Start, "anna", "s1", "192.0.2.17/32", noon.Add(-20*time.Hour))
+	h.session(session.Start, "bert", "s2", "192.0.2.18/32", noon.Add(-20*time.Hour))
+	has := func(want enforce.Profile) {
+		t.Helper()
+		for end := time.Now().Add(20 * time.Second); net.profile("s1") != want; time.Sleep(10 * time.Millisecond) {
+			if time.Now().After(end) {
+				t.Fatalf("the line has %q, want %q", net.profile("s1"), want)
+			}
+		}
+	}
+	play := func() {
+		t.Helper()
+		for {
+			n, err := h.playSome(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			if n == 0 {
+				return
+			}
+		}
+	}
+	state := func() string {
+		return h.text(`select c.state||' '||c.outcome from desk_case c join abuse_case a on a.id=c.id where a.id=(select min(id) from abuse_case)`)
+	}
+	// day goes on to the next, on which the feed tells of what it saw the day before.
+	day := func(lines ...string) {
+		t.Helper()
+		h.clock.Add(24 * time.Hour)
+		h.session(session.Interim, "anna", "s1", "192.0.2.17/32", h.clock.Now())
+		h.session(session.Interim, "bert", "s2", "192.0.2.18/32", h.clock.Now())
+		body := head
+		for _, addr := range lines {
+			body += resolver(h.clock.Now().Add(-13*time.Hour), addr)
+		}
+		if lines != nil {
+			h.hand("daily@reports.feed.example", table, body)
+		}
+		play()
+	}
+	report := h.hand("daily@reports.feed.example", table, head+resolver(noon.Add(-time.Hour), "192.0.2.17"))
+	play()
+	has(enforce.Leaky)
+	day("192.0.2.18") // the rest of the day on which it was seen
+	day("192.0.2.18")
+	day() // silence
+	day() // and silence
+	if s := state(); s != "waiting " {
+		t.Fatalf("after one day without the line and two of silence the case is %q", s)
+	}
+	has(enforce.Leaky)
+	day("192.0.2.18")
+	if s := state(); s != "closed cleaned" {
+		t.Fatalf("after two days without the line the case is %q", s)
+	}
+	has(enforce.Normal)
+	q := func() string {
+		return h.text(`select state||' '||mechanism from abuse_quarantine where case_id=(select min(id) from abuse_case)`)
+	}
+	for end := time.Now().Add(20 * time.Second); q() != "released playbook"; time.Sleep(10 * time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatalf("the quarantine of the closed case is %q", q())
+		}
+	}
+	if s := h.report(report); s.code != string(Actioned) {
+		t.Errorf("the reporter is told %q", s.code)
+	}
+	if n := h.number(`select count(*) from abuse_note where kind in ('clean','closed') and case_id=(select min(id) from abuse_case)`); n != 2 {
+		t.Errorf("%d notes of the end", n)
+	}
+	// Seen again, it begins again.
+	day("192.0.2.17")
+	if s := h.text(`select state from desk_case where id=(select min(id) from abuse_case)`); s != "waiting" {
+		t.Errorf("seen again, the case is %q", s)
+	}
+	has(enforce.Leaky)
+}
