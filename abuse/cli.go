@@ -36,6 +36,9 @@ type CaseCmd struct {
 	Show   caseShow   `cmd:"" help:"Show a case and who it is about. The look is noted."`
 	Close  caseClose  `cmd:"" help:"Close a case."`
 	Reopen caseReopen `cmd:"" help:"Open a closed case again."`
+	Note   caseNote   `cmd:"" help:"Add a note, or what the customer says."`
+	Exempt caseExempt `cmd:"" help:"Leave the subscriber alone for some days; the case is closed."`
+	Play   casePlay   `cmd:"" help:"Do the next step of a case's playbook now, leave it out, stop the playbook or let it go on."`
 }
 
 type caseList struct {

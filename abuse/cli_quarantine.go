@@ -29,7 +29,7 @@ type QuarantineCmd struct {
 
 type quarantineList struct {
 	desktop
-	State string `help:"A state; open: all that are not over; person: what waits for one." default:"open" placeholder:"STATE"`
+	State string `help:"A state; open: all that are not over; person: what waits for one; any: all." default:"open" placeholder:"STATE"`
 	Feed  string `help:"Only those that rest on this feed." placeholder:"FEED"`
 	Class string `help:"Only those of this class." placeholder:"CLASS"`
 }

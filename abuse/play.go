@@ -209,6 +209,12 @@ func (d *Desk) act(tx *store.Tx, c desk.Case, b playbook.Book, a playbook.Act) e
 	by := bolwerk.Rule("abuse")
 	switch a.Do {
 	case playbook.Inform:
+		if told, err := d.toldOfQuarantine(tx, c.ID); err != nil || told {
+			if err == nil {
+				err = d.note(tx, c.ID, "step", by, "left:"+string(a.Do), "")
+			}
+			return err
+		}
 		kind := inform.Warned
 		for _, s := range b.Steps[:a.N] {
 			if s.Do == playbook.Inform {
@@ -230,6 +236,14 @@ func (d *Desk) act(tx *store.Tx, c desk.Case, b playbook.Book, a playbook.Act) e
 		return d.closeClean(tx, c, by)
 	}
 	return nil
+}
+
+// toldOfQuarantine says that the subscriber was told within a day that the line is in
+// quarantine, which says what was seen and what to do: nobody is told that twice.
+func (d *Desk) toldOfQuarantine(tx *store.Tx, caseID string) (bool, error) {
+	var n int64
+	err := tx.Row(`select count(*) from abuse_note where case_id=$1 and kind='informed' and code like $2 and at>$3`, caseID, string(inform.Quarantined)+":%", store.Micros(tx.Now().Add(-24*time.Hour))).Scan(&n)
+	return n > 0, err
 }
 
 // closeClean closes a case whose line is clean.

@@ -18,10 +18,7 @@ func TestGeneratedClients(t *testing.T) {
 	if testing.Short() {
 		t.Skip("stories take a minute: not with -short")
 	}
-	program, err := binary()
-	if err != nil {
-		t.Fatal(err)
-	}
+	program := live.Build(t, "")
 	offset, giveBack, err := live.Offset()
 	if err != nil {
 		t.Fatal(err)

@@ -35,10 +35,7 @@ func TestTheTutorialDoesWhatItSays(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	program, err := binary()
-	if err != nil {
-		t.Fatal(err)
-	}
+	program := live.Build(t, "")
 	offset, giveBack, err := live.Offset()
 	if err != nil {
 		t.Fatal(err)

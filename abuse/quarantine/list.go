@@ -2,8 +2,11 @@ package quarantine
 
 import (
 	"context"
+	"slices"
+	"strings"
 	"time"
 
+	"bolwerk"
 	"bolwerk/abuse/enforce"
 	"bolwerk/abuse/session"
 	"bolwerk/internal/store"
@@ -11,7 +14,7 @@ import (
 
 // Filter says which quarantines a list shows.
 type Filter struct {
-	State string // a state, "open" for all that are not over, "person" for what waits for one; "" is all
+	State string // a state, "open" for all that are not over, "person" for what waits for one; "any" or "" is all
 	Case  string // id of a case
 	Feed  string
 	Class string
@@ -19,16 +22,30 @@ type Filter struct {
 	Limit int    // 1 to 500
 }
 
+var states = []State{Requested, Approved, Applying, Active, Pending, Failed, Acknowledged, Offered, Releasing, Released, Stuck, Dropped}
+
+func join(all []State) string {
+	var out []string
+	for _, s := range all {
+		out = append(out, string(s))
+	}
+	return strings.Join(out, ", ")
+}
+
 // List are quarantines, the newest first. They name nobody.
 func (d *Desk) List(ctx context.Context, f Filter) (out []Row, err error) {
 	where, args := ` where ($1='' or case_id=$1) and ($2='' or feed=$2) and ($3='' or class=$3) and ($4='' or id<$4)`, []any{f.Case, f.Feed, f.Class, f.After}
 	switch f.State {
-	case "":
+	case "", "any":
+		f.State = ""
 	case "open":
 		where += ` and state not in ('released','dropped')`
 	case "person":
 		where += ` and (state in ('failed','stuck') or state='requested' and why like '%second%' or help_at>0 and state in ` + holdsSQL + `)`
 	default:
+		if !slices.Contains(states, State(f.State)) {
+			return nil, bolwerk.WithHint(bolwerk.Invalid("%.40q: no state of a quarantine", f.State), "open, person, any, or one of: "+join(states))
+		}
 		where += ` and state=$6`
 	}
 	args = append(args, min(max(f.Limit, 1), 500))

@@ -300,7 +300,7 @@ func (s *Views) told(tx *store.Tx, t who.Told) error {
 		return err
 	}
 	if some == 0 && have == 0 && holds == 0 {
-		return nil
+		return s.alive(tx, t.Heard) // the first line with a view has it at once
 	}
 	all, err := s.chosen(tx)
 	if err != nil {

@@ -48,12 +48,18 @@ func Build(t testing.TB, tags string) string {
 }
 
 // Main runs the tests of a package and removes what Build made.
-func Main(m *testing.M) {
-	code := m.Run()
+func Main(m *testing.M) { os.Exit(Tests{m}.Run()) }
+
+// Tests are the tests of a package; Run removes what Build made.
+type Tests struct{ M *testing.M }
+
+// Run gives the code to exit with.
+func (t Tests) Run() int {
+	code := t.M.Run()
 	for _, p := range built.path {
 		os.RemoveAll(filepath.Dir(p))
 	}
-	os.Exit(code)
+	return code
 }
 
 // Program is a running process of ours.

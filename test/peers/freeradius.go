@@ -17,7 +17,10 @@ import (
 type FreeRADIUS struct {
 	Auth, CoA netip.AddrPort
 	Secret    string
-	log       *record
+	// Changes is a file with a line for each change that it took: session, user and
+	// Filter-Id.
+	Changes string
+	log     *record
 }
 
 // Log is what it has written so far.
@@ -32,7 +35,7 @@ func StartFreeRADIUS(t testing.TB, login netip.AddrPort, token string) *FreeRADI
 	t.Helper()
 	binary := Need(t, "freeradius")
 	dir := t.TempDir()
-	f := &FreeRADIUS{Auth: FreePort(t), CoA: FreePort(t), Secret: "a secret of bng1", log: &record{}}
+	f := &FreeRADIUS{Auth: FreePort(t), CoA: FreePort(t), Secret: "a secret of bng1", Changes: filepath.Join(dir, "changes"), log: &record{}}
 	write(t, dir, "dictionary", "$INCLUDE /usr/share/freeradius/dictionary\n")
 	write(t, dir, "radiusd.conf", fmt.Sprintf(`
 prefix = /usr
@@ -64,6 +67,10 @@ modules {
 	}
 	always reject {
 		rcode = reject
+	}
+	linelog changes {
+		filename = %[1]s/changes
+		format = "%%{Acct-Session-Id} %%{User-Name} %%{Filter-Id}"
 	}
 	rest bolwerk {
 		connect_timeout = 0.5
@@ -106,6 +113,7 @@ server coa {
 			}
 			reject
 		}
+		changes
 		ok
 	}
 	send-coa {
