@@ -45,7 +45,7 @@ var (
 	doors    = flag.Int("doors", 2, "hands that give batches at once")
 	asks     = flag.Int("questions", 20_000, "questions")
 	rows     = flag.Int("rows", 50_000, "rows of Shadowserver tables that are read and asked about, in tables of 5000")
-	profile  = flag.String("profile", "", "write a CPU profile of the tables to this file")
+	profile  = flag.String("profile", "", "write a CPU profile of the tables to this file, and of the questions beside it")
 	dir      = flag.String("dir", "", "folder for the SQLite store; empty: a new one in the temporary folder")
 	postgres = flag.Bool("postgres", false, "PostgreSQL at "+storetest.Env+" instead of SQLite")
 )
@@ -111,7 +111,11 @@ func run(ctx context.Context) error {
 		return err
 	}
 	for _, load := range []bool{false, true} {
-		if err := questions(ctx, w, world, load); err != nil {
+		file := ""
+		if *profile != "" && !load {
+			file = *profile + ".questions"
+		}
+		if err := profiled(file, func() error { return questions(ctx, w, world, load) }); err != nil {
 			return err
 		}
 	}
