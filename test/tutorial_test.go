@@ -4,10 +4,12 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -97,25 +99,29 @@ func follow(t *testing.T, program, text string) {
 // number is that of a case or a quarantine of the abuse desk.
 var number = regexp.MustCompile(`\b(AB|Q)-20\d\d-\d{6}\b`)
 
-// took says that out is what the tutorial wants, and remembers the numbers that it
-// names for the first time.
+// took says that out is what the tutorial wants. A number that the tutorial names for
+// the first time is the first of its kind that came out: lists begin with the newest.
 func took(out, want string, numbers map[string]string) bool {
-	if matches(out, want) {
-		return true
-	}
-	found := number.FindAllString(out, -1)
-	for _, n := range number.FindAllString(want, -1) {
-		if numbers[n] != "" {
-			continue
-		}
-		for _, mine := range found {
-			if mine[:1] == n[:1] && matches(out, strings.ReplaceAll(want, n, mine)) {
-				numbers[n] = mine
-				return true
-			}
+	first := map[string]string{}
+	for _, mine := range number.FindAllString(out, -1) {
+		if first[mine[:1]] == "" {
+			first[mine[:1]] = mine
 		}
 	}
-	return false
+	known := slices.Collect(maps.Values(numbers))
+	fresh := map[string]string{}
+	want = number.ReplaceAllStringFunc(want, func(n string) string {
+		if slices.Contains(known, n) {
+			return n
+		}
+		fresh[n] = first[n[:1]]
+		return fresh[n]
+	})
+	if !matches(out, want) {
+		return false
+	}
+	maps.Copy(numbers, fresh)
+	return true
 }
 
 type step struct{ command, want string }
