@@ -90,10 +90,14 @@ func (o *outgoing) Send(_ context.Context, m mail.Message) error {
 
 var agent = account.Person{ID: "01900000-0000-7000-8000-000000000001", Login: "mila", Role: account.Analyst, State: account.Active, By: account.BySession}
 
+func schemas() []store.Schema {
+	return []store.Schema{audit.Schema(), factlog.Schema(), blob.Schema(), job.Schema(), publish.Schema(), account.Schema(), desk.Schema(), who.Schema(), contact.Schema(), inform.Schema(), quarantine.Schema(), Schema()}
+}
+
 func open(t *testing.T, change ...func(*Config, *Parts)) *house {
 	t.Helper()
 	c := clock.NewFake(noon)
-	db := storetest.Open(t, c, audit.Schema(), factlog.Schema(), blob.Schema(), job.Schema(), publish.Schema(), account.Schema(), desk.Schema(), who.Schema(), contact.Schema(), inform.Schema(), quarantine.Schema(), Schema())
+	db := storetest.Open(t, c, schemas()...)
 	v, err := vault.Open(t.TempDir(), c)
 	if err != nil {
 		t.Fatal(err)

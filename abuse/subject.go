@@ -9,6 +9,7 @@ import (
 	"bolwerk"
 	"bolwerk/abuse/inform"
 	"bolwerk/abuse/notice"
+	"bolwerk/abuse/quarantine"
 	"bolwerk/abuse/reading"
 	"bolwerk/abuse/session"
 	"bolwerk/desk"
@@ -19,16 +20,19 @@ import (
 // caseAbout is a case as the subscriber whom it is about gets it: who reported and
 // who of the staff worked on it is left out.
 type caseAbout struct {
-	Number     string           `json:"number"`
-	Class      reading.Class    `json:"class"`
-	State      string           `json:"state"`
-	Outcome    string           `json:"outcome,omitempty"`
-	Who        session.Identity `json:"who"`
-	Sessions   []session.Answer `json:"who_had_the_address"`
-	Events     []eventAbout     `json:"events"`
-	History    []noteAbout      `json:"history"`
-	Told       []toldAbout      `json:"told,omitempty"`
-	Exemptions []exemptAbout    `json:"exemptions,omitempty"`
+	Number      string            `json:"number"`
+	Class       reading.Class     `json:"class"`
+	State       string            `json:"state"`
+	Outcome     string            `json:"outcome,omitempty"`
+	Who         session.Identity  `json:"who"`
+	Sessions    []session.Answer  `json:"who_had_the_address"`
+	Events      []eventAbout      `json:"events"`
+	History     []noteAbout       `json:"history"`
+	Quarantines []quarantine.Told `json:"quarantines,omitempty"`
+	Told        []toldAbout       `json:"told,omitempty"`
+	Did         []inform.Did      `json:"done_with_a_code,omitempty"`
+	Exemptions  []exemptAbout     `json:"exemptions,omitempty"`
+	Rules       *rulesAbout       `json:"rules,omitempty"`
 }
 
 type eventAbout struct {
@@ -53,12 +57,24 @@ type toldAbout struct {
 	Kind    inform.Kind  `json:"kind"`
 	Channel string       `json:"channel,omitempty"`
 	State   string       `json:"state"`
+	Sent    time.Time    `json:"sent_at,omitzero"`
+	Arrived time.Time    `json:"delivered_at,omitzero"`
+	Seen    time.Time    `json:"code_typed_at,omitzero"`
 	Text    *notice.Text `json:"text,omitempty"`
 }
 
 type exemptAbout struct {
-	Class string    `json:"class,omitempty"`
-	Until time.Time `json:"until"`
+	Class  string    `json:"class,omitempty"`
+	Reason string    `json:"reason"`
+	At     time.Time `json:"since"`
+	Until  time.Time `json:"until"`
+}
+
+// rulesAbout is the playbook that a case follows.
+type rulesAbout struct {
+	Name  string    `json:"name"`
+	State string    `json:"state"`
+	At    time.Time `json:"since"`
 }
 
 // maxAbout bounds the cases of one subscriber that are given at once.
@@ -85,13 +101,19 @@ func (d subjects) About(ctx context.Context, subscriber string) (out []desk.Kept
 		if c.Sessions, err = d.p.Who.Pinned(ctx, id); err != nil {
 			return nil, err
 		}
+		if c.Quarantines, err = d.quarantines.Told(ctx, id); err != nil {
+			return nil, err
+		}
 		if d.inform != nil {
+			if c.Did, err = d.inform.Did(ctx, id); err != nil {
+				return nil, err
+			}
 			told, err := d.inform.Of(ctx, id)
 			if err != nil {
 				return nil, err
 			}
 			for _, m := range told {
-				x := toldAbout{At: m.At, Kind: m.Kind, Channel: string(m.Channel), State: m.State, Text: &m.Text}
+				x := toldAbout{At: m.At, Kind: m.Kind, Channel: string(m.Channel), State: m.State, Sent: m.SentAt, Arrived: m.DeliveredAt, Seen: m.SeenAt, Text: &m.Text}
 				if m.Channel == "xarf" {
 					x.Text = nil // a report goes on to the reseller: the words are the reporter's
 				}
@@ -154,12 +176,24 @@ func (d *Desk) caseAbout(tx *store.Tx, id string) (c caseAbout, at time.Time, er
 		c.History = append(c.History, noteAbout{n.At, n.Kind, partyOf(n.Actor), n.Code, n.Text})
 	}
 	c.Exemptions, err = store.List(tx, func(scan func(...any) error) (x exemptAbout, err error) {
-		var until int64
-		err = scan(&x.Class, &until)
-		x.Until = store.Time(until)
+		var since, until int64
+		err = scan(&x.Class, &x.Reason, &since, &until)
+		x.At, x.Until = store.Time(since), store.Time(until)
 		return x, err
-	}, `select class,until from abuse_exemption where case_id=$1 order by until`, id)
-	return c, at, err
+	}, `select class,reason,at,until from abuse_exemption where case_id=$1 order by until`, id)
+	if err != nil {
+		return c, at, err
+	}
+	var r rulesAbout
+	var since int64
+	switch err := tx.Row(`select book,state,at from abuse_play where case_id=$1`, id).Scan(&r.Name, &r.State, &since); {
+	case err == nil:
+		r.At = store.Time(since)
+		c.Rules = &r
+	case !store.None(err):
+		return c, at, err
+	}
+	return c, at, nil
 }
 
 // Erase deletes the closed cases of a subscriber; see desk.Keeper. An open one is
@@ -169,7 +203,8 @@ func (d subjects) Erase(ctx context.Context, by bolwerk.Actor, subscriber string
 	if err != nil {
 		return nil, err
 	}
-	gone, open := desk.Erased{What: "closed cases, with their events, notes and sessions"}, desk.Erased{What: "open cases", Why: "GDPR art. 17(3)(b) and (e), art. 6(1)(f), recital 49: the security of the network, until a year after the case is closed"}
+	gone, open := desk.Erased{What: "closed cases, with their events, notes, messages, quarantines and sessions"}, desk.Erased{What: "open cases", Why: "GDPR art. 17(3)(b) and (e), art. 6(1)(f), recital 49: the security of the network, until a year after the case is closed"}
+	back := desk.Erased{What: "cases whose line is on its way out of quarantine", Why: "without them the way back could not be finished; erase again once the line is normal"}
 	left := desk.Erased{What: "cases with an exemption", Why: "an exemption keeps the subscriber from being bothered until it ends; end it, and erase again"}
 	for _, id := range ids {
 		err := d.db.Write(ctx, store.Decision, func(tx *store.Tx) error {
@@ -177,7 +212,10 @@ func (d subjects) Erase(ctx context.Context, by bolwerk.Actor, subscriber string
 			if err != nil {
 				return err
 			}
-			var exempt int64
+			var exempt, inside int64
+			if err := tx.Row(`select count(*) from abuse_quarantine where case_id=$1 and state not in ('released','dropped')`, id).Scan(&inside); err != nil {
+				return err
+			}
 			if err := tx.Row(`select count(*) from abuse_exemption where case_id=$1 and until>$2`, id, tx.NowMicros()).Scan(&exempt); err != nil {
 				return err
 			}
@@ -188,6 +226,9 @@ func (d subjects) Erase(ctx context.Context, by bolwerk.Actor, subscriber string
 			case exempt > 0:
 				left.Kept++
 				return nil
+			case inside > 0:
+				back.Kept++
+				return nil
 			}
 			gone.Erased++
 			audit.Append(tx, by, "abuse.case.erase", c.Ref, "", nil)
@@ -197,7 +238,7 @@ func (d subjects) Erase(ctx context.Context, by bolwerk.Actor, subscriber string
 			return nil, err
 		}
 	}
-	return []desk.Erased{gone, open, left}, nil
+	return []desk.Erased{gone, open, left, back}, nil
 }
 
 // partyOf says what kind of party acted, and not who.

@@ -1,13 +1,19 @@
 package abuse
 
 import (
+	"context"
 	"encoding/json"
+	"errors"
 	"strings"
 	"testing"
 	"time"
 
 	"bolwerk"
+	"bolwerk/abuse/enforce"
+	"bolwerk/abuse/garden"
+	"bolwerk/abuse/quarantine"
 	"bolwerk/abuse/session"
+	"bolwerk/internal/store"
 )
 
 // A subscriber gets all that is kept of them, without who reported and who looked; a
@@ -65,4 +71,124 @@ func TestWhatIsKeptOfASubscriber(t *testing.T) {
 	if err != nil || said[0].Kept != 1 || said[1].Kept != 1 || said[0].Why == "" {
 		t.Errorf("sessions and looks: %+v, %v", said, err)
 	}
+}
+
+// What is kept of a quarantine is given to its subscriber: why, its steps, sessions and
+// what was written. Once the case is closed and the line is out, erasing leaves nothing
+// of it in any table, and what is kept meanwhile is said.
+func TestWhatIsKeptOfAQuarantine(t *testing.T) {
+	net := &network{has: map[string]enforce.Profile{}}
+	h := open(t, func(c *Config, p *Parts) {
+		c.Quarantine.Mode = "on"
+		p.Port, p.Proved = net, func(string) bool { return true }
+	})
+	ctx, stop := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- h.Quarantines().Run(ctx) }()
+	t.Cleanup(func() {
+		stop()
+		if err := <-ended; err != nil && !errors.Is(err, context.Canceled) {
+			t.Error(err)
+		}
+	})
+	has := func(want enforce.Profile) {
+		t.Helper()
+		for end := time.Now().Add(20 * time.Second); net.profile("s1") != want; time.Sleep(10 * time.Millisecond) {
+			if time.Now().After(end) {
+				t.Fatalf("the line has %q, want %q: %s", net.profile("s1"), want, h.text(`select state||' '||why from abuse_quarantine`))
+			}
+		}
+	}
+	h.session(session.Start, "anna", "s1", "192.0.2.17/32", noon.Add(-20*time.Hour))
+	h.hand("", "", xarf(noon.Add(-time.Hour), "192.0.2.17", 50000, 1))
+	id := h.text(`select id from abuse_case`)
+	w := quarantine.Wish{Profile: enforce.Leaky, Days: 7, Why: quarantine.Why{Threat: "planted-threat", Necessity: "planted-necessity", Proportion: "planted-proportion"}}
+	q, decided, err := h.AskQuarantine(t.Context(), agent, id, w)
+	if err != nil || !decided {
+		t.Fatalf("%+v, %v, %v", q, decided, err)
+	}
+	has(enforce.Leaky)
+	for i, e := range []garden.Event{{What: "seen"}, {What: "done", Step: "planted-step"}, {What: "help", Text: "planted-help"}} {
+		e.ID, e.Quarantine, e.At = bolwerk.NewID(noon.Add(time.Duration(i))), q.ID, noon
+		if err := h.Quarantines().Take(t.Context(), []garden.Event{e}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	kept, err := h.Subjects().About(t.Context(), "anna")
+	if err != nil {
+		t.Fatal(err)
+	}
+	all, err := json.Marshal(kept)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for text, want := range map[string]bool{"planted-threat": true, "planted-necessity": true, "planted-proportion": true, quarantine.DefaultLegal: true, "planted-step": true, "planted-help": true, `"session":"s1"`: true, q.Ref: true, agent.ID: false, agent.Login: false} {
+		if strings.Contains(string(all), text) != want {
+			t.Errorf("%q in what the subscriber gets: %v, want %v\n%s", text, !want, want, all)
+		}
+	}
+
+	erase := func() (out []string) {
+		t.Helper()
+		said, err := h.Subjects().Erase(t.Context(), bolwerk.Socket(), "anna")
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, e := range said {
+			if e.Kept > 0 && e.Why == "" {
+				t.Errorf("%+v: kept, and not why", e)
+			}
+			if e.Erased+e.Kept > 0 {
+				out = append(out, e.What)
+			}
+		}
+		return out
+	}
+	if got := erase(); len(got) != 1 || got[0] != "open cases" {
+		t.Errorf("while it is worked on: %q", got)
+	}
+	if err := h.Close(t.Context(), agent, id, Cleaned, "clean"); err != nil {
+		t.Fatal(err)
+	}
+	has(enforce.Normal)
+	for end := time.Now().Add(20 * time.Second); h.text(`select state from abuse_quarantine`) != string(quarantine.Released); time.Sleep(10 * time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatal("not released")
+		}
+	}
+	if got := erase(); len(got) != 1 || !strings.HasPrefix(got[0], "closed cases") {
+		t.Errorf("after it: %q", got)
+	}
+	for table, n := range h.holding(id, q.ID) {
+		switch table {
+		case "audit", "fact": // decisions of the desk: references, and nobody's name
+		case "job", "copy_entry": // goes with its own time: a reference
+		default:
+			t.Errorf("%s still holds %d rows of the case", table, n)
+		}
+	}
+}
+
+// holding says which tables hold one of the texts, in how many rows.
+func (h *house) holding(texts ...string) map[string]int {
+	h.t.Helper()
+	out := map[string]int{}
+	err := h.db.Read(h.t.Context(), func(tx *store.Tx) error {
+		for _, c := range store.Columns(schemas()) {
+			for _, text := range texts {
+				var n int
+				if err := tx.Row(`select count(*) from `+c.Table+` where cast(`+c.Name+` as text) like $1`, "%"+text+"%").Scan(&n); err != nil {
+					return err
+				}
+				if n > 0 {
+					out[c.Table] += n
+				}
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	return out
 }

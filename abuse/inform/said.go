@@ -3,6 +3,7 @@ package inform
 import (
 	"context"
 	"encoding/json"
+	"time"
 
 	"bolwerk"
 	"bolwerk/abuse/door"
@@ -146,4 +147,25 @@ func (d *Desk) said(tx *store.Tx, caseID string, s door.Said) error {
 		text += "\n\n" + s.Contact
 	}
 	return d.p.Cases.Say(tx, caseID, "statement", Customer(), s.What, text)
+}
+
+// Did is what the holder of a code did.
+type Did struct {
+	At   time.Time `json:"time"`
+	What string    `json:"what"`
+	Step string    `json:"step,omitempty"`
+}
+
+// Did is what holders of a case's codes did, in order. Their words are notes of the case.
+func (d *Desk) Did(ctx context.Context, caseID string) (out []Did, err error) {
+	err = d.p.DB.Read(ctx, func(tx *store.Tx) error {
+		out, err = store.List(tx, func(scan func(...any) error) (x Did, err error) {
+			var at int64
+			err = scan(&x.What, &x.Step, &at)
+			x.At = store.Time(at)
+			return x, err
+		}, `select what,step,at from abuse_said where case_id=$1 order by at,id`, caseID)
+		return err
+	})
+	return out, err
 }
