@@ -11,7 +11,7 @@ import (
 
 // Config is how subscribers are told.
 type Config struct {
-	// From writes the mails. Its domain has to be one that the relay signs for (DKIM)
+	// From writes the mails. Its domain has to be one that mail.dkim or the relay signs for (DKIM)
 	// and that DMARC covers; empty: shield.answer_from.
 	From mail.Address `toml:"from"`
 	// CodeDays is how long the code in a notice works.

@@ -150,6 +150,9 @@ type MailConfig struct {
 	Relay mail.RelayConfig `toml:"relay"`
 	// Outbox keeps mails as files instead of sending them.
 	Outbox string `toml:"outbox"`
+	// DKIM are the keys with which mails are signed; none where the relay signs. Two of
+	// one domain sign both: RSA, and Ed25519 for those who know it.
+	DKIM []mail.DKIMConfig `toml:"dkim"`
 }
 
 // DNSConfig is the DNS server of an edge.
@@ -361,6 +364,10 @@ func (c Config) validateFor(role string) error {
 			add("mailbox", bolwerk.Invalid("two of the name %q", m.Name))
 		}
 		boxes[m.Name] = true
+	}
+	for _, k := range c.Mail.DKIM {
+		add("mail.dkim "+k.Selector, k.Validate())
+		add("mail.dkim "+k.Selector+": key_file", secretFile(k.KeyFile))
 	}
 	if c.Mail.Relay.Addr != "" {
 		add("mail.relay", c.Mail.Relay.Validate())

@@ -215,8 +215,12 @@ func letters(ctx context.Context, program string, env Env, pool *reading.Pool) *
 
 // sender is the way out for mails.
 func sender(cfg MailConfig) (shield.Sender, error) {
+	sign, err := mail.NewSigner(cfg.DKIM)
+	if err != nil {
+		return nil, fmt.Errorf("mail.%w", err)
+	}
 	if cfg.Relay.Addr == "" {
-		return mail.Outbox{Dir: cfg.Outbox}, disk.MakeDir(cfg.Outbox)
+		return mail.Outbox{Dir: cfg.Outbox, Sign: sign}, disk.MakeDir(cfg.Outbox)
 	}
 	var password bolwerk.Secret
 	if cfg.Relay.PasswordFile != "" {
@@ -226,7 +230,7 @@ func sender(cfg MailConfig) (shield.Sender, error) {
 		}
 		password = bolwerk.NewSecret(firstLine(b))
 	}
-	return mail.NewRelay(cfg.Relay, password, (&net.Dialer{}).DialContext), nil
+	return mail.NewRelay(cfg.Relay, password, sign, (&net.Dialer{}).DialContext), nil
 }
 
 func (d *Desk) buildFeed(reg prometheus.Registerer) error {

@@ -45,6 +45,7 @@ type grammar struct {
 
 	Check  checkCmd  `cmd:"" group:"Set up" help:"Check a configuration; tells every problem at once."`
 	Config configCmd `cmd:"" group:"Set up" help:"Print the configuration in force, secrets masked."`
+	DKIM   dkimCmd   `cmd:"" name:"dkim" group:"Set up" help:"Make a key that signs mails, and print its DNS record. Needs no desk."`
 
 	User  account.UserCmd  `cmd:"" group:"Set up" help:"Invite, list, reset and disable people of the desk."`
 	Token account.TokenCmd `cmd:"" group:"Set up" help:"Create, list and revoke API tokens."`

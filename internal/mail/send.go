@@ -53,17 +53,20 @@ func (c RelayConfig) Validate() error {
 }
 
 // Relay sends through the operator's mail relay.
-type Relay struct{ client *Client }
+type Relay struct {
+	client *Client
+	sign   *Signer
+}
 
-// NewRelay makes the relay. password is what cfg.PasswordFile holds.
-func NewRelay(cfg RelayConfig, password bolwerk.Secret, dial Dial) *Relay {
-	return &Relay{NewClient(Target{Addr: cfg.Addr, Name: cfg.Name, TLS: cfg.TLS, User: cfg.User, Password: password}, dial)}
+// NewRelay makes the relay. password is what cfg.PasswordFile holds; sign may be nil.
+func NewRelay(cfg RelayConfig, password bolwerk.Secret, sign *Signer, dial Dial) *Relay {
+	return &Relay{sign: sign, client: NewClient(Target{Addr: cfg.Addr, Name: cfg.Name, TLS: cfg.TLS, User: cfg.User, Password: password}, dial)}
 }
 
 // Send hands the mail to the relay. After an error that is ErrTemporary the
 // relay may have it nevertheless: a second try has the same Message-ID.
 func (r *Relay) Send(ctx context.Context, m Message) error {
-	raw, err := m.Bytes()
+	raw, err := m.signed(r.sign)
 	if err != nil {
 		return err
 	}
@@ -76,13 +79,14 @@ func (r *Relay) Close() error { return r.client.Close() }
 
 // Outbox keeps mails as files instead of sending them: the demo's way.
 type Outbox struct {
-	Dir string // exists
+	Dir  string  // exists
+	Sign *Signer // may be nil
 }
 
 // Send writes the mail as a .eml file. The same mail sent twice is one file.
 // After nil the file survives a power cut.
 func (o Outbox) Send(_ context.Context, m Message) error {
-	raw, err := m.Bytes()
+	raw, err := m.signed(o.Sign)
 	if err != nil {
 		return err
 	}

@@ -97,7 +97,7 @@ func TestMessage_takesNoReportersText(t *testing.T) {
 }
 
 func TestOutbox(t *testing.T) {
-	o := Outbox{t.TempDir()}
+	o := Outbox{Dir: t.TempDir()}
 	for range 2 {
 		if err := o.Send(context.Background(), answer()); err != nil {
 			t.Fatal(err)
@@ -111,7 +111,7 @@ func TestOutbox(t *testing.T) {
 	if want, _ := answer().Bytes(); string(raw) != string(want) {
 		t.Errorf("got %s", raw)
 	}
-	if err := (Outbox{filepath.Join(o.Dir, "missing")}).Send(context.Background(), answer()); !errors.Is(err, ErrTemporary) {
+	if err := (Outbox{Dir: filepath.Join(o.Dir, "missing")}).Send(context.Background(), answer()); !errors.Is(err, ErrTemporary) {
 		t.Errorf("got %v", err)
 	}
 }
@@ -187,7 +187,7 @@ var dialer net.Dialer
 func TestRelay(t *testing.T) {
 	s := &sink{}
 	_, addr := openSink(t, s, nil)
-	r := NewRelay(RelayConfig{Addr: addr, Name: "desk.bolwerk.example", TLS: TLSNone}, bolwerk.Secret{}, dialer.DialContext)
+	r := NewRelay(RelayConfig{Addr: addr, Name: "desk.bolwerk.example", TLS: TLSNone}, bolwerk.Secret{}, nil, dialer.DialContext)
 	defer r.Close()
 	for range 3 {
 		if err := r.Send(context.Background(), answer()); err != nil {
