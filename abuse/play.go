@@ -191,9 +191,14 @@ func (d *Desk) proceed(tx *store.Tx, caseID string, p playbook.Place, end bool) 
 }
 
 func (d *Desk) playFacts(tx *store.Tx, caseID string) (f playbook.Facts, err error) {
-	if err := tx.Row(`select events,solid,reporters,returned from abuse_case where id=$1`, caseID).Scan(&f.Events, &f.Solid, &f.Reporters, &f.Returned); err != nil {
+	var last, told int64
+	if err := tx.Row(`select events,solid,reporters,returned,last_seen from abuse_case where id=$1`, caseID).Scan(&f.Events, &f.Solid, &f.Reporters, &f.Returned, &last); err != nil {
 		return f, err
 	}
+	if err := tx.Row(`select coalesce((select max(at) from abuse_note where case_id=$1 and kind='informed'),(select max(at) from abuse_note where case_id=$1 and kind in ('opened','returned','reopened')),0)`, caseID).Scan(&told); err != nil {
+		return f, err
+	}
+	f.Again = last > told
 	all, err := quarantine.Of(tx, caseID)
 	if err != nil {
 		return f, err

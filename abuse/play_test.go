@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"bolwerk"
+	"bolwerk/abuse/contact"
 	"bolwerk/abuse/enforce"
 	"bolwerk/abuse/playbook"
 	"bolwerk/abuse/session"
@@ -129,4 +130,51 @@ func TestACaseWhoseLineIsCleanIsClosed(t *testing.T) {
 		t.Errorf("seen again, the case is %q", s)
 	}
 	has(enforce.Leaky)
+}
+
+// What was seen before its customer was told is no reason for a reminder: the line is
+// reminded, and put into quarantine, only where it was seen again.
+func TestWhomNobodySeesAgainIsLeftAlone(t *testing.T) {
+	h := open(t, func(c *Config, p *Parts) {
+		c.Quarantine.Mode = "on"
+		c.Playbooks = []playbook.Book{{Name: "open", Classes: []string{"vulnerable/*"}, When: playbook.When{Events: 1}, Threat: "a", Necessity: "b", Proportion: "c", Steps: []playbook.Step{
+			{Do: playbook.Inform},
+			{Do: playbook.Inform, After: bolwerk.Duration(time.Hour), When: playbook.When{Again: true}},
+			{Do: playbook.Quarantine, After: bolwerk.Duration(time.Hour), When: playbook.When{Events: 2, Again: true}, Profile: enforce.Leaky, Days: 30}}}}
+		p.Port, p.Proved = &network{has: map[string]enforce.Profile{}}, func(string) bool { return true }
+	})
+	h.told(contact.Entry{Subscriber: "anna", Mail: "anna@thuis.example"}, contact.Entry{Subscriber: "bert", Mail: "bert@thuis.example"})
+	h.session(session.Start, "anna", "s1", "192.0.2.17/32", noon.Add(-20*time.Hour))
+	h.session(session.Start, "bert", "s2", "192.0.2.18/32", noon.Add(-20*time.Hour))
+	play := func() {
+		t.Helper()
+		for n := 1; n > 0; {
+			var err error
+			if n, err = h.playSome(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	h.hand("daily@feed.example", table, head+resolver(noon.Add(-2*time.Hour), "192.0.2.17")+resolver(noon.Add(-time.Hour), "192.0.2.17")+resolver(noon.Add(-2*time.Hour), "192.0.2.18")+resolver(noon.Add(-time.Hour), "192.0.2.18"))
+	play()
+	h.clock.Add(30 * time.Minute)
+	h.session(session.Interim, "bert", "s2", "192.0.2.18/32", h.clock.Now())
+	h.hand("daily@feed.example", table, head+resolver(h.clock.Now().Add(-time.Minute), "192.0.2.18"))
+	h.clock.Add(40 * time.Minute)
+	play()
+	h.hand("daily@feed.example", table, head+resolver(h.clock.Now().Add(time.Second), "192.0.2.18"))
+	h.clock.Add(70 * time.Minute)
+	h.session(session.Interim, "bert", "s2", "192.0.2.18/32", h.clock.Now())
+	play()
+	for who, want := range map[string][3]int64{"anna": {1, 2, 0}, "bert": {2, 0, 1}} {
+		all, err := h.Cases(t.Context(), CaseFilter{Subscriber: who})
+		if err != nil || len(all) != 1 {
+			t.Fatalf("%s: %+v %v", who, all, err)
+		}
+		id := all[0].ID
+		got := [3]int64{h.number(`select count(*) from abuse_note where kind='informed' and code not like 'quarantined%' and case_id=$1`, id), h.number(`select count(*) from abuse_note where kind='step' and code like 'left:%' and case_id=$1`, id), h.number(`select count(*) from abuse_quarantine where case_id=$1`, id)}
+		if got != want {
+			t.Errorf("%s: told, left out, quarantined %v, want %v", who, got, want)
+		}
+	}
 }

@@ -38,6 +38,9 @@ type When struct {
 	Reporters int64 `toml:"reporters"`
 	// Returned is how often at least it began again after it was closed.
 	Returned int64 `toml:"returned"`
+	// Again asks that the line was seen after the subscriber was told last, or after the
+	// case began where nobody could be told; or that it is in quarantine.
+	Again bool `toml:"again"`
 }
 
 // Step is one thing to do.
@@ -114,6 +117,7 @@ func Check(books []Book) error {
 			bad(err == nil && strings.Contains(c, "/"), "class %.60q: want one such as malicious-code/infected-system or malicious-code/*", c)
 		}
 		bad(b.When.sane(), "when: want numbers of 0 and more")
+		bad(!b.When.Again, "when: again is for steps: before the first nobody was told")
 		bad(len(b.Steps) > 0 && len(b.Steps) <= maxSteps, "%d steps: want 1 to %d", len(b.Steps), maxSteps)
 		quarantines := false
 		for n, s := range b.Steps {
@@ -171,12 +175,13 @@ func Named(books []Book, name string) (Book, bool) {
 type Facts struct {
 	Events, Solid, Reporters, Returned int64
 	Held                               bool // its line is in quarantine, or on its way there
+	Again                              bool // it was seen after the subscriber was told last
 	Clean                              int  // full days on which it was not seen, and would have been
 }
 
 // Met says that enough was seen.
 func (w When) Met(f Facts) bool {
-	return f.Events >= w.Events && f.Solid >= w.Solid && f.Reporters >= w.Reporters && f.Returned >= w.Returned
+	return f.Events >= w.Events && f.Solid >= w.Solid && f.Reporters >= w.Reporters && f.Returned >= w.Returned && (!w.Again || f.Again || f.Held)
 }
 
 // Place is how far a case is in its book.

@@ -44,6 +44,10 @@ func TestABookIsFollowed(t *testing.T) {
 		t.Errorf("%+v", left)
 	}
 	f.Events, f.Solid, f.Reporters = 5, 5, 2
+	if left := Next(b, a.Place, f, now); !left.Left {
+		t.Errorf("all of it was before the customer was told: %+v", left)
+	}
+	f.Again = true
 	in := Next(b, a.Place, f, now)
 	if in.Do != Quarantine || in.Step.Profile != enforce.Leaky {
 		t.Errorf("%+v", in)
@@ -83,6 +87,7 @@ func TestWhatIsWrongIsTold(t *testing.T) {
 		"channel \"pigeon\"": func(b *Book) { b.Steps = []Step{{Do: Inform, Channels: []string{"pigeon"}}} },
 		"clean_days":         func(b *Book) { b.Steps = []Step{{Do: CloseClean}} },
 		"0 and more":         func(b *Book) { b.When.Solid = -1 },
+		"again is for steps": func(b *Book) { b.When.Again = true },
 		"365 days":           func(b *Book) { b.Steps[0].After = bolwerk.Duration(-time.Second) },
 	} {
 		b := good
@@ -133,6 +138,7 @@ func TestBooksRapid(t *testing.T) {
 			now = now.Add(time.Duration(rapid.IntRange(0, 100).Draw(t, "hours")) * time.Hour)
 			f.Events += rapid.Int64Range(0, 2).Draw(t, "events")
 			f.Solid = min(f.Events, f.Solid+rapid.Int64Range(0, 1).Draw(t, "solid"))
+			f.Again = rapid.Bool().Draw(t, "again")
 			f.Held, f.Clean = rapid.Bool().Draw(t, "held"), rapid.IntRange(0, 20).Draw(t, "clean")
 			a := Next(b, p, f, now)
 			if a.Do != "" {
