@@ -163,6 +163,14 @@ func (d *Desk) demoAbuse(ctx context.Context) error {
 			return err
 		}
 	}
+	days, cases := demo.Feed(now)
+	history := make([]abuse.InventedCase, len(cases))
+	for i, c := range cases {
+		history[i] = abuse.InventedCase(c)
+	}
+	if err := d.abuse.Invent(ctx, demo.FeedName, days, history); err != nil {
+		return err
+	}
 	for {
 		select {
 		case <-ctx.Done():

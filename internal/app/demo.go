@@ -19,6 +19,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"bolwerk"
+	"bolwerk/abuse"
 	accounting "bolwerk/abuse/door"
 	"bolwerk/internal/account"
 	"bolwerk/internal/demo"
@@ -198,6 +199,8 @@ func demoConfig(o DemoOptions, w demo.World) (Config, error) {
 	}
 	c.Abuse.Addresses = []mail.Address{mail.MustAddress("abuse@bolwerk.example")}
 	c.Abuse.Networks = demo.Networks()
+	c.Abuse.Feeds = []abuse.Feed{{Name: demo.FeedName, From: []string{"feed.example"}, Every: bolwerk.Duration(24 * time.Hour)}}
+	c.Abuse.Who.Days, c.Abuse.Who.Legal = demo.FeedDays, "invented: the law of Polder Telecom's country, which obliges to thirty days"
 	c.Abuse.Inform.Letter.Folder, c.Abuse.Inform.Letter.Window = filepath.Join(o.Data, "letters"), "right"
 	c.Abuse.Accounting.Listen = demoAddr(o, 1813)
 	c.Abuse.Accounting.Clients = []accounting.Client{{Name: "loopback", From: loopback, SecretFile: aaa}}
@@ -252,6 +255,9 @@ func demoLife(ctx context.Context, o DemoOptions, cfg Config, env Env, w demo.Wo
 		return err
 	}
 	if err := disk.Write(filepath.Join(o.Data, demo.AbuseFile), demo.AbuseMail(env.Clock.Now()), "demo.abuse"); err != nil {
+		return err
+	}
+	if err := disk.Write(filepath.Join(o.Data, demo.FeedFile), demo.FeedTable(env.Clock.Now()), "demo.abuse"); err != nil {
 		return err
 	}
 	flags := ""

@@ -15,6 +15,7 @@ func Contacts() []contact.Entry {
 		{Subscriber: "dries@bolwerk.example", Name: "Dries Janssens", Mail: "dries@thuis.example", Lang: bolwerk.NL, Flags: contact.Flags{Vulnerable: true}},
 		{Subscriber: "elif@bolwerk.example", Name: "Elif Yilmaz", Mail: "elif@zuhause.example", Street: "Bahnhofstraße 9", Postcode: "4700", City: "Eupen", Country: "BE", Lang: bolwerk.DE},
 		{Subscriber: "fatima@bolwerk.example", Name: "Fatima El Amrani", Mail: "fatima@thuis.example", Lang: bolwerk.NL},
+		{Subscriber: "gust@bolwerk.example", Name: "Gust Maes", Mail: "gust@thuis.example", Lang: bolwerk.NL},
 		{Subscriber: "school-oost@bolwerk.example", Name: "School Oost", Mail: "ict@schooloost.example", Lang: bolwerk.NL, Flags: contact.Flags{Business: true, Never: true}},
 	}
 }

@@ -30,6 +30,7 @@ var customers = []customer{
 	{"elif@bolwerk.example", "eth 1/2/1:10", "192.0.2.78", 5},
 	{"school-oost@bolwerk.example", "eth 1/2/3:1", "192.0.2.200", 90},
 	{guest, "eth 1/2/4:1", "192.0.2.140", 20},
+	{"gust@bolwerk.example", "eth 1/2/5:7", "192.0.2.90", 24 * 25},
 }
 
 // The session of the invented operator's own, by which it sees that the access
@@ -98,12 +99,12 @@ type AbuseReport struct {
 // XARF and a letter of somebody who has no format.
 func AbuseReports(now time.Time) []AbuseReport {
 	at := func(ago time.Duration) time.Time { return now.Add(-ago).UTC().Truncate(time.Second) }
-	table := "timestamp,severity,ip,protocol,port,hostname,tag,asn,geo,region,city,naics,sector,dns_version,min_amplification\n"
+	table := dnsTable
 	for _, r := range []struct {
 		addr string
 		ago  time.Duration
 	}{{"192.0.2.17", 9 * time.Hour}, {"192.0.2.200", 9 * time.Hour}, {"198.51.100.9", 9 * time.Hour}, {"192.0.2.251", 3 * time.Hour}} {
-		table += fmt.Sprintf("%q,medium,%s,udp,53,,openresolver,64496,BE,,,0,,,2.1\n", at(r.ago).Format(time.DateTime), r.addr)
+		table += dnsRow(at(r.ago), r.addr)
 	}
 	spam := at(2 * time.Hour)
 	loop := strings.ReplaceAll(fmt.Sprintf(`From: feedback@mailprovider.example
@@ -166,7 +167,11 @@ Joke
 	var out []AbuseReport
 	add := func(channel door.Channel, from, name string, body string) {
 		n := len(out) + 1
-		out = append(out, AbuseReport{fmt.Sprintf("01900000-0000-7000-8000-0000ab05e%03d", n), door.Report{Channel: channel, ReceivedAt: now, Token: bolwerk.NewToken().Reveal(), From: from, Name: name, Form: door.Any, Body: []byte(body)}})
+		r := door.Report{Channel: channel, ReceivedAt: now, Token: bolwerk.NewToken().Reveal(), From: from, Name: name, Form: door.Any, Body: []byte(body)}
+		if channel == door.ByFile {
+			r.Feed = FeedName
+		}
+		out = append(out, AbuseReport{fmt.Sprintf("01900000-0000-7000-8000-0000ab05e%03d", n), r})
 	}
 	add(door.ByFile, "reports@feed.example", at(0).Format(time.DateOnly)+"-scan_dns-bolwerk-asn.csv", table)
 	add(door.ByMail, "feedback@mailprovider.example", "", loop)
@@ -199,8 +204,6 @@ The table is attached.
 Content-Type: text/csv; name="%[2]s-scan_dns-bolwerk-asn.csv"
 Content-Disposition: attachment; filename="%[2]s-scan_dns-bolwerk-asn.csv"
 
-timestamp,severity,ip,protocol,port,hostname,tag,asn,geo,region,city,naics,sector,dns_version,min_amplification
-"%[3]s",medium,192.0.2.78,udp,53,,openresolver,64496,BE,,,0,,,2.1
---b1--
-`, now.Format(time.RFC1123Z), at.Format(time.DateOnly), at.Format(time.DateTime)), "\n", "\r\n"))
+%[3]s--b1--
+`, now.Format(time.RFC1123Z), at.Format(time.DateOnly), dnsTable+dnsRow(at, "192.0.2.78")), "\n", "\r\n"))
 }

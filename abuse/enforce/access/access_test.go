@@ -26,6 +26,7 @@ import (
 	"bolwerk/abuse/who"
 	"bolwerk/internal/audit"
 	"bolwerk/internal/clock"
+	"bolwerk/internal/store"
 	"bolwerk/internal/store/storetest"
 	"bolwerk/internal/vault"
 )
@@ -150,6 +151,19 @@ func TestAServerIsUsedOnceItsCanaryCameBack(t *testing.T) {
 	o.Session.NAS = "bng9"
 	if r, _ := a.Put(t.Context(), o); r.State != enforce.Refused || a.Has("bng9") {
 		t.Errorf("a server that nobody knows: %+v", r)
+	}
+}
+
+// A desk that begins knows nobody yet: that is told once accounting could have come.
+func TestADeskThatBeginsWaitsForAccounting(t *testing.T) {
+	h := build(t)
+	h.cfg.NAS[0].Canary = "late"
+	for told, since := range []time.Duration{FirstHeard - time.Second, FirstHeard} {
+		h.open(t).ProveDue(t.Context(), h.clock.Now().Add(-since))
+		n := 0
+		if err := h.parts.DB.Read(t.Context(), func(tx *store.Tx) error { return tx.Row(`select count(*) from abuse_nas_proof`).Scan(&n) }); err != nil || n != told {
+			t.Errorf("after %s: %d told, %v", since, n, err)
+		}
 	}
 }
 

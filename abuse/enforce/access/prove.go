@@ -34,6 +34,7 @@ const (
 	proveEvery  = 24 * time.Hour   // it is made anew
 	againAfter  = 10 * time.Minute // one that failed
 	refresh     = 5 * time.Second  // how late another desk's proof is known
+	firstHeard  = 10 * time.Minute // what a desk that begins waits for accounting to tell of a canary
 	canaryStays = 5 * time.Minute  // how long the canary would stay in, if we died
 	lookFor     = 10 * time.Second // how long a change may take to be seen
 )
@@ -118,32 +119,41 @@ func (a *Access) Follow(ctx context.Context) error {
 // Run proves each way daily, and sooner what is not proved, until ctx ends. One desk
 // at a time does it.
 func (a *Access) Run(ctx context.Context) error {
-	tried := map[string]time.Time{}
+	tried, began := map[string]time.Time{}, a.p.Clock.Now()
 	for tick := time.NewTicker(refresh); ; {
-		for _, w := range a.all {
-			a.mu.Lock()
-			p, known := a.proofs[w.name]
-			a.mu.Unlock()
-			now := a.p.Clock.Now()
-			if known && a.good(w, p) && now.Sub(p.At) < proveEvery || now.Sub(tried[w.name]) < againAfter {
-				continue
-			}
-			if held, err := a.sessions(ctx, w); err == nil && len(held) == 0 && known && p.Code == noSession {
-				continue // it is told once; as soon as there is one, it is used
-			}
-			tried[w.name] = now
-			switch p, err := a.Prove(ctx, bolwerk.Rule("abuse"), w.name); {
-			case err != nil && ctx.Err() == nil:
-				a.p.Log.Error("an access server could not be proved", "name", w.name, "err", err)
-			case p.Code == noSession:
-				delete(tried, w.name)
-			}
-		}
+		a.proveDue(ctx, began, tried)
 		select {
 		case <-ctx.Done():
 			tick.Stop()
 			return nil
 		case <-tick.C:
+		}
+	}
+}
+
+// proveDue proves what is due. began is when the desk did, tried when each was tried.
+func (a *Access) proveDue(ctx context.Context, began time.Time, tried map[string]time.Time) {
+	for _, w := range a.all {
+		a.mu.Lock()
+		p, known := a.proofs[w.name]
+		a.mu.Unlock()
+		now := a.p.Clock.Now()
+		if known && a.good(w, p) && now.Sub(p.At) < proveEvery || now.Sub(tried[w.name]) < againAfter {
+			continue
+		}
+		// That there is no session is told once, and not before accounting can have come;
+		// as soon as there is one, the server is used.
+		held, err := a.sessions(ctx, w)
+		told := known && p.Code == noSession
+		if err == nil && len(held) == 0 && (told || !known && now.Sub(began) < firstHeard) {
+			continue
+		}
+		tried[w.name] = now
+		switch p, err := a.Prove(ctx, bolwerk.Rule("abuse"), w.name); {
+		case err != nil && ctx.Err() == nil:
+			a.p.Log.Error("an access server could not be proved", "name", w.name, "err", err)
+		case p.Code == noSession:
+			delete(tried, w.name)
 		}
 	}
 }
