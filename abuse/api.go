@@ -52,7 +52,7 @@ func (d *Desk) API(x *api.Routes) {
 
 type casesIn struct {
 	api.Window
-	State      string `query:"state" enum:"open,closed" doc:"all where absent"`
+	State      string `query:"state" enum:"open,person,closed" doc:"person: open, and no rules go on with it; all where absent"`
 	Class      string `query:"class" maxLength:"100" doc:"a class, or its first part"`
 	Severity   string `query:"severity" enum:"low,medium,high,critical"`
 	Subscriber string `query:"subscriber" maxLength:"253" doc:"exactly as accounting names it"`

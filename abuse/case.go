@@ -334,6 +334,9 @@ func (d *Desk) Note(ctx context.Context, who account.Person, id string, statemen
 	}
 	return d.decide(ctx, who, id, func(tx *store.Tx, c desk.Case) error {
 		audit.Append(tx, who.Actor(), "abuse.case."+kind, c.Ref, "", nil)
+		if err := d.quarantines.Answered(tx, c.ID); err != nil { // who writes it down has answered the guest
+			return err
+		}
 		return d.note(tx, c.ID, kind, who.Actor(), "", text)
 	})
 }

@@ -209,7 +209,7 @@ type caseData struct {
 	Next    string // what to do now, as the key of a text
 	Reasons []Reason
 	Sure    string
-	Total   int64
+	Guest   bool // the page of a quarantine can be looked at
 }
 
 // nextOf is what is to be done about a class, as the key of a text.
@@ -238,7 +238,7 @@ func (p *Pages) showCase(w http.ResponseWriter, r *http.Request, status int, c c
 	if err != nil {
 		return err
 	}
-	data := caseData{common: c, C: v, Next: nextOf(v.Class), Reasons: Reasons(), Sure: string(v.Sure())}
+	data := caseData{common: c, C: v, Next: nextOf(v.Class), Reasons: Reasons(), Sure: string(v.Sure()), Guest: p.kit != nil}
 	var actors []bolwerk.Actor
 	for _, n := range v.History {
 		actors = append(actors, n.Actor)

@@ -40,7 +40,7 @@ func (p *Pages) quarantines(w http.ResponseWriter, r *http.Request, who account.
 
 func (p *Pages) showQuarantines(w http.ResponseWriter, r *http.Request, status int, c common) (err error) {
 	q, ctx := r.URL.Query(), r.Context()
-	data := quarantinesData{common: c, States: []string{"open", "person", "requested", "active", "pending", "failed", "releasing", "stuck", "released", "any"}}
+	data := quarantinesData{common: c, States: []string{"open", "person", "second", "help", "requested", "active", "pending", "failed", "releasing", "stuck", "released", "any"}}
 	data.F = quarantine.Filter{State: clip(q.Get("state")), Feed: clip(q.Get("feed")), Class: clip(q.Get("class")), After: clip(q.Get("after")), Limit: 50}
 	if !q.Has("state") {
 		data.F.State = "open"
@@ -77,6 +77,7 @@ type quarantineData struct {
 	Q      quarantine.View
 	Asked  string
 	Second string
+	Guest  bool // the page of a quarantine can be looked at
 }
 
 // MayApprove says that this one waits for a second person.
@@ -102,7 +103,7 @@ func (p *Pages) showQuarantine(w http.ResponseWriter, r *http.Request, status in
 	if err != nil {
 		return err
 	}
-	return p.pages.Render(w, r, status, "quarantine", quarantineData{common: c, Q: v, Asked: names[v.AskedBy]})
+	return p.pages.Render(w, r, status, "quarantine", quarantineData{common: c, Q: v, Asked: names[v.AskedBy], Guest: p.kit != nil})
 }
 
 func (p *Pages) decideQuarantine(w http.ResponseWriter, r *http.Request, who account.Person, name string) error {

@@ -51,7 +51,7 @@ func readCaseRow(scan func(...any) error) (c CaseRow, err error) {
 
 // CaseFilter says which cases a list shows.
 type CaseFilter struct {
-	State      string // open or closed; both where empty
+	State      string // open, person: those of them that no rules go on with, or closed; all where empty
 	Class      string // a class, or the first part of it
 	Severity   string
 	Subscriber string // exactly as accounting names it
@@ -64,11 +64,13 @@ func (d *Desk) where(f CaseFilter) (w desk.Where, err error) {
 	switch f.State {
 	case "open":
 		w.And("c.state=?", string(desk.Waiting))
+	case "person": // open, and no rules go on with it
+		w.And("c.state=? and not exists(select 1 from abuse_play p where p.case_id=c.id and p.state='running')", string(desk.Waiting))
 	case "closed":
 		w.And("c.state=?", string(desk.Closed))
 	case "":
 	default:
-		return w, bolwerk.Invalid("state %.20q: want open or closed", f.State)
+		return w, bolwerk.Invalid("state %.20q: want open, person or closed", f.State)
 	}
 	if f.Class != "" {
 		w.And("(a.class=? or a.class like ? escape '\\')", f.Class, desk.EscapeLike(f.Class)+"/%")
@@ -499,19 +501,4 @@ func (d *Desk) Report(ctx context.Context, by bolwerk.Actor, id string) (v Repor
 		e.Found = int64(len(a.Candidates))
 	}
 	return v, nil
-}
-
-// Waits tells the first page what waits for a person: open cases, and reports.
-func (d *Desk) Waits(ctx context.Context) ([]desk.Waits, error) {
-	cases, err := d.CountCases(ctx, CaseFilter{State: "open"})
-	if err != nil {
-		return nil, err
-	}
-	var reports desk.Counted
-	err = d.db.Read(ctx, func(tx *store.Tx) (err error) {
-		w, _ := ReportFilter{State: "person"}.where()
-		reports, err = desk.Count(tx, "abuse_report", w)
-		return err
-	})
-	return []desk.Waits{{Path: "/abuse", Text: "abuse.cases", Counted: cases}, {Path: "/abuse/reports", Text: "abuse.reports.wait", Counted: reports}}, err
 }

@@ -14,7 +14,7 @@ import (
 
 // Filter says which quarantines a list shows.
 type Filter struct {
-	State string // a state, "open" for all that are not over, "person" for what waits for one; "any" or "" is all
+	State string // a state, "open" for all that are not over, "person" for what waits for one, "second" and "help" of these; "any" or "" is all
 	Case  string // id of a case
 	Feed  string
 	Class string
@@ -41,15 +41,17 @@ func (d *Desk) List(ctx context.Context, f Filter) (out []Row, err error) {
 	case "open":
 		where += ` and state not in ('released','dropped')`
 	case "person":
-		where += ` and (state in ('failed','stuck') or state='requested' and why like '%second%' or help_at>0 and state in ` + holdsSQL + `)`
+		where += ` and (state in ('failed','stuck') or ` + waiting["second"] + ` or ` + waiting["help"] + `)`
+	case "second", "help":
+		where += ` and ` + waiting[f.State]
 	default:
 		if !slices.Contains(states, State(f.State)) {
-			return nil, bolwerk.WithHint(bolwerk.Invalid("%.40q: no state of a quarantine", f.State), "open, person, any, or one of: "+join(states))
+			return nil, bolwerk.WithHint(bolwerk.Invalid("%.40q: no state of a quarantine", f.State), "open, person, second, help, any, or one of: "+join(states))
 		}
 		where += ` and state=$6`
 	}
 	args = append(args, min(max(f.Limit, 1), 500))
-	if f.State != "" && f.State != "open" && f.State != "person" {
+	if slices.Contains(states, State(f.State)) {
 		args = append(args, f.State)
 	}
 	err = d.db.Read(ctx, func(tx *store.Tx) error {
@@ -57,6 +59,38 @@ func (d *Desk) List(ctx context.Context, f Filter) (out []Row, err error) {
 		return err
 	})
 	return out, err
+}
+
+// waiting is which quarantines wait for what a person does.
+var waiting = map[string]string{
+	"stuck":  `state='stuck'`,
+	"failed": `state='failed'`,
+	"help":   `help_at>0 and state in ` + holdsSQL,
+	"second": `state='requested' and why like '%second%'`,
+}
+
+// Waiting is how many wait for a person, and for what: the worst first, without those
+// of which there are none. What is a state that Filter takes.
+func (d *Desk) Waiting(ctx context.Context) (out []Waits, err error) {
+	err = d.db.Read(ctx, func(tx *store.Tx) error {
+		for _, what := range []string{"stuck", "failed", "help", "second"} {
+			w := Waits{What: what}
+			if err := tx.Row(`select count(*) from abuse_quarantine where ` + waiting[what]).Scan(&w.N); err != nil {
+				return err
+			}
+			if w.N > 0 {
+				out = append(out, w)
+			}
+		}
+		return nil
+	})
+	return out, err
+}
+
+// Waits is how many quarantines wait for one thing.
+type Waits struct {
+	What string
+	N    int64
 }
 
 // Of are the quarantines of a case, newest first.

@@ -28,7 +28,7 @@ create table abuse_quarantine (
   mechanism  text not null,    -- keep case: how it ended
   campaign   text not null,    -- keep case: which release of many it was part of; empty is none
   ticked     text not null,    -- keep case: steps that the guest has done
-  help_at    bigint not null,  -- keep case: when the guest asked for help last; 0 is never
+  help_at    bigint not null,  -- keep case: when the guest asked for help last and nobody has answered yet; 0 is never
   seen_at    bigint not null,  -- keep case: when its page was seen first; 0 is never
   self_left  bigint not null,  -- keep case: how often the guest may still end it alone
   version    bigint not null   -- keep tech: number of the last wish

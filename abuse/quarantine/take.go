@@ -142,3 +142,18 @@ func (d *Desk) help(tx *store.Tx, q *Row, text string) error {
 	}
 	return d.hold(tx, q)
 }
+
+// Answered says that a person has answered the guest of a case who asked for help.
+func (d *Desk) Answered(tx *store.Tx, caseID string) error {
+	asked, err := store.List(tx, read, `select `+columns+` from abuse_quarantine where case_id=$1 and help_at>0 and state in `+holdsSQL, caseID)
+	for _, q := range asked {
+		q.HelpAt = time.Time{}
+		if _, err := tx.Exec(`update abuse_quarantine set help_at=0 where id=$1`, q.ID); err != nil {
+			return err
+		}
+		if err := d.hold(tx, &q); err != nil {
+			return err
+		}
+	}
+	return err
+}
