@@ -54,6 +54,10 @@ func NewToken() Token {
 	return Token{tokenText.EncodeToString(b[:])}
 }
 
+// TokenOf is the token of 128 bits that nobody else can know, such as a keyed hash:
+// for a token that must be the same again and is kept nowhere.
+func TokenOf(b [16]byte) Token { return Token{tokenText.EncodeToString(b[:])} }
+
 // ParseToken reads a token as people type it: any case, with hyphens or spaces.
 func ParseToken(s string) (Token, error) {
 	t := strings.ToLower(strings.NewReplacer("-", "", " ", "").Replace(strings.TrimSpace(s)))

@@ -25,9 +25,17 @@ import (
 	"bolwerk/internal/seal"
 )
 
-// TestMain is also the door that TestWhatWasAnsweredSurvivesAKill kills: it takes
-// accounting into a spool in the folder that it is told, until it is killed.
+// TestMain is also the doors that TestWhatWasAnsweredSurvivesAKill and
+// TestTheSameRequestAfterAKill kill: they work in the folder that they are told, until
+// they are killed.
 func TestMain(m *testing.M) {
+	if dir := os.Getenv("BOLWERK_TEST_ONCE"); dir != "" {
+		if err := onceChild(dir); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		os.Exit(0)
+	}
 	dir := os.Getenv("BOLWERK_TEST_ACCOUNTING")
 	if dir == "" {
 		os.Exit(m.Run())

@@ -42,6 +42,8 @@ func Texts() (*web.Texts, error) { return web.ReadTexts(textFiles, "texts") }
 // With is what a Site needs.
 type With struct {
 	Put         func(kind string, body []byte) (string, error)
+	PutAs       func(id, kind string, body []byte) error
+	Once        *Once // requests with an Idempotency-Key
 	Frame       *web.Frame
 	Clock       clock.Clock
 	OwnNetworks []netip.Prefix // held to no rate
@@ -186,10 +188,10 @@ func (s *Site) Status(code string) (Status, error) {
 		return Status{}, errNoCode
 	}
 	now := s.Clock.Now()
-	s.mu.RLock()
+	s.mu.Lock() // looking for what was issued forgets what is old
+	defer s.mu.Unlock()
 	t, ok := s.told[token.Hash()]
 	ready := s.ready
-	s.mu.RUnlock()
 	if ok && (t.until == 0 || t.until > now.UnixMicro()) {
 		return t.Status, nil
 	}
@@ -220,13 +222,20 @@ func (s *Site) own(a netip.Addr) bool {
 
 // take hands a report in and gives its code.
 func (s *Site) take(r Report) (bolwerk.Token, error) {
-	code := bolwerk.NewToken()
-	r.ReceivedAt, r.Token = s.Clock.Now(), code.Reveal()
-	if _, err := s.Put(KindReport, r.Encode()); err != nil {
-		return bolwerk.Token{}, fmt.Errorf("report of abuse by %s: %w", r.Channel, err)
+	code, now := bolwerk.NewToken(), s.Clock.Now()
+	return code, s.takeAs(bolwerk.NewID(now), now, code, r)
+}
+
+// takeAs hands a report in under an id, with a code that it may have had before.
+func (s *Site) takeAs(id string, at time.Time, code bolwerk.Token, r Report) error {
+	r.ReceivedAt, r.Token = at, code.Reveal()
+	if err := s.PutAs(id, KindReport, r.Encode()); err != nil {
+		return fmt.Errorf("report of abuse by %s: %w", r.Channel, err)
 	}
-	s.issued.Set(r.ReceivedAt, recent.KeyOf(code.Hash()), Status{Code: "QUEUED", At: r.ReceivedAt})
-	return code, nil
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.issued.Set(at, recent.KeyOf(code.Hash()), Status{Code: "QUEUED", At: at})
+	return nil
 }
 
 // Taken is the answer to a report that was taken.
@@ -269,8 +278,7 @@ func (s *Site) apiReport(w http.ResponseWriter, r *http.Request) error {
 		name = file
 	}
 	rep := Report{Channel: ByAPI, Name: name, Form: Any, Body: body}
-	do := func() (bolwerk.Token, error) { return s.take(rep) }
-	code, err := s.once(r, name, body, do)
+	code, err := s.once(r, rep)
 	if errors.Is(err, recent.ErrOtherBody) {
 		s.Frame.Refuse(w, r, http.StatusUnprocessableEntity, err)
 		return nil
@@ -296,18 +304,20 @@ func checkJSON(b []byte) error {
 
 // once gives a request with a client token one effect: in the header
 // Idempotency-Key, for its source network and a day.
-func (s *Site) once(r *http.Request, kind string, body []byte, do func() (bolwerk.Token, error)) (bolwerk.Token, error) {
+func (s *Site) once(r *http.Request, rep Report) (bolwerk.Token, error) {
 	key := r.Header.Get("Idempotency-Key")
 	if key == "" {
-		return do()
+		return s.take(rep)
 	}
 	if len(key) > 255 {
 		return bolwerk.Token{}, bolwerk.Invalid("Idempotency-Key of %d bytes: at most 255 are allowed", len(key))
 	}
 	h := sha256.New()
-	io.WriteString(h, kind+"\n")
-	h.Write(body)
-	return s.requests.Once(s.Clock.Now, recent.KeyOf("abuse "+web.Network(s.Frame.Source(r)).String()+"\n"+key), recent.Key(h.Sum(nil)), do)
+	io.WriteString(h, rep.Name+"\n")
+	h.Write(rep.Body)
+	return s.Once.Do(s.Clock.Now(), web.Network(s.Frame.Source(r)).String()+"\n"+key, recent.Key(h.Sum(nil)), func(id string, at time.Time, code bolwerk.Token) error {
+		return s.takeAs(id, at, code, rep)
+	})
 }
 
 // body reads the body of a request, within what its network may hand in.

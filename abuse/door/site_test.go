@@ -17,6 +17,7 @@ import (
 	"bolwerk"
 	"bolwerk/internal/clock"
 	copies "bolwerk/internal/copy"
+	"bolwerk/internal/disk"
 	"bolwerk/internal/mail"
 	"bolwerk/internal/web"
 )
@@ -60,7 +61,22 @@ func site(t *testing.T) *stand {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s.Site, err = NewSite(With{Frame: frame, Clock: s.clock, Zone: "Europe/Brussels", Mail: mail.MustAddress("abuse@isp.example"), Put: func(kind string, body []byte) (string, error) {
+	once, err := OpenOnce(disk.System{}, t.TempDir(), noon)
+	if err != nil {
+		t.Fatal(err)
+	}
+	putAs := func(_, kind string, body []byte) error {
+		if s.full {
+			return fmt.Errorf("spool: %w", bolwerk.ErrFull)
+		}
+		r, err := DecodeReport(body)
+		if err != nil || kind != KindReport {
+			t.Errorf("handed in %s: %v", kind, err)
+		}
+		s.taken = append(s.taken, r)
+		return nil
+	}
+	s.Site, err = NewSite(With{PutAs: putAs, Once: once, Frame: frame, Clock: s.clock, Zone: "Europe/Brussels", Mail: mail.MustAddress("abuse@isp.example"), Put: func(kind string, body []byte) (string, error) {
 		if s.full {
 			return "", fmt.Errorf("spool: %w", bolwerk.ErrFull)
 		}
@@ -72,11 +88,7 @@ func site(t *testing.T) *stand {
 			s.said = append(s.said, said)
 			return bolwerk.NewID(noon), nil
 		}
-		r, err := DecodeReport(body)
-		if err != nil || kind != KindReport {
-			t.Errorf("handed in %s: %v", kind, err)
-		}
-		s.taken = append(s.taken, r)
+		t.Errorf("handed in %s", kind)
 		return bolwerk.NewID(noon), nil
 	}})
 	if err != nil {

@@ -10,6 +10,7 @@ import (
 
 	abuse "bolwerk/abuse/door"
 	"bolwerk/internal/copy"
+	"bolwerk/internal/disk"
 	"bolwerk/internal/mail"
 	"bolwerk/internal/mailbox"
 	"bolwerk/internal/openlog"
@@ -72,7 +73,11 @@ func BuildIntake(ctx context.Context, cfg Config, env Env, dir string) (*Intake,
 	reports := abuse.Box{Addresses: cfg.Abuse.Addresses, Put: j.spool.Put, PutAs: j.spool.PutAs}
 	accept := reports.Sort(d.Accept)
 	box := mail.NewDoor(cfg.smtp(), accept, env.Clock, env.Log, j.reg)
-	abroad, err := abuse.NewSite(abuse.With{Put: j.spool.Put, Frame: frame, Clock: env.Clock, OwnNetworks: cfg.SMTP.OwnNetworks, Mail: cfg.abuseMail(), Zone: cfg.Public.Zone})
+	once, err := abuse.OpenOnce(disk.System{}, filepath.Join(dir, "abuse"), env.Clock.Now())
+	if err != nil {
+		return nil, err
+	}
+	abroad, err := abuse.NewSite(abuse.With{Put: j.spool.Put, PutAs: j.spool.PutAs, Once: once, Frame: frame, Clock: env.Clock, OwnNetworks: cfg.SMTP.OwnNetworks, Mail: cfg.abuseMail(), Zone: cfg.Public.Zone})
 	if err != nil {
 		return nil, err
 	}
