@@ -107,7 +107,13 @@ func NewSite(with With) (*Site, error) {
 
 // Routes adds the pages and the API to the public site.
 func (s *Site) Routes(mux *http.ServeMux) {
-	for pattern, fn := range map[string]web.Func{
+	for pattern, fn := range s.routes() {
+		mux.Handle(pattern, s.Frame.Do(fn))
+	}
+}
+
+func (s *Site) routes() map[string]web.Func {
+	return map[string]web.Func{
 		"GET /notice":                      s.noticeForm,
 		"POST /notice":                     s.notice,
 		"GET /abuse":                       s.form,
@@ -115,8 +121,6 @@ func (s *Site) Routes(mux *http.ServeMux) {
 		"GET /abuse/r/{code}":              s.statusPage,
 		"POST /api/v1/abuse/reports":       s.apiReport,
 		"GET /api/v1/abuse/reports/{code}": s.apiStatus,
-	} {
-		mux.Handle(pattern, s.Frame.Do(fn))
 	}
 }
 

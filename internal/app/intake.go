@@ -13,6 +13,7 @@ import (
 	"bolwerk/internal/disk"
 	"bolwerk/internal/mail"
 	"bolwerk/internal/mailbox"
+	"bolwerk/internal/openapi"
 	"bolwerk/internal/openlog"
 	"bolwerk/internal/web"
 	"bolwerk/shield/door"
@@ -57,7 +58,7 @@ func BuildIntake(ctx context.Context, cfg Config, env Env, dir string) (*Intake,
 	if err != nil {
 		return nil, err
 	}
-	d, err := door.New(cfg.door(), door.With{Put: j.spool.Put, PutAs: j.spool.PutAs, Log: env.Log, OpenLog: public, Frame: frame, Clock: env.Clock, Metrics: j.reg, Foot: []door.FootLink{{Path: "/notice", Text: "notice.title"}, {Path: "/abuse", Text: "abuse.form.title"}}})
+	d, err := door.New(cfg.door(), door.With{Put: j.spool.Put, PutAs: j.spool.PutAs, Log: env.Log, OpenLog: public, Frame: frame, Clock: env.Clock, Metrics: j.reg, Describe: []func(*openapi.Doc){abuse.Describe}, Foot: []door.FootLink{{Path: "/notice", Text: "notice.title"}, {Path: "/abuse", Text: "abuse.form.title"}}})
 	if err != nil {
 		return nil, err
 	}

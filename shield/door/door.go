@@ -16,6 +16,7 @@ import (
 	"bolwerk"
 	"bolwerk/internal/clock"
 	"bolwerk/internal/mail"
+	"bolwerk/internal/openapi"
 	"bolwerk/internal/openlog"
 	"bolwerk/internal/quota"
 	"bolwerk/internal/recent"
@@ -64,6 +65,8 @@ type With struct {
 	Log   *slog.Logger
 	// Foot are links at the foot of each page to what others have on the site.
 	Foot []FootLink
+	// Describe adds the API that others have on the site to its description.
+	Describe []func(*openapi.Doc)
 	// OpenLog is the transparency log, served under openlog.Prefix; nil is none.
 	OpenLog *openlog.Store
 	// Metrics may be nil in tests.
@@ -123,7 +126,7 @@ func New(cfg Config, with With) (*Door, error) {
 	if d.docs, err = readDocs(with.Frame.Texts()); err != nil {
 		return nil, err
 	}
-	d.openapi, err = openAPI(cfg)
+	d.openapi, err = openAPI(cfg, with.Describe)
 	return d, err
 }
 

@@ -1,53 +1,29 @@
 package door
 
 import (
-	"encoding/json"
 	"net/http"
-	"reflect"
 	"strconv"
 
 	"github.com/danielgtaylor/huma/v2"
 
-	"bolwerk/internal/web"
+	"bolwerk/internal/openapi"
 )
 
 // openAPI describes the API of the public site, from the types that it speaks.
 // The handlers are plain ones: their bodies are mails that no schema describes.
 // A test holds each answer against this description.
-func openAPI(cfg Config) ([]byte, error) {
+func openAPI(cfg Config, more []func(*openapi.Doc)) ([]byte, error) {
 	doc := description(cfg)
-	return json.Marshal(doc)
+	for _, add := range more {
+		add(doc)
+	}
+	return doc.JSON()
 }
 
-func description(cfg Config) *huma.OpenAPI {
-	reg := huma.NewMapRegistry("#/components/schemas/", huma.DefaultSchemaNamer)
-	doc := &huma.OpenAPI{
-		OpenAPI: "3.1.0",
-		Info: &huma.Info{Title: cfg.Operator + ": reports and look-ups", Version: "1",
-			Description: "Report suspicious links, texts and mails, see what became of a report, and ask whether a name is blocked. No account is needed. " +
-				"Times are UTC (RFC 3339), names are lower-case A-labels. Errors are problem details (RFC 9457)."},
-		Components: &huma.Components{Schemas: reg},
-	}
-	schema := func(v any) *huma.Schema { return reg.Schema(reflect.TypeOf(v), true, "") }
-	answers := func(status int, text string, v any, headers map[string]*huma.Param, problems ...int) map[string]*huma.Response {
-		out := map[string]*huma.Response{strconv.Itoa(status): {Description: text, Headers: headers,
-			Content: map[string]*huma.MediaType{typeJSON: {Schema: schema(v)}}}}
-		for _, p := range problems {
-			r := &huma.Response{Description: http.StatusText(p), Content: map[string]*huma.MediaType{"application/problem+json": {Schema: schema(web.Problem{})}}}
-			if p == http.StatusTooManyRequests || p == http.StatusServiceUnavailable {
-				r.Headers = map[string]*huma.Param{"Retry-After": {Description: "seconds to wait", Schema: &huma.Schema{Type: huma.TypeInteger}}}
-			}
-			out[strconv.Itoa(p)] = r
-		}
-		return out
-	}
-	text := func(max int, enum ...any) *huma.Schema {
-		s := &huma.Schema{Type: huma.TypeString, Enum: enum}
-		if max > 0 {
-			s.MaxLength = &max
-		}
-		return s
-	}
+func description(cfg Config) *openapi.Doc {
+	doc := openapi.New(cfg.Operator+": reports and look-ups", "Report suspicious links, texts and mails, see what became of a report, and ask whether a name is blocked. No account is needed. "+
+		"Times are UTC (RFC 3339), names are lower-case A-labels. Errors are problem details (RFC 9457).")
+	schema, answers, text := doc.Schema, doc.Answers, openapi.Text
 	doc.AddOperation(&huma.Operation{
 		OperationID: "report", Method: http.MethodPost, Path: "/api/v1/reports", Summary: "Report something suspicious",
 		Description: "201 means that the report survives a power cut and will be looked at. The same Idempotency-Key with the same body within 24 hours gives the same receipt (until this host restarts); with another body 422.",
