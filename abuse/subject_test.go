@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"net/netip"
 	"strings"
 	"testing"
 	"time"
@@ -11,6 +12,7 @@ import (
 	"bolwerk"
 	"bolwerk/abuse/enforce"
 	"bolwerk/abuse/garden"
+	"bolwerk/abuse/lines"
 	"bolwerk/abuse/quarantine"
 	"bolwerk/abuse/session"
 	"bolwerk/internal/store"
@@ -166,6 +168,25 @@ func TestWhatIsKeptOfAQuarantine(t *testing.T) {
 		default:
 			t.Errorf("%s still holds %d rows of the case", table, n)
 		}
+	}
+}
+
+// The store holds no name of who has a lease or a fixed line in the clear: not in what
+// tells one from the other either.
+func TestALeaseNamesNobodyInTheStore(t *testing.T) {
+	h := open(t)
+	r, err := lines.Lease("dhcp1", netip.MustParsePrefix("192.0.2.17/32"), session.Identity{Subscriber: "planted-subscriber", Line: "planted-port", Calling: "planted-device"}, noon.Add(-time.Hour), noon.Add(time.Hour))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := h.who.Take(t.Context(), []session.Record{r}); err != nil {
+		t.Fatal(err)
+	}
+	if held, err := h.who.About(t.Context(), "planted-subscriber"); err != nil || len(held) != 1 {
+		t.Fatalf("%+v, %v", held, err)
+	}
+	if in := h.holding("planted-", "192.0.2.17"); len(in) != 0 {
+		t.Errorf("in the clear in %v", in)
 	}
 }
 

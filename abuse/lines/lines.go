@@ -4,6 +4,8 @@ package lines
 
 import (
 	"bufio"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
@@ -291,8 +293,8 @@ func (t table) fixed(words []string) (r session.Record, held bool, err error) {
 }
 
 // name is what tells a lease or a fixed line from others: the same line read again
-// is the same one.
+// is the same one. It stands in the store as it is, so it is a digest: it names nobody.
 func name(p netip.Prefix, i session.Identity) string {
-	s := fmt.Sprintf("%s %s", p, i.Who())
-	return s[:min(len(s), session.MaxName)]
+	h := sha256.Sum256(fmt.Appendf(nil, "%s %s", p, i.Who()))
+	return hex.EncodeToString(h[:16])
 }
