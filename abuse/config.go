@@ -18,6 +18,10 @@ type Config struct {
 	// Networks are the operator's own: a report about an address outside of them is
 	// answered with "not ours". Empty: every address may be ours.
 	Networks []netip.Prefix `toml:"networks"`
+	// Retest lets guests and the desk have a line tested: the desk asks an open service
+	// that was seen on it once whether it still answers, at the address that the
+	// subscriber has now, in Networks only.
+	Retest bool `toml:"retest"`
 	// ReopenDays is for how long after its end a case begins again when the same is
 	// reported anew; later it is a new case.
 	ReopenDays int `toml:"reopen_days"`
@@ -57,7 +61,7 @@ func (c Config) Validate() error {
 	if c.CleanDays < 1 || c.CleanDays > 365 {
 		errs = append(errs, bolwerk.Invalid("clean_days %d: want 1 to 365", c.CleanDays))
 	}
-	errs = append(errs, playbook.Check(c.Playbooks), c.Quarantine.Validate())
+	errs = append(errs, playbook.Check(c.Playbooks), checkRetest(c.Retest, c.Networks), c.Quarantine.Validate())
 	return errors.Join(append(errs, checkFeeds(c.Feeds)...)...)
 }
 

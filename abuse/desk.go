@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"log/slog"
+	"net/netip"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -17,6 +18,7 @@ import (
 	"bolwerk/abuse/enforce"
 	"bolwerk/abuse/inform"
 	"bolwerk/abuse/quarantine"
+	"bolwerk/abuse/retest"
 	"bolwerk/abuse/session"
 	"bolwerk/abuse/who"
 	"bolwerk/internal/blob"
@@ -91,17 +93,18 @@ type Desk struct {
 	wake  chan struct{} // a report came in
 	found chan struct{} // events wait to be looked at
 
-	inform *inform.Desk  // nil: nobody is told
-	plays  chan struct{} // a step of a playbook may be due
+	inform  *inform.Desk                                                             // nil: nobody is told
+	answers func(ctx context.Context, at netip.Addr, s retest.Service) (bool, error) // asks a line
+	plays   chan struct{}                                                            // a step of a playbook may be due
 
 	quarantines *quarantine.Desk
 }
 
 // New keeps what it is given.
 func New(cfg Config, p Parts) *Desk {
-	d := &Desk{cfg: cfg, p: p, db: p.DB, clock: p.Clock, log: p.Log, wake: make(chan struct{}, 1), found: make(chan struct{}, 1), plays: make(chan struct{}, 1)}
+	d := &Desk{cfg: cfg, p: p, db: p.DB, clock: p.Clock, log: p.Log, wake: make(chan struct{}, 1), found: make(chan struct{}, 1), plays: make(chan struct{}, 1), answers: retest.Answers}
 	d.count = newMetrics(p.Metrics, p.DB)
-	d.quarantines = quarantine.New(cfg.Quarantine, quarantine.Parts{DB: p.DB, Clock: p.Clock, Log: p.Log, Keys: p.Sessions, Who: p.Who, Cases: cases{d}, Gardens: p.Gardens, Flags: d.flags,
+	d.quarantines = quarantine.New(cfg.Quarantine, quarantine.Parts{DB: p.DB, Clock: p.Clock, Log: p.Log, Keys: p.Sessions, Who: p.Who, Cases: cases{d}, Gardens: p.Gardens, Flags: d.flags, Tests: d.testsOf(),
 		Port: p.Port, Proved: p.Proved, Zone: p.Zone, Metrics: p.Metrics})
 	if p.Metrics != nil {
 		p.Metrics.MustRegister(feedGauges{d})
@@ -121,6 +124,9 @@ func (d *Desk) Run(ctx context.Context) error {
 	g.Go(func() error { return d.p.Holder.While(ctx, "abuse feeds", d.watchFeeds) })
 	g.Go(func() error { return d.p.Holder.While(ctx, "abuse clearing house", d.fetchAll) })
 	g.Go(func() error { return d.p.Holder.While(ctx, "abuse playbooks", d.playAll) })
+	if d.cfg.Retest {
+		g.Go(func() error { return d.p.Holder.While(ctx, "abuse tests of lines", d.retestAll) })
+	}
 	g.Go(func() error { return d.p.Holder.While(ctx, "abuse quarantines", d.quarantines.Run) })
 	return g.Wait()
 }

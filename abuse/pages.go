@@ -138,7 +138,7 @@ func commonOf(r *http.Request, who account.Person) common {
 		c.Form = h.Form
 	}
 	switch d := r.URL.Query().Get("done"); d {
-	case "closed", "reopened", "noted", "exempted", "ended", "taken", "aside", "told", "asked", "steered", "quarantine_approve", "quarantine_decline", "quarantine_release", "quarantine_retry":
+	case "closed", "reopened", "noted", "exempted", "ended", "taken", "aside", "told", "asked", "steered", "quarantine_approve", "quarantine_decline", "quarantine_release", "quarantine_retry", "quarantine_test":
 		c.Done = "abuse.done." + d
 	}
 	return c

@@ -78,6 +78,8 @@ func (n noteData) Words() (out []codeWord) {
 	switch n.Kind {
 	case "quarantined":
 		add("abuse.q.profile.", n.Code)
+	case "tested":
+		add("abuse.q.test.", n.Code)
 	case "released":
 		add("abuse.q.by.", n.Code)
 	case "informed", "seen":

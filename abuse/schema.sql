@@ -88,7 +88,7 @@ create table abuse_case_session (
 create table abuse_note (
   id      text primary key, -- keep case: name
   case_id text not null,    -- keep case: which case
-  kind    text not null check (kind in ('opened','returned','note','statement','closed','reopened','exempted','informed','seen','quarantined','released','step','help','clean')), -- keep case: what it is
+  kind    text not null check (kind in ('opened','returned','note','statement','closed','reopened','exempted','informed','seen','quarantined','released','step','help','clean','tested')), -- keep case: what it is
   actor   text not null,    -- keep case: who
   code    text not null,    -- keep case: reason as a code
   text_sealed bytea not null, -- keep pinned: in words

@@ -150,7 +150,7 @@ func (e *Edge) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 }
 
 func (e *Edge) options(device string, g garden.Guest) garden.Options {
-	return garden.Options{Action: FormPath, Token: g.Token(), Chosen: chosen(device)}
+	return garden.Options{Action: FormPath, Token: g.Token(), Chosen: chosen(device), Now: e.p.Clock.Now()}
 }
 
 // chosen is a device that a guest may choose, or "".
@@ -236,7 +236,7 @@ func (e *Edge) form(w http.ResponseWriter, r *http.Request, g garden.Guest, line
 	case utf8.RuneCountInString(ev.Text) > garden.MaxText || len(ev.Contact) > garden.MaxContact:
 		refuse(http.StatusUnprocessableEntity, "long")
 		return
-	case ev.What == "seen" || ev.Check() != nil, ev.What == "release" && !mayRelease(g):
+	case ev.What == "seen" || ev.Check() != nil, ev.What == "release" && !mayRelease(g), ev.What == "test" && !g.MayTest(e.p.Clock.Now()):
 		refuse(http.StatusConflict, "stale")
 		return
 	case limit.Take(e.p.Clock.Now(), line, 1) > 0:
@@ -263,8 +263,11 @@ func (e *Edge) form(w http.ResponseWriter, r *http.Request, g garden.Guest, line
 	if o.Chosen != "" {
 		to += "&device=" + o.Chosen
 	}
-	if ev.Step != "" {
+	switch {
+	case ev.Step != "":
 		to += "#" + ev.Step
+	case ev.What == "test":
+		to += "#test"
 	}
 	w.Header().Set("Cache-Control", "no-store")
 	http.Redirect(w, r, to, http.StatusSeeOther)

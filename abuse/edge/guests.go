@@ -37,7 +37,8 @@ type given struct {
 	ticks map[string]bool
 	asked time.Time // for release
 	help  bool
-	seen  bool // the page was looked at, and that is handed in
+	test  time.Time // of the line, asked for
+	seen  bool      // the page was looked at, and that is handed in
 }
 
 func newGuests() *guests {
@@ -87,6 +88,9 @@ func (g *guests) with(guest garden.Guest, now time.Time) garden.Guest {
 			guest.Done = append(guest.Done, id)
 		}
 	}
+	if s.test.After(guest.TestAt) {
+		guest.Test, guest.TestAt = "asked", s.test
+	}
 	switch {
 	case guest.State != "active":
 	case !s.asked.IsZero() && now.Before(s.asked.Add(believeAsked)):
@@ -113,6 +117,8 @@ func (g *guests) took(e garden.Event) {
 		s.asked = e.At
 	case "help":
 		s.help = true
+	case "test":
+		s.test = e.At
 	case "seen":
 		s.seen = true
 	}

@@ -61,6 +61,8 @@ type Options struct {
 	// Staff says on the page that somebody of the helpdesk looks at it; its languages are
 	// links of the same page with ?in=nl.
 	Staff bool
+	// Now is when the page is shown: a test may be asked for again some time after the last.
+	Now time.Time
 	// Free shows that the line is not in quarantine; the guest is not looked at.
 	Free bool
 }
@@ -169,6 +171,8 @@ type view struct {
 	Next                       *step
 	NextNumber, Ready          int
 	All, MayRelease            bool
+	Test, Tests                string // what was found, and what is asked for
+	MayTest, NoTest            bool
 	Since, Until, Error, Legal string
 	Reach                      [][2]string
 	Works                      []string
@@ -240,6 +244,11 @@ func (k *Kit) view(lang bolwerk.Lang, g Guest, o Options) view {
 			v.Devices = append(v.Devices, link{string(c), t("name." + string(c)), query(string(lang), string(c)), c == p})
 		}
 	}
+	if v.Tests = strings.Join(g.Tests, ", "); g.Test != "" {
+		v.Test = t("test_"+g.Test, k.date(lang, g.TestAt))
+	}
+	v.MayTest = g.MayTest(o.Now)
+	v.NoTest = len(g.Tests) == 0 && p != Amplifier && p != Service // these two: where the desk tests no lines, nothing is said
 	v.Since, v.Until = k.date(lang, g.Since), k.date(lang, g.Until)
 	v.Works = []string{t("works_112"), t("works_phone"), t("works_own"), t("works_updates")}
 	if g.Profile == "strict" {
@@ -285,7 +294,7 @@ func (e Event) Check() error {
 		return bolwerk.Invalid("event of a guest longer than a form takes")
 	}
 	switch e.What {
-	case "seen", "release", "help":
+	case "seen", "release", "help", "test":
 		return nil
 	case "done", "undone":
 		if !Step(e.Step) {
@@ -293,5 +302,5 @@ func (e Event) Check() error {
 		}
 		return nil
 	}
-	return fmt.Errorf("event of a guest: %w", bolwerk.Invalid("%.40q: want seen, done, undone, release or help", e.What))
+	return fmt.Errorf("event of a guest: %w", bolwerk.Invalid("%.40q: want seen, done, undone, release, help or test", e.What))
 }

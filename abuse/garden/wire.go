@@ -23,10 +23,13 @@ type Guest struct {
 	Device     string    `json:"device,omitempty"` // kind of device, as far as known
 	Seen       []Seen    `json:"seen"`             // newest first, at most 10
 	Since      time.Time `json:"since"`
-	Until      time.Time `json:"until"`          // when it ends by itself
-	SelfLeft   int       `json:"self_left"`      // how often the guest may still end it alone
-	Done       []string  `json:"done,omitempty"` // steps that are ticked
-	State      string    `json:"state"`          // active, releasing, or asked (help is wanted)
+	Until      time.Time `json:"until"`           // when it ends by itself
+	SelfLeft   int       `json:"self_left"`       // how often the guest may still end it alone
+	Done       []string  `json:"done,omitempty"`  // steps that are ticked
+	Tests      []string  `json:"tests,omitempty"` // services that a test asks for, such as UDP 53; none: it cannot be tested
+	Test       string    `json:"test,omitempty"`  // what the last test found: asked, open, quiet, offline, failed
+	TestAt     time.Time `json:"test_at,omitzero"`
+	State      string    `json:"state"` // active, releasing, or asked (help is wanted)
 }
 
 // Seen is one thing that was reported of the line.
@@ -40,7 +43,7 @@ type Seen struct {
 type Event struct {
 	ID         string    `json:"id"` // of its own: the same again changes nothing
 	Quarantine string    `json:"quarantine"`
-	What       string    `json:"what"` // seen, done, undone, release, help
+	What       string    `json:"what"` // seen, done, undone, release, help, test
 	Step       string    `json:"step,omitempty"`
 	Text       string    `json:"text,omitempty"` // of help: what the guest wrote, at most 2,000 octets
 	Contact    string    `json:"contact,omitempty"`

@@ -161,7 +161,10 @@ func (d *Desk) guest(tx *store.Tx, q Row) (g garden.Guest, err error) {
 	if len(seen) > 0 {
 		g.Seen = seen[:min(len(seen), 10)]
 	}
-	g.Family, g.Device = family, device
+	g.Family, g.Device, g.Test, g.TestAt = family, device, q.Test, q.TestAt
+	if err == nil && d.p.Tests != nil {
+		g.Tests, err = d.p.Tests(tx, q.CaseID)
+	}
 	return g, err
 }
 

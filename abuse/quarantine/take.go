@@ -2,6 +2,7 @@ package quarantine
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"strings"
 	"time"
@@ -84,6 +85,11 @@ func (d *Desk) takeOne(tx *store.Tx, e garden.Event) error {
 		return d.tick(tx, &q, e)
 	case "help":
 		return d.help(tx, &q, strings.TrimSpace(e.Text+"\n"+e.Contact))
+	case "test":
+		if err := d.askTest(tx, &q, guestActor); !errors.Is(err, bolwerk.ErrConflict) { // too soon: the page says when it was
+			return err
+		}
+		return nil
 	case "release":
 		if q.State != Offered {
 			return nil // the page offers it once the steps are ticked
@@ -98,7 +104,7 @@ func (d *Desk) takeOne(tx *store.Tx, e garden.Event) error {
 }
 
 func known(what string) string {
-	if slices.Contains([]string{"seen", "done", "undone", "release", "help"}, what) {
+	if slices.Contains([]string{"seen", "done", "undone", "release", "help", "test"}, what) {
 		return what
 	}
 	return "other"
