@@ -74,7 +74,7 @@ browser: ## a walk through console, public site and warning page with Chromium
 	$(GO) test -count=1 -tags browser -timeout 40m ./test/browser
 
 pictures: ## the pictures in docs/pictures, from the demo
-	dir=$$(mktemp -d) && BOLWERK_PICTURES=$$dir $(MAKE) browser && cp $$dir/case-1440.png docs/pictures/case.png && cp $$dir/warning-500.png docs/pictures/warning.png; rm -rf "$$dir"
+	dir=$$(mktemp -d) && BOLWERK_PICTURES=$$dir $(MAKE) browser && cp $$dir/case-1440.png docs/pictures/case.png && cp $$dir/warning-500.png docs/pictures/warning.png && for p in garden garden-ticked garden-free; do cp $$dir/$$p-390.png docs/pictures/$$p.png; done; rm -rf "$$dir"
 
 keep-release: ## at a release: what it leaves behind, for the tests of later ones; VERSION=1.2.3
 	@packaging/keep-release.sh $(VERSION)
