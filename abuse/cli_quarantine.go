@@ -99,8 +99,13 @@ func (c *quarantineShow) Run(ctx context.Context, t *terminal.Terminal, way Way)
 		fmt.Fprintf(w, "threat\t%s\nnecessity\t%s\nproportion\t%s\nlegal\t%s\n", terminal.Escape(v.Why.Threat), terminal.Escape(v.Why.Necessity), terminal.Escape(v.Why.Proportion), terminal.Escape(v.Why.Legal))
 		for _, l := range v.Lines {
 			said := "waits"
-			if l.Done {
-				said = "done"
+			switch {
+			case l.Lied:
+				said = "acknowledged, and not done"
+			case l.Seen:
+				said = "proved"
+			case l.Done:
+				said = "acknowledged, not proved"
 			}
 			fmt.Fprintf(w, "session\t%s: %s, %s %s\n", terminal.Escape(l.NAS), l.Want, said, terminal.Escape(l.Code))
 		}

@@ -73,7 +73,10 @@ type Parts struct {
 	Gardens quarantine.Gardens
 	Port    enforce.Port
 	Proved  func(nas string) bool
-	Zone    *time.Location
+	// Told and Lied, which may be nil, are as in quarantine.Parts.
+	Told func(nas string, filters []string) (enforce.Profile, bool)
+	Lied func(tx *store.Tx, nas, code string) error
+	Zone *time.Location
 	// Clearing is whose reports are fetched every FetchEvery, as those of FetchFeed;
 	// nil for none.
 	Clearing   *clearing.House
@@ -105,7 +108,7 @@ func New(cfg Config, p Parts) *Desk {
 	d := &Desk{cfg: cfg, p: p, db: p.DB, clock: p.Clock, log: p.Log, wake: make(chan struct{}, 1), found: make(chan struct{}, 1), plays: make(chan struct{}, 1), answers: retest.Answers}
 	d.count = newMetrics(p.Metrics, p.DB)
 	d.quarantines = quarantine.New(cfg.Quarantine, quarantine.Parts{DB: p.DB, Clock: p.Clock, Log: p.Log, Keys: p.Sessions, Who: p.Who, Cases: cases{d}, Gardens: p.Gardens, Flags: d.flags, Tests: d.testsOf(),
-		Port: p.Port, Proved: p.Proved, Zone: p.Zone, Metrics: p.Metrics})
+		Port: p.Port, Proved: p.Proved, Told: p.Told, Lied: p.Lied, Zone: p.Zone, Metrics: p.Metrics})
 	if p.Metrics != nil {
 		p.Metrics.MustRegister(feedGauges{d})
 	}

@@ -232,6 +232,9 @@ func TestWhatAPacketTells(t *testing.T) {
 			session.Record{Kind: session.Interim, NAS: "bng", Session: "s3", At: now, Lasted: -1}},
 		{"an access server that begins", []radius.Attribute{number(radius.AcctStatusType, radius.StatusOn), text(radius.NASIdentifier, "bng")},
 			session.Record{Kind: session.On, NAS: "bng", At: now, Lasted: -1}},
+		{"what is in force", []radius.Attribute{number(radius.AcctStatusType, radius.StatusInterim), text(radius.AcctSessionID, "s4"), text(radius.NASIdentifier, "bng"), text(radius.Class, "gold"), text(radius.FilterID, "f1"), text(radius.FilterID, "f1"),
+			radius.Vendor(6527, 134, []byte("Ingr-v4:7")), radius.Vendor(14988, 19, []byte("list")), radius.Vendor(2011, 95, []byte("policy")), radius.Vendor(4874, 83, []byte("service")), radius.Vendor(9, 251, []byte("NINTERNET")), radius.Vendor(9, 1, []byte("subscriber:service-name=s")), radius.Vendor(9, 1, []byte("ip:other=1"))},
+			session.Record{Kind: session.Interim, NAS: "bng", Session: "s4", At: now, Lasted: -1, Filters: []string{"f1", "Ingr-v4:7", "list", "policy", "service", "INTERNET", "s"}}},
 		{"octets that are no text", []radius.Attribute{number(radius.AcctStatusType, radius.StatusInterim), text(radius.AcctSessionID, "\xff\x01"), text(radius.NASIdentifier, "bng")},
 			session.Record{Kind: session.Interim, NAS: "bng", Session: "0xff01", At: now, Lasted: -1}},
 	} {
@@ -246,7 +249,7 @@ func TestWhatAPacketTells(t *testing.T) {
 				t.Errorf("at %s want %s", got.At, c.want.At)
 			}
 			got.At = c.want.At
-			if got.Kind != c.want.Kind || got.NAS != c.want.NAS || got.Session != c.want.Session || got.Identity != c.want.Identity || got.Lasted != c.want.Lasted {
+			if got.Kind != c.want.Kind || got.NAS != c.want.NAS || got.Session != c.want.Session || got.Identity != c.want.Identity || got.Lasted != c.want.Lasted || !slices.Equal(got.Filters, c.want.Filters) {
 				t.Errorf("\n got %+v\nwant %+v", got, c.want)
 			}
 		})

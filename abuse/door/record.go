@@ -1,8 +1,10 @@
 package door
 
 import (
+	"bytes"
 	"encoding/hex"
 	"net/netip"
+	"slices"
 	"strings"
 	"time"
 	"unicode"
@@ -43,7 +45,38 @@ func (a *Accounting) record(p *radius.Packet, came time.Time, from netip.Addr) (
 			r.Prefixes = append(r.Prefixes, n)
 		}
 	}
+	r.Filters = filters(p)
 	return r, odd, r.Check()
+}
+
+// vendors are the attributes beside Filter-Id that say what is in force, by their
+// numbers in the vendors' dictionaries. Class is none: it is what was said at the login.
+var vendors = []struct {
+	vendor uint32
+	typ    byte
+	before string // what stands before the name
+}{{6527, 134, ""}, {14988, 19, ""}, {2011, 95, ""}, {4874, 83, ""}, {9, 251, "N"}, {9, 1, "subscriber:service-name="}, {9, 1, "service-name="}}
+
+// filters are what the access server says is in force: filters, address lists or services.
+func filters(p *radius.Packet) (out []string) {
+	add := func(v []byte) {
+		if s := text(v); s != "" && len(out) < session.MaxFilters && !slices.Contains(out, s) {
+			out = append(out, s)
+		}
+	}
+	for _, a := range p.Attributes {
+		if a.Type == radius.FilterID {
+			add(a.Value)
+		}
+	}
+	for _, k := range vendors {
+		for _, v := range p.Vendors(k.vendor, k.typ) {
+			if name, ok := bytes.CutPrefix(v, []byte(k.before)); ok {
+				add(name)
+			}
+		}
+	}
+	return out
 }
 
 // nas is the name of the access server: what it calls itself, its address, or who

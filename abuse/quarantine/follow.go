@@ -18,6 +18,15 @@ const (
 // quarantine is answered by applying it again, a Stop ends the line. What fails here
 // never holds up accounting.
 func (d *Desk) told(tx *store.Tx, t who.Told) error {
+	if d.p.Told != nil && len(t.Filters) > 0 {
+		failed, err := tx.Try(func(tx *store.Tx) error { return d.compare(tx, t.Filters) })
+		if failed != nil {
+			d.log.Error("what accounting tells of filters is not compared", "alarm", true, "err", failed)
+		}
+		if err != nil {
+			return err
+		}
+	}
 	var some int64
 	late := store.Micros(tx.Now().Add(-lateLogins))
 	if err := tx.Row(`select (select count(*) from (select 1 from abuse_quarantine where state in `+liveSQL+` limit 1) a)+(select count(*) from (select 1 from abuse_quarantine where ended_at>$1 limit 1) b)`, late).Scan(&some); err != nil || some == 0 {

@@ -125,7 +125,8 @@ type Part struct {
 	NAS   string          `json:"nas"`
 	Want  enforce.Profile `json:"want"`
 	Done  bool            `json:"done" doc:"the access network said so"`
-	Seen  bool            `json:"seen" doc:"and somebody looked, and saw it so"`
+	Seen  bool            `json:"seen" doc:"and accounting, or somebody who looked, shows it so"`
+	Lied  bool            `json:"lied,omitempty" doc:"it acknowledged, and accounting shows that it did not act"`
 	Tries int             `json:"tries,omitempty"`
 	Due   time.Time       `json:"due,omitzero"`
 	Code  string          `json:"code,omitempty" doc:"what the access network said last"`
@@ -139,7 +140,7 @@ func (d *Desk) Show(ctx context.Context, id string) (v View, err error) {
 		}
 		v.Lines = []Part{}
 		for _, l := range v.lines {
-			v.Lines = append(v.Lines, Part{NAS: l.NAS, Want: l.Want, Done: l.Done, Seen: l.Seen, Tries: l.Tries, Due: l.Due, Code: l.Code})
+			v.Lines = append(v.Lines, Part{NAS: l.NAS, Want: l.Want, Done: l.Done, Seen: l.Seen, Lied: l.Lied(), Tries: l.Tries, Due: l.Due, Code: l.Code})
 		}
 		err := tx.Row(`select ref from desk_case where id=$1`, v.CaseID).Scan(&v.Number)
 		if store.None(err) {

@@ -83,7 +83,12 @@ type Parts struct {
 	Port enforce.Port
 	// Proved says that a session of ours was put into quarantine and released at an
 	// access server, so that its settings are known to work. nil: none was.
-	Proved  func(nas string) bool
+	Proved func(nas string) bool
+	// Told is the profile that filters of an access server's accounting tell of; false
+	// where they tell of none. nil: accounting tells of none.
+	Told func(nas string, filters []string) (enforce.Profile, bool)
+	// Lied hears of an access server that acknowledges and does not act. May be nil.
+	Lied    func(tx *store.Tx, nas, code string) error
 	Zone    *time.Location // of the helpdesk's hours; nil is UTC
 	Metrics prometheus.Registerer
 }
@@ -236,11 +241,11 @@ func load(tx *store.Tx, id string) (Row, error) {
 
 func linesOf(tx *store.Tx, id string) ([]line, error) {
 	return store.List(tx, func(scan func(...any) error) (l line, err error) {
-		var due int64
-		err = scan(&l.Key, &l.NAS, &l.held, (*string)(&l.Want), &l.Version, &l.Done, &l.Seen, &l.Tries, &due, &l.Code)
-		l.Due = zero(due)
+		var due, heard int64
+		err = scan(&l.Key, &l.NAS, &l.held, (*string)(&l.Want), &l.Version, &l.Done, &l.Seen, &l.Tries, &due, &l.Code, &l.Against, &heard)
+		l.Due, l.Heard = zero(due), zero(heard)
 		return l, err
-	}, `select skey,nas,held_sealed,want,version,done,seen,tries,due_at,code from abuse_quarantine_line where quarantine=$1 order by skey`, id)
+	}, `select skey,nas,held_sealed,want,version,done,seen,tries,due_at,code,against,heard_at from abuse_quarantine_line where quarantine=$1 order by skey`, id)
 }
 
 // pure is q as far as its steps go.

@@ -56,8 +56,11 @@ create table abuse_quarantine_line (
   tries      bigint not null, -- keep tech: without an answer since the wish
   due_at     bigint not null, -- keep tech: when it is sent; 0 is never
   code       text not null,   -- keep session: what the access network said last
+  against    bigint not null, -- keep session: how often accounting told of another profile since the wish
+  heard_at   bigint not null, -- keep tech: accounting of before says nothing of the order; 0 is none was done
   primary key (quarantine, skey)
 );
+create index abuse_quarantine_line_skey on abuse_quarantine_line(skey);
 create index abuse_quarantine_line_due on abuse_quarantine_line(nas, back, rank, due_at) where due_at>0;
 create table abuse_quarantine_said (
   id text primary key,     -- keep case: of what a guest did: the same again changes nothing

@@ -64,7 +64,18 @@ type Line struct {
 	Tries   int       // without an answer, since the wish
 	Due     time.Time // when it is sent (again); zero: never
 	Code    string    // what the access network said last
+	Against int       // how often accounting told of another profile since, in a row
+	Heard   time.Time // accounting of before says nothing of what is wanted
 }
+
+// Lied says that accounting told of another profile too often to believe what the
+// access server acknowledges.
+func (l Line) Lied() bool {
+	return l.Against >= lieBack && (l.Want == enforce.Normal || l.Against >= lieIn)
+}
+
+// out says that nothing is left to do on a line's way back.
+func (l Line) out() bool { return l.Done && (l.Seen || !l.Lied()) }
 
 // Q is a quarantine as far as its steps go.
 type Q struct {
@@ -99,6 +110,12 @@ type (
 		Version int64
 		Result  enforce.Result
 	}
+	// Accounted is the profile that accounting of At tells a line has.
+	Accounted struct {
+		Key     string
+		Profile enforce.Profile
+		At      time.Time
+	}
 	// Opened says that the guest has seen the page.
 	Opened struct{}
 	// Ticked says that the guest has done the steps; or, with All false, not any more.
@@ -113,16 +130,17 @@ type (
 	Tick struct{}
 )
 
-func (Approve) event()  {}
-func (Drop) event()     {}
-func (Sessions) event() {}
-func (Answered) event() {}
-func (Opened) event()   {}
-func (Ticked) event()   {}
-func (Release) event()  {}
-func (Inside) event()   {}
-func (Retry) event()    {}
-func (Tick) event()     {}
+func (Approve) event()   {}
+func (Drop) event()      {}
+func (Sessions) event()  {}
+func (Answered) event()  {}
+func (Accounted) event() {}
+func (Opened) event()    {}
+func (Ticked) event()    {}
+func (Release) event()   {}
+func (Inside) event()    {}
+func (Retry) event()     {}
+func (Tick) event()      {}
 
 // Effect is what the desk has to do because of a step.
 type Effect string
@@ -136,6 +154,7 @@ const (
 	Ended         Effect = "ended"          // the subscriber is told
 	AlarmFailed   Effect = "alarm_failed"   // the access network does not take it
 	AlarmStuck    Effect = "alarm_stuck"    // somebody is locked in
+	AlarmLied     Effect = "alarm_lied"     // an access server acknowledges and does not act
 	RefusedAsk    Effect = "refused"        // nothing was done: it does not fit the state
 	WantsPerson   Effect = "wants_person"   // the guest may not end it alone
 	ReleasedFully Effect = "released_fully" // the access network said so of every line
@@ -146,6 +165,9 @@ const (
 	firstAgain = 5 * time.Second // before the second try; doubled each time
 	lastAgain  = 5 * time.Minute // at most
 	lateLogins = 10 * time.Minute
+	actTime    = 30 * time.Second // an access server may take to do what it acknowledged
+	lieBack    = 2                // the second time that accounting tells otherwise, somebody is locked in
+	lieIn      = 6                // on the way in: it was sent again twice by then
 )
 
 // again is how long to wait after so many tries.
@@ -181,6 +203,9 @@ func Step(q Q, e Event, now time.Time) (Q, []Effect) {
 	case Answered:
 		out = append(out, q.answered(e, now)...)
 		out = append(out, q.settle(now)...)
+	case Accounted:
+		out = append(out, q.told(e, now)...)
+		out = append(out, q.settle(now)...)
 	case Opened: // who sees the page is in the garden, whatever the network said
 		if q.State == Active || q.State == Applying || q.State == Pending {
 			q.State = Acknowledged
@@ -205,7 +230,7 @@ func Step(q Q, e Event, now time.Time) (Q, []Effect) {
 	case Retry:
 		for i := range q.Lines {
 			if l := &q.Lines[i]; !l.Done {
-				l.Tries, l.Due = 0, now
+				l.Tries, l.Due, l.Against = 0, now, 0
 			}
 		}
 		out = append(out, q.settle(now)...)
@@ -243,6 +268,7 @@ func (q Q) release(by Mechanism, now time.Time) (Q, []Effect) {
 func (q *Q) wish(l *Line, p enforce.Profile, now time.Time) {
 	q.Version++
 	l.Want, l.Version, l.Done, l.Seen, l.Tries, l.Due, l.Code = p, q.Version, false, false, 0, now, ""
+	l.Against, l.Heard = 0, time.Time{}
 }
 
 func (q *Q) line(key string) int {
@@ -288,7 +314,7 @@ func (q *Q) answered(e Answered, now time.Time) (out []Effect) {
 	l.Code = e.Result.Code
 	switch e.Result.State {
 	case enforce.Applied:
-		l.Done, l.Seen, l.Due = true, e.Result.Seen, time.Time{}
+		l.Done, l.Seen, l.Due, l.Heard = true, e.Result.Seen, time.Time{}, now
 	case enforce.Offline:
 		if back {
 			l.Done, l.Due = true, time.Time{} // what is over has no profile
@@ -320,6 +346,51 @@ func (q *Q) answered(e Answered, now time.Time) (out []Effect) {
 	return out
 }
 
+// told compares what accounting tells with what the access server acknowledged. One that
+// tells otherwise is told again: on the way back at once, and the second time somebody is
+// locked in; on the way in each second time, until it is given up.
+func (q *Q) told(e Accounted, now time.Time) (out []Effect) {
+	at := q.line(e.Key)
+	if at < 0 || !q.Lines[at].Done {
+		return nil
+	}
+	l := &q.Lines[at]
+	switch {
+	case e.Profile == l.Want:
+		if !e.At.Before(l.Heard.Truncate(time.Second)) { // access servers count in whole seconds
+			l.Seen, l.Against = true, 0
+		}
+		return nil
+	case !e.At.After(l.Heard.Add(actTime)):
+		return nil // of before, or too soon
+	}
+	l.Seen, l.Heard = false, e.At
+	l.Against++
+	l.Code = "acknowledged, but accounting tells of " + string(e.Profile)
+	send := func(due time.Time) {
+		q.Version++
+		l.Version, l.Done, l.Tries, l.Due = q.Version, false, 0, due
+	}
+	if l.Want == enforce.Normal {
+		send(now.Add(min(firstAgain<<min(l.Against-1, 10), lastAgain) - firstAgain))
+		if l.Against == lieBack {
+			out = append(out, AlarmLied)
+		}
+		if l.Against >= lieBack {
+			out = append(out, q.stuck()...)
+		}
+		return out
+	}
+	switch {
+	case l.Against == lieIn:
+		l.Done, l.Due = false, time.Time{}
+		return []Effect{AlarmLied, AlarmFailed}
+	case l.Against < lieIn && l.Against%2 == 0:
+		send(now)
+	}
+	return nil
+}
+
 func (q *Q) stuck() []Effect {
 	if q.State == Stuck {
 		return nil // the alarm stands
@@ -330,8 +401,11 @@ func (q *Q) stuck() []Effect {
 
 // settle is the state that follows from the lines.
 func (q *Q) settle(now time.Time) (out []Effect) {
-	done, waits := 0, 0
+	done, waits, inside := 0, 0, 0
 	for _, l := range q.Lines {
+		if !l.out() {
+			inside++
+		}
 		switch {
 		case l.Done:
 			done++
@@ -341,7 +415,7 @@ func (q *Q) settle(now time.Time) (out []Effect) {
 	}
 	switch q.State {
 	case Releasing, Stuck:
-		if done == len(q.Lines) {
+		if inside == 0 {
 			q.State = Released
 			return []Effect{ReleasedFully}
 		}

@@ -63,9 +63,9 @@ func (d *Desk) save(tx *store.Tx, q *Row, was, is Q, held map[string]session.Hel
 		if at >= 0 && q.lines[at].Line == l {
 			continue
 		}
-		if _, err := tx.Exec(`insert into abuse_quarantine_line(quarantine,skey,nas,held_sealed,want,version,back,rank,done,seen,tries,due_at,code) values($1,$2,$3,$4,$5,$6,$7,$8,$9,$10,$11,$12,$13)
-			on conflict(quarantine,skey) do update set want=excluded.want,version=excluded.version,back=excluded.back,rank=excluded.rank,done=excluded.done,seen=excluded.seen,tries=excluded.tries,due_at=excluded.due_at,code=excluded.code`,
-			q.ID, l.Key, l.NAS, row.held, string(l.Want), l.Version, l.Want == enforce.Normal, rank, l.Done, l.Seen, l.Tries, micros(l.Due), l.Code); err != nil {
+		if _, err := tx.Exec(`insert into abuse_quarantine_line(quarantine,skey,nas,held_sealed,want,version,back,rank,done,seen,tries,due_at,code,against,heard_at) values($1,$2,$3,$4,$5,$6,$7,$8,$9,$10,$11,$12,$13,$14,$15)
+			on conflict(quarantine,skey) do update set want=excluded.want,version=excluded.version,back=excluded.back,rank=excluded.rank,done=excluded.done,seen=excluded.seen,tries=excluded.tries,due_at=excluded.due_at,code=excluded.code,against=excluded.against,heard_at=excluded.heard_at`,
+			q.ID, l.Key, l.NAS, row.held, string(l.Want), l.Version, l.Want == enforce.Normal, rank, l.Done, l.Seen, l.Tries, micros(l.Due), l.Code, l.Against, micros(l.Heard)); err != nil {
 			return err
 		}
 	}
@@ -120,6 +120,8 @@ func (d *Desk) effect(tx *store.Tx, q *Row, f Effect, by bolwerk.Actor) error {
 		tx.After(func() {
 			d.log.Error("the access network does not put a line into quarantine; a person has to look", "alarm", true, "quarantine", q.Ref)
 		})
+	case AlarmLied:
+		return d.lied(tx, q)
 	case AlarmStuck:
 		tx.After(func() {
 			d.count.stuck.Inc()

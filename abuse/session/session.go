@@ -108,18 +108,25 @@ type Record struct {
 	Lasted time.Duration `json:"lasted"`
 	// Until is when a lease ends unless it is renewed; zero: open.
 	Until time.Time `json:"until,omitzero"`
+	// Filters are the filters, address lists or services that the access server says
+	// are in force; none says nothing. They are compared, and not kept.
+	Filters []string `json:"filters,omitempty"`
 }
 
 // Bounds of what a record may hold.
 const (
 	MaxName     = 253 // octets of NAS, session, subscriber, line, device
 	MaxPrefixes = 16
+	MaxFilters  = 8
 	MaxRecords  = 500 // handed in at once
 )
 
 // Check refuses what a source cannot mean.
 func (r Record) Check() error {
-	for _, s := range []string{r.NAS, r.Session, r.Multi, r.Subscriber, r.Line, r.Calling} {
+	if len(r.Filters) > MaxFilters {
+		return bolwerk.Invalid("record of a session: %d filters: at most %d", len(r.Filters), MaxFilters)
+	}
+	for _, s := range append([]string{r.NAS, r.Session, r.Multi, r.Subscriber, r.Line, r.Calling}, r.Filters...) {
 		if len(s) > MaxName || strings.ContainsRune(s, 0) {
 			return bolwerk.Invalid("record of a session: a name of %d octets, or with a NUL: want at most %d", len(s), MaxName)
 		}

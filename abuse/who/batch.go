@@ -63,6 +63,9 @@ func (b *batch) write(told *Told) error {
 		if r.Source == session.Radius && r.At.After(told.Heard) {
 			told.Heard = r.At
 		}
+		if r.Source == session.Radius && len(r.Filters) > 0 && r.Kind != session.Stop {
+			told.Filters = append(told.Filters, Filtered{r.NAS, r.Session, r.Filters, r.At})
+		}
 		if r.Kind == session.On || r.Kind == session.Off {
 			restarts = append(restarts, []any{r.NAS, store.Micros(r.At), string(r.Kind), false})
 			told.Restarted = append(told.Restarted, Restart{r.NAS, r.At})

@@ -13,6 +13,14 @@ type Told struct {
 	Touched   []Touch
 	Restarted []Restart
 	Heard     time.Time // the newest that an access server told; zero: none did
+	Filters   []Filtered
+}
+
+// Filtered is what an access server says is in force on a session that goes on.
+type Filtered struct {
+	NAS, Session string
+	Filters      []string
+	At           time.Time
 }
 
 // Touch is a prefix, all of its ports, of whose session something is told.

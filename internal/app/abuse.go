@@ -120,7 +120,7 @@ func (d *Desk) buildAbuse(pool *reading.Pool, send inform.Sender, reg prometheus
 	}
 	parts.Zone = zone
 	if e := d.cfg.Abuse.Enforce; len(e.NAS)+len(e.HTTP)+len(e.Kea) > 0 {
-		parts.Port, parts.Proved = d.access, d.access.Proved
+		parts.Port, parts.Proved, parts.Told, parts.Lied = d.access, d.access.Proved, d.access.Told, d.access.Withdraw
 	}
 	if c := d.cfg.Abuse.Clearing; c.On() {
 		house, err := clearing.Open(c, accounting.MaxReport)

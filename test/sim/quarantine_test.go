@@ -112,9 +112,20 @@ func TestNobodyIsLeftInside(t *testing.T) {
 				}
 			}
 		}
+		// account tells what is in force, of now or of a while ago.
+		account := func(ago time.Duration) {
+			for k, on := range net.open {
+				if p := net.has[k]; on {
+					if p == "" || !now.Before(net.until[k]) {
+						p = enforce.Normal
+					}
+					step(quarantine.Accounted{Key: k, Profile: p, At: now.Add(-ago)})
+				}
+			}
+		}
 		login()
 		for range rapid.IntRange(5, 60).Draw(t, "steps") {
-			switch rapid.SampledFrom([]string{"approve", "login", "logout", "send", "send", "wait", "tick", "self", "staff", "case", "opened", "ticked", "late", "retry"}).Draw(t, "what") {
+			switch rapid.SampledFrom([]string{"approve", "login", "logout", "send", "send", "wait", "tick", "self", "staff", "case", "opened", "ticked", "late", "retry", "account"}).Draw(t, "what") {
 			case "approve":
 				step(quarantine.Approve{})
 				sessions()
@@ -129,7 +140,7 @@ func TestNobodyIsLeftInside(t *testing.T) {
 					}
 				}
 			case "send":
-				send(rapid.SampledFrom([]string{"honest", "silent", "lost", "busy", "refused", "killed"}).Draw(t, "network"))
+				send(rapid.SampledFrom([]string{"honest", "silent", "lost", "busy", "refused", "killed", "lies"}).Draw(t, "network"))
 			case "wait":
 				now = now.Add(time.Duration(rapid.IntRange(1, 600).Draw(t, "minutes")) * time.Minute)
 			case "tick":
@@ -146,6 +157,8 @@ func TestNobodyIsLeftInside(t *testing.T) {
 				step(quarantine.Ticked{All: rapid.Bool().Draw(t, "all")})
 			case "retry":
 				step(quarantine.Retry{})
+			case "account":
+				account(time.Duration(rapid.IntRange(0, 1200).Draw(t, "late")) * time.Second)
 			case "late": // an answer of long ago
 				if len(sent) > 0 {
 					f := rapid.SampledFrom(sent).Draw(t, "answer")
@@ -166,6 +179,7 @@ func TestNobodyIsLeftInside(t *testing.T) {
 		for range 40 {
 			now = now.Add(5 * time.Minute)
 			send("honest")
+			account(0)
 			step(quarantine.Tick{})
 		}
 		if !q.State.Over() {

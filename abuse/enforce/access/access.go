@@ -68,6 +68,7 @@ type way struct {
 	look     string
 	profiles []enforce.Profile
 	login    func(p enforce.Profile, until, now time.Time) []coa.Reply
+	told     func(filters []string) (enforce.Profile, bool)
 }
 
 // New reads the secrets of all ways.
@@ -85,7 +86,7 @@ func New(cfg Config, p Parts) (*Access, error) {
 		if err != nil {
 			return nil, named("nas", c.Name, err)
 		}
-		a.add(&way{name: c.Name, kind: "radius", port: port, settings: digest(c), canary: c.Canary, look: c.CanaryLook, profiles: having(c.Leaky, c.Strict), login: c.Login}, c.Name)
+		a.add(&way{name: c.Name, kind: "radius", port: port, settings: digest(c), canary: c.Canary, look: c.CanaryLook, profiles: having(c.Leaky, c.Strict), login: c.Login, told: c.Told}, c.Name)
 	}
 	for _, c := range cfg.HTTP {
 		c = c.Settled()
@@ -164,6 +165,15 @@ func (a *Access) put(ctx context.Context, w *way, o enforce.Order) (enforce.Resu
 	}
 	a.m.orders.WithLabelValues(w.name, string(o.Profile), state).Inc()
 	return r, err
+}
+
+// Told is the profile that an access server's accounting tells of; false where it tells
+// of none.
+func (a *Access) Told(nas string, filters []string) (enforce.Profile, bool) {
+	if w := a.ways[nas]; w != nil && w.told != nil {
+		return w.told(filters)
+	}
+	return "", false
 }
 
 // Has says whether there is a way to an access server.

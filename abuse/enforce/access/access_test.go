@@ -196,6 +196,52 @@ func TestAProofSaysWhereItStopped(t *testing.T) {
 	}
 }
 
+// A server whose accounting shows that it did not act has no proof any more, here and at
+// every other desk, and the rule does not give it another: a person does.
+func TestAServerThatLiedIsUsedAgainOnceAPersonProvedIt(t *testing.T) {
+	h := build(t)
+	a := h.open(t)
+	if _, err := a.Prove(t.Context(), bolwerk.Socket(), "bng1"); err != nil || !a.Proved("bng1") {
+		t.Fatal(err)
+	}
+	for filter, want := range map[string]enforce.Profile{"bolwerk-leaky": enforce.Leaky, "bolwerk-strict": enforce.Strict, "normal": enforce.Normal, "gold": enforce.Normal} {
+		if got, ok := a.Told("bng1", []string{"another", filter}); !ok || got != want {
+			t.Errorf("%s is %q, want %q", filter, got, want)
+		}
+	}
+	if _, ok := a.Told("bng1", nil); ok {
+		t.Error("no filter tells of something")
+	}
+	if _, ok := a.Told("bng9", []string{"normal"}); ok {
+		t.Error("a server that nobody knows tells of something")
+	}
+	if err := h.parts.DB.Write(t.Context(), store.Intake, func(tx *store.Tx) error { return a.Withdraw(tx, "bng1", "a line is locked in") }); err != nil {
+		t.Fatal(err)
+	}
+	b := h.open(t)
+	if err := b.Load(t.Context()); err != nil || a.Proved("bng1") || b.Proved("bng1") {
+		t.Errorf("it is used: %v", err)
+	}
+	if r, _ := a.Put(t.Context(), h.order(enforce.Leaky)); r.State != enforce.Busy {
+		t.Errorf("a further line went in: %+v", r)
+	}
+	if r, _ := a.Put(t.Context(), h.order(enforce.Normal)); r.State != enforce.Applied {
+		t.Errorf("the way back is shut: %+v", r)
+	}
+	packets, _ := h.server.Counts()
+	ctx, stop := context.WithTimeout(t.Context(), 200*time.Millisecond)
+	defer stop()
+	if err := a.Run(ctx); err != nil {
+		t.Fatal(err)
+	}
+	if n, _ := h.server.Counts(); n != packets || a.Proved("bng1") {
+		t.Errorf("the rule proved it again: %d packets", n-packets)
+	}
+	if _, err := a.Prove(t.Context(), bolwerk.Socket(), "bng1"); err != nil || !a.Proved("bng1") {
+		t.Errorf("a person cannot prove it again: %v", err)
+	}
+}
+
 func (h *house) ask(t *testing.T, a *Access, token, user, nas string) (int, map[string]any) {
 	t.Helper()
 	r := httptest.NewRequest("GET", LoginPath+"?"+url.Values{"user": {user}, "nas": {nas}}.Encode(), nil)

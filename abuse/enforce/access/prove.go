@@ -42,6 +42,7 @@ const (
 const (
 	stepFind  = "find the canary's session"
 	noSession = "accounting knows none of it at this access server"
+	stepLied  = "believe what it acknowledges"
 )
 
 // Proved says whether profiles are used at an access server: its canary session was
@@ -141,6 +142,9 @@ func (a *Access) proveDue(ctx context.Context, began time.Time, tried map[string
 		if known && a.good(w, p) && now.Sub(p.At) < proveEvery || now.Sub(tried[w.name]) < againAfter {
 			continue
 		}
+		if known && p.Step == stepLied && p.settings == w.settings {
+			continue // its word is none
+		}
 		// That there is no session is told once, and not before accounting can have come;
 		// as soon as there is one, the server is used.
 		held, err := a.sessions(ctx, w)
@@ -186,10 +190,7 @@ func (a *Access) Prove(ctx context.Context, by bolwerk.Actor, name string) (Proo
 	p.At = a.p.Clock.Now()
 	err = a.p.DB.Write(ctx, store.Decision, func(tx *store.Tx) error {
 		audit.Append(tx, by, "abuse.nas.prove", w.name, "", map[string]any{"proved": p.OK, "step": p.Step, "code": p.Code, "seen": p.Seen})
-		_, err := tx.Exec(`insert into abuse_nas_proof(nas,settings,at,ok,step,code,seen) values($1,$2,$3,$4,$5,$6,$7)
-			on conflict(nas) do update set settings=excluded.settings,at=excluded.at,ok=excluded.ok,step=excluded.step,code=excluded.code,seen=excluded.seen`,
-			w.name, p.settings, store.Micros(p.At), p.OK, p.Step, p.Code, p.Seen)
-		return err
+		return keep(tx, p)
 	})
 	if err != nil {
 		return Proof{}, err
@@ -201,6 +202,33 @@ func (a *Access) Prove(ctx context.Context, by bolwerk.Actor, name string) (Proo
 		a.p.Log.Error("an access server is not used: its canary was not put in and taken out again", "alarm", true, "name", w.name, "step", p.Step, "code", p.Code)
 	}
 	return p, nil
+}
+
+// Withdraw ends the proof of an access server that acknowledges and does not act. Only
+// a person proves it again.
+func (a *Access) Withdraw(tx *store.Tx, nas, code string) error {
+	w := a.ways[nas]
+	if w == nil {
+		return nil
+	}
+	p := Proof{NAS: w.name, Kind: w.kind, At: tx.Now(), Step: stepLied, Code: code, settings: w.settings}
+	audit.Append(tx, bolwerk.Rule("abuse"), "abuse.nas.withdraw", w.name, "", map[string]any{"code": code})
+	tx.After(func() {
+		a.mu.Lock()
+		a.proofs[w.name] = p
+		a.mu.Unlock()
+		a.m.lied.WithLabelValues(w.name).Inc()
+		a.p.Log.Error("an access server acknowledges and does not act: no further line is put in there, until a person proves it again", "alarm", true, "name", w.name, "code", code)
+	})
+	return keep(tx, p)
+}
+
+// keep writes a proof, or what came instead of one.
+func keep(tx *store.Tx, p Proof) error {
+	_, err := tx.Exec(`insert into abuse_nas_proof(nas,settings,at,ok,step,code,seen) values($1,$2,$3,$4,$5,$6,$7)
+		on conflict(nas) do update set settings=excluded.settings,at=excluded.at,ok=excluded.ok,step=excluded.step,code=excluded.code,seen=excluded.seen`,
+		p.NAS, p.settings, store.Micros(p.At), p.OK, p.Step, p.Code, p.Seen)
+	return err
 }
 
 // walk takes the canary into each profile and back. However it goes, the canary is

@@ -137,3 +137,14 @@ func (c Config) named(p enforce.Profile) string {
 	}
 	return c.Normal
 }
+
+// Told is the profile that filters of accounting tell of: normal where there are some,
+// and none is of a profile; false where there are none.
+func (c Config) Told(filters []string) (enforce.Profile, bool) {
+	for _, p := range []enforce.Profile{enforce.Strict, enforce.Leaky} {
+		if n := c.named(p); n != "" && slices.Contains(filters, n) {
+			return p, true
+		}
+	}
+	return enforce.Normal, len(filters) > 0
+}

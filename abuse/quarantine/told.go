@@ -1,0 +1,99 @@
+package quarantine
+
+import (
+	"slices"
+
+	"bolwerk/abuse/enforce"
+	"bolwerk/abuse/session"
+	"bolwerk/abuse/who"
+	"bolwerk/internal/store"
+)
+
+// compare compares what accounting tells of the lines in quarantine, and of those that
+// came out within a day, with what they are to have.
+func (d *Desk) compare(tx *store.Tx, all []who.Filtered) error {
+	if d.p.Told == nil || len(all) == 0 {
+		return nil
+	}
+	told := map[string]Accounted{}
+	for _, f := range all {
+		p, ok := d.p.Told(f.NAS, f.Filters)
+		if !ok {
+			continue
+		}
+		key, err := d.keyOf(session.Held{Source: session.Radius, NAS: f.NAS, Session: f.Session})
+		if err != nil {
+			return err
+		}
+		if t, ok := told[key]; !ok || f.At.After(t.At) { // the last word of a batch
+			told[key] = Accounted{Key: key, Profile: p, At: f.At}
+		}
+	}
+	keys := make([]string, 0, len(told))
+	for k := range told {
+		keys = append(keys, k)
+	}
+	slices.Sort(keys)
+	for part := range slices.Chunk(keys, store.ListMost) {
+		in, args := store.In(1, part)
+		type place struct{ id, key string }
+		lines, err := store.List(tx, func(scan func(...any) error) (p place, err error) { return p, scan(&p.id, &p.key) },
+			`select quarantine,skey from abuse_quarantine_line where skey in (`+in+`) and done order by quarantine,skey`, args...)
+		if err != nil {
+			return err
+		}
+		for _, p := range lines {
+			if p.id, err = d.newest(tx, p.id, p.key); err != nil {
+				return err
+			} else if p.id == "" {
+				continue
+			}
+			q, err := load(tx, p.id)
+			if err != nil {
+				return err
+			}
+			before := q.version
+			if err := d.step(tx, &q, told[p.key], rules, nil); err != nil {
+				return err
+			}
+			if q.version != before {
+				tx.After(d.ring)
+			}
+		}
+	}
+	return nil
+}
+
+// newest is id where no other quarantine has the session as well since: what an older
+// one wanted is over. Else it is empty.
+func (d *Desk) newest(tx *store.Tx, id, key string) (string, error) {
+	var last string
+	err := tx.Row(`select max(quarantine) from abuse_quarantine_line where skey=$1`, key).Scan(&last)
+	if err != nil || last != id {
+		return "", err
+	}
+	return id, nil
+}
+
+// lied says by name which access server acknowledges and does not act, and has nothing
+// more put in behind it.
+func (d *Desk) lied(tx *store.Tx, q *Row) error {
+	if d.p.Lied == nil {
+		return nil
+	}
+	seen := map[string]bool{}
+	for _, l := range q.lines {
+		if !l.Lied() || seen[l.NAS] {
+			continue
+		}
+		seen[l.NAS] = true
+		code := "a line stays in the normal profile"
+		if l.Want == enforce.Normal {
+			code = "a line is locked in"
+		}
+		if err := d.p.Lied(tx, l.NAS, code); err != nil {
+			return err
+		}
+	}
+	return nil
+}
