@@ -127,7 +127,7 @@ func open(t *testing.T, change ...func(*Config, *Parts)) *house {
 		told.From = mail.MustAddress("desk@telecom.example")
 		told.Letter.Folder = h.letters
 		set(&told)
-		h.informing, err = inform.New(told, inform.Parts{DB: db, Clock: c, Log: log, Keys: keys.Kept(), Book: h.book, Who: h.who, Publish: pub, Mail: h.mails, Cases: h.Desk, Operator: "Example Telecom", Zone: "Europe/Brussels", Country: "BE", Lang: bolwerk.NL})
+		h.informing, err = inform.New(told, inform.Parts{DB: db, Clock: c, Log: log, Keys: keys.Kept(), Book: h.book, Who: h.who, Publish: pub, Mail: h.mails, Cases: h.Desk, Gardens: h.Desk.Quarantines(), Operator: "Example Telecom", Zone: "Europe/Brussels", Country: "BE", Lang: bolwerk.NL})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -78,6 +78,9 @@ func (d *Desk) About(tx *store.Tx, id string) (out inform.Case, err error) {
 		return out, err
 	}
 	for _, e := range events {
+		if e.Event != nil && out.Family == "" && plainName.MatchString(e.Event.Malware) {
+			out.Family = e.Event.Malware
+		}
 		if s := seenOf(e); len(out.Seen) < maxSeen && !s.At.IsZero() && !slices.Contains(out.Seen, s) {
 			out.Seen = append(out.Seen, s)
 		}

@@ -5,6 +5,8 @@ import (
 	"context"
 	"encoding/base64"
 	"encoding/json"
+	"errors"
+	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -19,9 +21,11 @@ import (
 	"bolwerk"
 	"bolwerk/abuse/contact"
 	"bolwerk/abuse/door"
+	"bolwerk/abuse/enforce"
 	"bolwerk/abuse/garden"
 	"bolwerk/abuse/inform"
 	"bolwerk/abuse/notice"
+	"bolwerk/abuse/playbook"
 	"bolwerk/abuse/reading"
 	"bolwerk/abuse/session"
 	"bolwerk/internal/account"
@@ -162,13 +166,13 @@ func TestTheHolderOfACodeAnswers(t *testing.T) {
 		}
 	}
 	say("1", "seen", "", "")
-	say("2", "done", "open-1", "")
+	say("2", "done", "s_find", "")
 	say("3", "statement", "", "It was the old router. It is gone.")
 	all, err := h.Messages(t.Context(), agent.Actor(), ref)
 	if err != nil || all[0].SeenAt.IsZero() {
 		t.Errorf("messages %+v, %v", all, err)
 	}
-	if n := published(); len(n.Done) != 1 || n.Done[0] != "open-1" {
+	if n := published(); len(n.Done) != 1 || n.Done[0] != "s_find" {
 		t.Errorf("published %+v", n)
 	}
 	v, err := h.Case(t.Context(), agent.Actor(), ref)
@@ -409,5 +413,90 @@ func TestAPhishingPageThatIsGone(t *testing.T) {
 		if got := o.code(); got != want {
 			t.Errorf("%s cleaned: %s, want %s", class, got, want)
 		}
+	}
+}
+
+// Who types the code of a notice sees the page of the quarantine while the line is in
+// one, and is let out there by the rules of the edge: once the steps are ticked.
+func TestTheHolderOfACodeLeavesTheQuarantine(t *testing.T) {
+	net := &network{has: map[string]enforce.Profile{}}
+	h := open(t, func(c *Config, p *Parts) {
+		c.Quarantine.Mode = "on"
+		c.Playbooks = []playbook.Book{{Name: "open", Classes: []string{"vulnerable/*"}, When: playbook.When{Events: 1}, Threat: "a", Necessity: "b", Proportion: "c", Steps: []playbook.Step{
+			{Do: playbook.Quarantine, Profile: enforce.Leaky, Days: 30}}}}
+		p.Port, p.Proved = net, func(string) bool { return true }
+	})
+	h.told(annas)
+	ctx, stop := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- h.Quarantines().Run(ctx) }()
+	t.Cleanup(func() {
+		stop()
+		if err := <-ended; err != nil && !errors.Is(err, context.Canceled) {
+			t.Error(err)
+		}
+	})
+	h.caseOfAnna()
+	if _, err := h.playSome(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	until := func(what string, done func() bool) {
+		t.Helper()
+		for end := time.Now().Add(20 * time.Second); !done(); time.Sleep(10 * time.Millisecond) {
+			if time.Now().After(end) {
+				t.Fatalf("%s: never; the line has %q, the quarantine is %q", what, net.profile("s1"), h.text(`select state from abuse_quarantine`))
+			}
+		}
+	}
+	until("in quarantine", func() bool { return net.profile("s1") == enforce.Leaky })
+	h.doJobs()
+	if len(h.mails.sent) != 1 {
+		t.Fatalf("%d mails about the quarantine, want one", len(h.mails.sent))
+	}
+	code, err := door.ParseCaseCode(codeIn.FindString(h.mails.sent[0].Body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	published := func() (n door.Notice) {
+		t.Helper()
+		var body []byte
+		if err := h.db.Read(t.Context(), func(tx *store.Tx) error {
+			return tx.Row(`select body from copy_entry where copy='public' and id=$1`, door.NoticeEntry+code.Hash()).Scan(&body)
+		}); err != nil {
+			t.Fatal(err)
+		}
+		if err := json.Unmarshal(body, &n); err != nil {
+			t.Fatal(err)
+		}
+		return n
+	}
+	nth := 0
+	say := func(what, step string) {
+		t.Helper()
+		nth++
+		s := door.Said{Code: code.Hash(), Event: garden.Event{ID: fmt.Sprint("e", nth), What: what, Step: step, At: h.clock.Now()}}
+		if err := h.Receive(t.Context(), "intake-1", door.KindNotice, fmt.Sprint("x", nth), s.Encode()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	n := published()
+	if !n.Held() || n.Quarantine != "" || n.SelfLeft != 2 || n.Profile != "leaky" || n.MayRelease() {
+		t.Fatalf("published %+v", n)
+	}
+	say("release", "") // the page does not offer it yet
+	if net.profile("s1") != enforce.Leaky || h.text(`select mechanism from abuse_quarantine`) != "" {
+		t.Fatal("let out before the steps")
+	}
+	for _, id := range n.Plan("").Steps() {
+		say("done", id)
+	}
+	if n = published(); !n.MayRelease() {
+		t.Fatalf("after the steps: published %+v", n)
+	}
+	say("release", "")
+	until("let out", func() bool { return net.profile("s1") == enforce.Normal })
+	until("released", func() bool { return h.text(`select state||' '||mechanism from abuse_quarantine`) == "released self" })
+	if n = published(); n.Held() || n.State != "open" {
+		t.Errorf("after the release: published %+v", n)
 	}
 }

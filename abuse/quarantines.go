@@ -27,13 +27,7 @@ func (c cases) Evidence(tx *store.Tx, caseID string) (seen []garden.Seen, family
 	if err != nil {
 		return nil, "", "", err
 	}
-	rows, err := store.List(tx, c.d.readEvent, `select `+eventColumns+eventTables+` where e.case_id=$1 order by e.at desc, e.id desc limit 10`, caseID)
-	for _, r := range rows {
-		if r.Event != nil && family == "" && plainName.MatchString(r.Event.Malware) {
-			family = r.Event.Malware
-		}
-	}
-	return a.Seen, family, a.Device, err
+	return a.Seen, a.Family, a.Device, nil
 }
 
 // plainName is a name of malware that a page may show: a report's words are a stranger's.
@@ -53,6 +47,14 @@ func (c cases) Happened(tx *store.Tx, q quarantine.Row, what, code string, by bo
 		return err
 	}
 	return c.d.tell(tx, inform.Letter{Case: q.CaseID, Quarantine: q.ID, Kind: kind, Until: q.Until, By: by})
+}
+
+// Shown tells the public site what the holders of the case's codes see now.
+func (c cases) Shown(tx *store.Tx, caseID string) error {
+	if c.d.inform == nil {
+		return nil
+	}
+	return c.d.inform.Changed(tx, caseID)
 }
 
 // tell tells the subscriber of a case. Where nobody can, the case says so.

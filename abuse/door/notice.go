@@ -20,7 +20,6 @@ const KindNotice = "abuse.notice"
 // Notice is what the holder of a notice's code sees. It names nobody.
 type Notice struct {
 	garden.Guest
-	// State is open or closed for a line that is in no quarantine, else as in Guest.
 	Closed  time.Time `json:"closed_at,omitzero"`
 	Outcome string    `json:"outcome,omitempty"` // cleaned, mistaken, or empty
 }
@@ -38,7 +37,7 @@ const (
 )
 
 // Whats of an event that the public site takes.
-var saidWhats = map[string]bool{"seen": true, "done": true, "undone": true, "help": true, "statement": true, "release": true}
+var saidWhats = map[string]bool{"seen": true, "done": true, "undone": true, "help": true, "statement": true, "release": true, "test": true}
 
 // Encode gives the bytes to hand in.
 func (s Said) Encode() []byte {
@@ -54,7 +53,7 @@ func DecodeSaid(b []byte) (s Said, err error) {
 	if json.Unmarshal(b, &s) != nil {
 		return s, bolwerk.Invalid("what the holder of a code said cannot be read")
 	}
-	if !saidWhats[s.What] || len(s.Code) != 40 || len(s.ID) > 64 || len(s.Step) > 64 || len(s.Text) > MaxSaid || len(s.Contact) > maxContact || !utf8.ValidString(s.Text+s.Contact+s.Step) || s.At.IsZero() {
+	if !saidWhats[s.What] || len(s.Code) != 40 || len(s.ID) > 64 || s.Step != "" && !garden.Step(s.Step) || len(s.Text) > MaxSaid || len(s.Contact) > maxContact || !utf8.ValidString(s.Text+s.Contact+s.Step) || s.At.IsZero() {
 		return s, bolwerk.Invalid("what the holder of a code said: %.20q is out of bounds", s.What)
 	}
 	return s, nil

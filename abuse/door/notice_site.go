@@ -5,14 +5,14 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"html/template"
 	"net/http"
 	"slices"
 	"strings"
 	"unicode/utf8"
 
 	"bolwerk"
-	"bolwerk/abuse/notice"
-	"bolwerk/abuse/reading"
+	"bolwerk/abuse/garden"
 	copies "bolwerk/internal/copy"
 	"bolwerk/internal/recent"
 	"bolwerk/internal/web"
@@ -24,8 +24,9 @@ type kept struct {
 	version, until int64
 }
 
-// putNotice keeps an entry that is one; false says that it is none.
-func putNotice(all map[string]kept, e copies.Entry) bool {
+// putNotice keeps an entry that is one; false says that it is none. What was given is
+// forgotten where the entry tells it back.
+func putNotice(all map[string]kept, given garden.Given, e copies.Entry) bool {
 	hash, ok := strings.CutPrefix(e.ID, NoticeEntry)
 	if !ok || all[hash].version > e.Version {
 		return ok
@@ -33,10 +34,12 @@ func putNotice(all map[string]kept, e copies.Entry) bool {
 	var k kept
 	if len(e.Body) == 0 || json.Unmarshal(e.Body, &k.Notice) != nil {
 		delete(all, hash)
+		delete(given, hash)
 		return true
 	}
 	k.version, k.until = e.Version, e.Until
 	all[hash] = k
+	given.Told(hash, k.Guest)
 	return true
 }
 
@@ -55,19 +58,13 @@ type noticePage struct {
 	Busy  bool
 	Done  string // key of a text: what was taken
 	N     *Notice
-	What  string
-	Steps []stepView
+	Title string
+	Plan  template.HTML
 	F     map[string]string
 	Zone  string
-}
 
-type stepView struct {
-	notice.Step
-	Done bool
+	said string // what became of a form of the plan, as garden.Options have it
 }
-
-// Short is the kind of trouble, for a heading.
-func (p noticePage) Short() string { return notice.GroupOf(reading.Class(p.N.Class)) }
 
 func (s *Site) noticeForm(w http.ResponseWriter, r *http.Request) error {
 	private(w.Header())
@@ -87,7 +84,7 @@ func (s *Site) notice(w http.ResponseWriter, r *http.Request) error {
 		return readFailed(err)
 	}
 	p := noticePage{page: s.page(r), Zone: s.Zone, F: map[string]string{}}
-	for _, k := range []string{"code", "do", "step", "text", "contact", "once"} {
+	for _, k := range []string{"code", "what", "step", "text", "contact", "once", "device"} {
 		p.F[k] = tidy(r.PostForm.Get(k))
 	}
 	p.Typed = p.F["code"][:min(len(p.F["code"]), 100)]
@@ -106,6 +103,7 @@ func (s *Site) notice(w http.ResponseWriter, r *http.Request) error {
 	hash := code.Hash()
 	s.mu.RLock()
 	n, ok := s.notices[hash]
+	n.Guest = s.given.With(hash, n.Guest, now)
 	ready := s.ready
 	s.mu.RUnlock()
 	switch {
@@ -116,48 +114,72 @@ func (s *Site) notice(w http.ResponseWriter, r *http.Request) error {
 	}
 	p.Typed = code.Reveal()
 	p.N = &n.Notice
-	done := slices.Clone(n.Done)
-	if status, key, err := s.said(r, &p, hash, &done); err != nil {
+	status, key, err := s.said(r, &p, hash)
+	if err != nil {
 		return err
-	} else if key != "" {
-		s.steps(r, &p, done)
-		return fail(status, key)
 	}
-	s.steps(r, &p, done)
-	return s.pages.Render(w, r, http.StatusOK, "notice", p)
+	p.Fault = key
+	return s.showNotice(w, r, status, p)
+}
+
+// showNotice shows the notice with its plan, in the words of the safe environment.
+func (s *Site) showNotice(w http.ResponseWriter, r *http.Request, status int, p noticePage) (err error) {
+	if p.N.Closed.IsZero() {
+		o := garden.Options{Action: p.To("/notice"), Code: p.Typed, Once: p.Once(), Chosen: p.F["device"], Said: p.said, Now: s.Clock.Now()}
+		if p.F["what"] == "help" && p.said != "help" {
+			o.Text, o.Contact = p.F["text"], p.F["contact"]
+		}
+		if p.Title, p.Plan, err = s.kit.Part(web.Lang(r), p.N.Guest, o); err != nil {
+			return err
+		}
+	}
+	return s.pages.Render(w, r, status, "notice", p)
 }
 
 // said takes what was done on the page: seen when it was only opened. key names what is
-// wrong with it.
-func (s *Site) said(r *http.Request, p *noticePage, hash string, done *[]string) (status int, key string, err error) {
+// wrong with a statement; what is wrong with a form of the plan stands in p.
+func (s *Site) said(r *http.Request, p *noticePage, hash string) (status int, key string, err error) {
 	e := Said{Code: hash}
 	e.At = s.Clock.Now()
 	f := p.F
-	switch do := f["do"]; do {
+	refuse := func(status int, said string) (int, string, error) {
+		p.said = said
+		return status, "", nil
+	}
+	switch what := f["what"]; what {
 	case "":
 		e.What = "seen"
 	case "done", "undone":
-		e.What, e.Step = do, f["step"]
-		if !slices.ContainsFunc(s.stepsOf(r, p), func(v notice.Step) bool { return v.ID == e.Step }) {
-			return http.StatusUnprocessableEntity, "notice.fault.step", nil
+		e.What, e.Step = what, f["step"]
+		if !slices.Contains(p.N.Plan(f["device"]).Steps(), e.Step) {
+			return refuse(http.StatusUnprocessableEntity, "stale")
 		}
-		*done = slices.DeleteFunc(*done, func(id string) bool { return id == e.Step })
-		if do == "done" {
-			*done = append(*done, e.Step)
+	case "release":
+		if e.What = what; !p.N.MayRelease() {
+			return refuse(http.StatusConflict, "stale")
 		}
-	case "help", "statement":
-		e.What, e.Text, e.Contact = do, strings.TrimSpace(f["text"]), strings.TrimSpace(f["contact"])
+	case "test":
+		if e.What = what; !p.N.Held() || !p.N.MayTest(e.At) {
+			return refuse(http.StatusConflict, "stale")
+		}
+	case "help":
+		e.What, e.Text, e.Contact = what, strings.TrimSpace(f["text"]), strings.TrimSpace(f["contact"])
+		switch {
+		case e.Text == "":
+			return refuse(http.StatusUnprocessableEntity, "empty")
+		case tooLong(e):
+			return refuse(http.StatusUnprocessableEntity, "long")
+		}
+	case "statement":
+		e.What, e.Text = what, strings.TrimSpace(f["text"])
 		switch {
 		case e.Text == "":
 			return http.StatusUnprocessableEntity, "notice.fault.text", nil
-		case len(e.Text) > MaxSaid || !utf8.ValidString(e.Text):
+		case tooLong(e):
 			return http.StatusUnprocessableEntity, "notice.fault.long", nil
-		case len(e.Contact) > maxContact || strings.ContainsAny(e.Contact, "\r\n"):
-			return http.StatusUnprocessableEntity, "notice.fault.contact", nil
 		}
-		p.Done = "notice.done." + do
 	default:
-		return http.StatusUnprocessableEntity, "notice.fault.step", nil
+		return refuse(http.StatusUnprocessableEntity, "stale")
 	}
 	if err := s.within(s.saids, r, 1, "too many messages from your network in the last hour"); err != nil {
 		return 0, "", err
@@ -174,32 +196,33 @@ func (s *Site) said(r *http.Request, p *noticePage, hash string, done *[]string)
 	}
 	sum := sha256.Sum256([]byte(fmt.Sprintf("notice %s\n%s\n%s\n%s\n%s\n%s", hash, e.What, e.Step, e.Text, e.Contact, mark)))
 	_, err = s.requests.Wait(r.Context(), s.Clock.Now, recent.Key(sum), put)
-	if errors.Is(err, bolwerk.ErrFull) {
-		if e.What == "seen" {
-			return 0, "", nil // what stands here is still shown
-		}
-		p.Done, p.Busy = "", true
+	switch {
+	case errors.Is(err, bolwerk.ErrFull) && e.What == "seen": // what stands here is still shown
+		return http.StatusOK, "", nil
+	case errors.Is(err, bolwerk.ErrFull) && e.What == "statement":
+		p.Busy = true
 		return http.StatusServiceUnavailable, "notice.fault.busy", nil
-	}
-	if err != nil {
+	case errors.Is(err, bolwerk.ErrFull):
+		return refuse(http.StatusServiceUnavailable, "busy")
+	case err != nil:
 		return 0, "", fmt.Errorf("what the holder of a code said: %w", err)
 	}
-	if p.Done != "" {
-		f["text"], f["contact"] = "", ""
+	s.mu.Lock()
+	s.given.Took(hash, e.Event)
+	guest := s.given.With(hash, p.N.Guest, e.At)
+	s.mu.Unlock()
+	n := *p.N
+	n.Guest = guest
+	p.N = &n
+	switch e.What {
+	case "help":
+		p.said = "help"
+	case "statement":
+		p.Done, f["text"] = "notice.done.statement", ""
 	}
-	return 0, "", nil
+	return http.StatusOK, "", nil
 }
 
-func (s *Site) stepsOf(r *http.Request, p *noticePage) []notice.Step {
-	_, steps := s.words.Steps(web.Lang(r), reading.Class(p.N.Class))
-	return steps
-}
-
-func (s *Site) steps(r *http.Request, p *noticePage, done []string) {
-	var steps []notice.Step
-	p.What, steps = s.words.Steps(web.Lang(r), reading.Class(p.N.Class))
-	p.Steps = nil
-	for _, st := range steps {
-		p.Steps = append(p.Steps, stepView{st, slices.Contains(done, st.ID)})
-	}
+func tooLong(e Said) bool {
+	return len(e.Text) > MaxSaid || len(e.Contact) > maxContact || !utf8.ValidString(e.Text+e.Contact) || strings.ContainsAny(e.Contact, "\r\n")
 }

@@ -45,7 +45,7 @@ func TestNotice(t *testing.T) {
 		t.Fatal(err)
 	}
 	code := s.published(t, resolver())
-	for lang, want := range map[bolwerk.Lang]string{bolwerk.NL: "Wat er gezien is", bolwerk.FR: "Ce qui a été vu", bolwerk.DE: "Was gesehen wurde", bolwerk.EN: "What was seen"} {
+	for lang, want := range map[bolwerk.Lang]string{bolwerk.NL: "Dit gaat over uw lijn", bolwerk.FR: "Il s’agit de votre ligne", bolwerk.DE: "Es geht um Ihren Anschluss", bolwerk.EN: "This is about your line"} {
 		if w := s.do("GET", "/notice?lang="+string(lang), "", ""); w.Code != 200 || strings.Contains(w.Body.String(), "<script") || w.Header().Get("Cache-Control") != "no-store" {
 			t.Errorf("%s: the form: %d %v", lang, w.Code, w.Header())
 		}
@@ -53,8 +53,8 @@ func TestNotice(t *testing.T) {
 		if status != 200 || !strings.Contains(body, want) || !strings.Contains(body, "UDP 53") || !strings.Contains(body, "AB-2026-000001") || strings.Contains(body, "<script") {
 			t.Errorf("%s: got %d\n%s", lang, status, body)
 		}
-		if strings.Count(body, `value="done"`) != 3 {
-			t.Errorf("%s: %d steps, want 3", lang, strings.Count(body, `value="done"`))
+		if strings.Count(body, `value="done"`) != len(garden.Amplifier.Steps()) || strings.Contains(body, `value="release"`) {
+			t.Errorf("%s: %d steps, want those of the plan", lang, strings.Count(body, `value="done"`))
 		}
 	}
 	if len(s.said) != 1 || s.said[0].What != "seen" || s.said[0].Code != code.Hash() {
@@ -62,19 +62,63 @@ func TestNotice(t *testing.T) {
 	}
 	// A step, a question, a statement; the same form again has one effect.
 	for range 2 {
-		status, body := s.post("nl", url.Values{"code": {code.Reveal()}, "do": {"done"}, "step": {"open-2"}, "once": {"a"}})
+		status, body := s.post("nl", url.Values{"code": {code.Reveal()}, "what": {"done"}, "step": {"s_close"}, "once": {"a"}})
 		if status != 200 || strings.Count(body, `value="undone"`) != 1 {
 			t.Errorf("a step: %d\n%s", status, body)
 		}
-		if status, body = s.post("nl", url.Values{"code": {code.Reveal()}, "do": {"help"}, "text": {"Hoe?"}, "contact": {"0470"}, "once": {"b"}}); status != 200 || !strings.Contains(body, "Wij hebben uw vraag") {
+		if status, body = s.post("nl", url.Values{"code": {code.Reveal()}, "what": {"help"}, "text": {"Hoe?"}, "contact": {"0470"}, "once": {"b"}}); status != 200 || !strings.Contains(body, "We hebben uw vraag") {
 			t.Errorf("a question: %d\n%s", status, body)
 		}
-		if status, body = s.post("nl", url.Values{"code": {code.Reveal()}, "do": {"statement"}, "text": {"<b>weg</b>"}, "once": {"c"}}); status != 200 || !strings.Contains(body, "Wij hebben uw bericht") {
+		if status, body = s.post("nl", url.Values{"code": {code.Reveal()}, "what": {"statement"}, "text": {"<b>weg</b>"}, "once": {"c"}}); status != 200 || !strings.Contains(body, "Wij hebben uw bericht") {
 			t.Errorf("a statement: %d\n%s", status, body)
 		}
 	}
-	if len(s.said) != 4 || s.said[1].Step != "open-2" || s.said[2].Contact != "0470" || s.said[3].Text != "<b>weg</b>" {
+	if len(s.said) != 4 || s.said[1].Step != "s_close" || s.said[2].Contact != "0470" || s.said[3].Text != "<b>weg</b>" {
 		t.Errorf("handed in %+v", s.said)
+	}
+}
+
+// A line in quarantine is let out at the site as at the edge: once the steps are ticked,
+// and as often as the guest may.
+func TestNoticeOfAQuarantine(t *testing.T) {
+	s := site(t)
+	n := resolver()
+	n.Guest.Ref, n.Guest.State, n.Guest.SelfLeft, n.Guest.Until = "Q-2026-000001", "active", 1, noon.AddDate(0, 0, 30)
+	code := s.published(t, n)
+	form := func(v ...string) (int, string) {
+		q := url.Values{"code": {code.Reveal()}, "once": {strings.Join(v, "")}, "what": {v[0]}}
+		if len(v) > 1 {
+			q.Set("step", v[1])
+		}
+		return s.post("nl", q)
+	}
+	if status, body := form("release"); status != 409 || !strings.Contains(body, "De toestand van uw lijn is intussen anders") {
+		t.Errorf("release before the steps: %d\n%s", status, body)
+	}
+	for i, id := range garden.Amplifier.Steps() {
+		status, body := form("done", id) // the page shows each tick, before the desk has told it back
+		if status != 200 || strings.Count(body, `value="undone"`) != i+1 {
+			t.Fatalf("step %s: %d\n%s", id, status, body)
+		}
+	}
+	status, body := s.post("nl", url.Values{"code": {code.Reveal()}})
+	if status != 200 || !strings.Contains(body, `value="release"`) || !strings.Contains(body, "veilige omgeving") || strings.Contains(body, "notice?code") {
+		t.Errorf("all is done: %d\n%s", status, body)
+	}
+	if status, body = form("release"); status != 200 || !strings.Contains(body, "We hebben uw vraag") {
+		t.Errorf("release: %d\n%s", status, body)
+	}
+	last := s.said[len(s.said)-1]
+	if last.What != "release" || last.Code != code.Hash() {
+		t.Errorf("handed in %+v", last)
+	}
+	n.Guest.SelfLeft, n.Guest.Done = 0, garden.Amplifier.Steps()
+	code = s.published(t, n)
+	if status, body := s.post("nl", url.Values{"code": {code.Reveal()}}); status != 200 || strings.Contains(body, `value="release"`) || !strings.Contains(body, "<details open>") {
+		t.Errorf("who may not alone: %d\n%s", status, body)
+	}
+	if status, _ := form("release"); status != 409 {
+		t.Errorf("release by who may not alone: %d", status)
 	}
 }
 
@@ -89,10 +133,10 @@ func TestNoticeRefuses(t *testing.T) {
 		"nothing":           {url.Values{}, 422},
 		"a typing error":    {url.Values{"code": {strings.Replace(code.Reveal(), code.Reveal()[:1], "Ä", 1)}}, 422},
 		"another's code":    {url.Values{"code": {other.Reveal()}}, 404},
-		"a step of another": {url.Values{"code": {code.Reveal()}, "do": {"done"}, "step": {"spam-1"}}, 422},
-		"an empty question": {url.Values{"code": {code.Reveal()}, "do": {"help"}, "text": {"  "}}, 422},
-		"a long statement":  {url.Values{"code": {code.Reveal()}, "do": {"statement"}, "text": {strings.Repeat("x", MaxSaid+1)}}, 422},
-		"something else":    {url.Values{"code": {code.Reveal()}, "do": {"release-all"}}, 422},
+		"a step of another": {url.Values{"code": {code.Reveal()}, "what": {"done"}, "step": {"w_scan"}}, 422},
+		"an empty question": {url.Values{"code": {code.Reveal()}, "what": {"help"}, "text": {"  "}}, 422},
+		"a long statement":  {url.Values{"code": {code.Reveal()}, "what": {"statement"}, "text": {strings.Repeat("x", MaxSaid+1)}}, 422},
+		"something else":    {url.Values{"code": {code.Reveal()}, "what": {"release-all"}}, 422},
 	} {
 		if status, body := s.post("en", c.v); status != c.want {
 			t.Errorf("%s: got %d, want %d\n%s", name, status, c.want, body)
@@ -102,7 +146,7 @@ func TestNoticeRefuses(t *testing.T) {
 		t.Errorf("handed in %+v", s.said)
 	}
 	s.full = true
-	if status, body := s.post("en", url.Values{"code": {code.Reveal()}, "do": {"statement"}, "text": {"hello"}}); status != 503 || !strings.Contains(body, "hello") {
+	if status, body := s.post("en", url.Values{"code": {code.Reveal()}, "what": {"statement"}, "text": {"hello"}}); status != 503 || !strings.Contains(body, "hello") {
 		t.Errorf("a full spool: %d; what was typed must stay\n%s", status, body)
 	}
 	if status, _ := s.post("en", url.Values{"code": {code.Reveal()}}); status != 200 {

@@ -21,7 +21,7 @@ import (
 	"unicode/utf8"
 
 	"bolwerk"
-	"bolwerk/abuse/notice"
+	"bolwerk/abuse/garden"
 	"bolwerk/internal/clock"
 	copies "bolwerk/internal/copy"
 	"bolwerk/internal/mail"
@@ -49,6 +49,7 @@ type With struct {
 	OwnNetworks []netip.Prefix // held to no rate
 	Mail        mail.Address   // where reports may be mailed to; zero is none
 	Zone        string         // that of the site, such as Europe/Brussels
+	Look        garden.Look    // of the plan that a notice's page shows
 }
 
 // Site takes reports of abuse on the public site, by form and API, and shows what
@@ -64,12 +65,13 @@ type Site struct {
 	uploads  *quota.Places
 	codes    *quota.Quota
 	saids    *quota.Quota
-	words    *notice.Writer
+	kit      *garden.Kit
 
 	mu      sync.RWMutex
 	ready   bool
 	told    map[string]told // by the hash of the code
 	notices map[string]kept // by the hash of the code
+	given   garden.Given    // the same
 }
 
 type told struct {
@@ -96,9 +98,9 @@ const (
 func NewSite(with With) (*Site, error) {
 	s := &Site{With: with, requests: recent.NewRequests(keepRequest, maxRemembered), issued: recent.NewWindow[Status](keepIssued, maxRemembered),
 		reports: quota.New(reportsPerHour), bytes: quota.New(bytesPerHour), looks: quota.New(looksPerHour), uploads: quota.NewPlaces(uploadsAtOnce),
-		codes: quota.New(codesPerHour), saids: quota.New(saidPerHour), told: map[string]told{}, notices: map[string]kept{}}
+		codes: quota.New(codesPerHour), saids: quota.New(saidPerHour), told: map[string]told{}, notices: map[string]kept{}, given: garden.Given{}}
 	var err error
-	if s.words, err = notice.NewWriter("", "UTC"); err != nil {
+	if s.kit, err = garden.New(with.Look); err != nil {
 		return nil, err
 	}
 	s.pages, err = with.Frame.Pages(fs.FS(pageFiles), "pages")
@@ -135,9 +137,10 @@ type beside struct {
 // Reset replaces everything.
 func (b beside) Reset(head copies.Head, seq func(yield func(copies.Entry) bool)) error {
 	next, notices := map[string]told{}, map[string]kept{}
+	known := map[string]bool{}
 	err := b.rest.Reset(head, func(yield func(copies.Entry) bool) {
 		seq(func(e copies.Entry) bool {
-			if put(next, e) || putNotice(notices, e) {
+			if put(next, e) || putNotice(notices, nil, e) {
 				return true
 			}
 			return yield(e)
@@ -148,6 +151,11 @@ func (b beside) Reset(head copies.Head, seq func(yield func(copies.Entry) bool))
 	}
 	b.site.mu.Lock()
 	defer b.site.mu.Unlock()
+	for hash, n := range notices {
+		known[hash] = true
+		b.site.given.Told(hash, n.Guest)
+	}
+	b.site.given.Keep(known)
 	b.site.told, b.site.notices, b.site.ready = next, notices, true
 	return nil
 }
@@ -157,7 +165,7 @@ func (b beside) Apply(head copies.Head, changes []copies.Entry) error {
 	var others []copies.Entry
 	b.site.mu.Lock()
 	for _, e := range changes {
-		if !put(b.site.told, e) && !putNotice(b.site.notices, e) {
+		if !put(b.site.told, e) && !putNotice(b.site.notices, b.site.given, e) {
 			others = append(others, e)
 		}
 	}

@@ -236,7 +236,7 @@ func (e *Edge) form(w http.ResponseWriter, r *http.Request, g garden.Guest, line
 	case utf8.RuneCountInString(ev.Text) > garden.MaxText || len(ev.Contact) > garden.MaxContact:
 		refuse(http.StatusUnprocessableEntity, "long")
 		return
-	case ev.What == "seen" || ev.Check() != nil, ev.What == "release" && !mayRelease(g), ev.What == "test" && !g.MayTest(e.p.Clock.Now()):
+	case ev.What == "seen" || ev.Check() != nil, ev.What == "release" && !g.MayRelease(), ev.What == "test" && !g.MayTest(e.p.Clock.Now()):
 		refuse(http.StatusConflict, "stale")
 		return
 	case limit.Take(e.p.Clock.Now(), line, 1) > 0:
@@ -271,11 +271,6 @@ func (e *Edge) form(w http.ResponseWriter, r *http.Request, g garden.Guest, line
 	}
 	w.Header().Set("Cache-Control", "no-store")
 	http.Redirect(w, r, to, http.StatusSeeOther)
-}
-
-// mayRelease says that the guest may end it alone: as the page offers it.
-func mayRelease(g garden.Guest) bool {
-	return g.SelfLeft > 0 && g.Complete() && g.State != "releasing"
 }
 
 // lang is the language asked for, else the first of the browser's that we speak.

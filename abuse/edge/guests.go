@@ -2,9 +2,7 @@ package edge
 
 import (
 	"encoding/json"
-	"maps"
 	"net/netip"
-	"slices"
 	"sync"
 	"time"
 
@@ -13,18 +11,15 @@ import (
 	"bolwerk/internal/copy"
 )
 
-const (
-	maxGuests    = 200_000
-	believeAsked = 15 * time.Minute // how long the page says that release was asked for, without a word of the desk
-)
+const maxGuests = 200_000
 
 // guests are the lines in quarantine, as the copy garden.Copy says, and what was handed
 // in since.
 type guests struct {
 	mu      sync.RWMutex
 	all     map[netip.Prefix]entry
-	lengths [2][129]int       // how many prefixes have that length, of IPv4 and IPv6
-	given   map[string]*given // by quarantine
+	lengths [2][129]int  // how many prefixes have that length, of IPv4 and IPv6
+	given   garden.Given // by quarantine
 }
 
 type entry struct {
@@ -32,17 +27,8 @@ type entry struct {
 	until time.Time
 }
 
-// given is what a guest did here and the desk has not told back.
-type given struct {
-	ticks map[string]bool
-	asked time.Time // for release
-	help  bool
-	test  time.Time // of the line, asked for
-	seen  bool      // the page was looked at, and that is handed in
-}
-
 func newGuests() *guests {
-	return &guests{all: map[netip.Prefix]entry{}, given: map[string]*given{}}
+	return &guests{all: map[netip.Prefix]entry{}, given: garden.Given{}}
 }
 
 func family(p netip.Prefix) int {
@@ -69,67 +55,24 @@ func (g *guests) of(a netip.Addr, now time.Time) (garden.Guest, netip.Prefix, bo
 			return garden.Guest{}, netip.Prefix{}, false
 		}
 		if e, ok := g.all[p]; ok && e.until.After(now) {
-			return g.with(e.guest, now), p, true
+			return g.given.With(e.guest.Quarantine, e.guest, now), p, true
 		}
 	}
 	return garden.Guest{}, netip.Prefix{}, false
-}
-
-// with is a guest with what was given here.
-func (g *guests) with(guest garden.Guest, now time.Time) garden.Guest {
-	s := g.given[guest.Quarantine]
-	if s == nil {
-		return guest
-	}
-	guest.Done = slices.Clone(guest.Done)
-	for _, id := range slices.Sorted(maps.Keys(s.ticks)) {
-		guest.Done = slices.DeleteFunc(guest.Done, func(d string) bool { return d == id })
-		if s.ticks[id] {
-			guest.Done = append(guest.Done, id)
-		}
-	}
-	if s.test.After(guest.TestAt) {
-		guest.Test, guest.TestAt = "asked", s.test
-	}
-	switch {
-	case guest.State != "active":
-	case !s.asked.IsZero() && now.Before(s.asked.Add(believeAsked)):
-		guest.State = garden.Requested
-	case s.help:
-		guest.State = "asked"
-	}
-	return guest
 }
 
 // took remembers what was handed in.
 func (g *guests) took(e garden.Event) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	s := g.given[e.Quarantine]
-	if s == nil {
-		s = &given{ticks: map[string]bool{}}
-		g.given[e.Quarantine] = s
-	}
-	switch e.What {
-	case "done", "undone":
-		s.ticks[e.Step] = e.What == "done"
-	case "release":
-		s.asked = e.At
-	case "help":
-		s.help = true
-	case "test":
-		s.test = e.At
-	case "seen":
-		s.seen = true
-	}
+	g.given.Took(e.Quarantine, e)
 }
 
 // wasSeen says that this edge has handed in that the page was looked at.
 func (g *guests) wasSeen(quarantine string) bool {
 	g.mu.RLock()
 	defer g.mu.RUnlock()
-	s := g.given[quarantine]
-	return s != nil && s.seen
+	return g.given.Seen(quarantine)
 }
 
 func (g *guests) count() int {
@@ -151,7 +94,7 @@ func (g *guests) forget() {
 	for _, e := range g.all {
 		in[e.guest.Quarantine] = true
 	}
-	maps.DeleteFunc(g.given, func(q string, _ *given) bool { return !in[q] })
+	g.given.Keep(in)
 }
 
 // sink takes the copy garden.Copy. Its Reset and Apply come from one goroutine.
@@ -195,12 +138,7 @@ func (s sink) Apply(_ copy.Head, changes []copy.Entry) error {
 			g.lengths[family(p)][p.Bits()]++
 		}
 		g.all[p] = entry{guest, time.UnixMicro(en.Until)}
-		if st := g.given[guest.Quarantine]; st != nil { // what the desk tells back
-			maps.DeleteFunc(st.ticks, func(id string, done bool) bool { return slices.Contains(guest.Done, id) == done })
-			if guest.State != "active" {
-				st.asked, st.help = time.Time{}, false
-			}
-		}
+		g.given.Told(guest.Quarantine, guest)
 	}
 	if gone {
 		g.forget()
@@ -222,5 +160,5 @@ func read(en copy.Entry) (g garden.Guest, err error) {
 func (g *guests) fresh(guest garden.Guest, now time.Time) garden.Guest {
 	g.mu.RLock()
 	defer g.mu.RUnlock()
-	return g.with(guest, now)
+	return g.given.With(guest.Quarantine, guest, now)
 }

@@ -63,6 +63,9 @@ type Options struct {
 	Staff bool
 	// Now is when the page is shown: a test may be asked for again some time after the last.
 	Now time.Time
+	// Code is the code of a notice that the public site's forms carry, with Once, which tells
+	// one form from another. With it nothing stands in an address.
+	Code, Once string
 	// Free shows that the line is not in quarantine; the guest is not looked at.
 	Free bool
 }
@@ -183,12 +186,13 @@ func (k *Kit) Render(w io.Writer, lang bolwerk.Lang, g Guest, o Options) error {
 	return k.pages[lang].Execute(w, k.view(lang, g, o))
 }
 
-// Part is what stands between head and foot of the page, for a page of ours that shows
-// the same: the console, the public site.
-func (k *Kit) Part(lang bolwerk.Lang, g Guest, o Options) (template.HTML, error) {
+// Part is the title of the page, and what stands between its head and foot, for a page of
+// ours that shows the same: that of the public site.
+func (k *Kit) Part(lang bolwerk.Lang, g Guest, o Options) (title string, main template.HTML, err error) {
 	var b bytes.Buffer
-	err := k.pages[lang].ExecuteTemplate(&b, "main", k.view(lang, g, o))
-	return template.HTML(b.String()), err
+	v := k.view(lang, g, o)
+	err = k.pages[lang].ExecuteTemplate(&b, "main", v)
+	return v.Title, template.HTML(b.String()), err
 }
 
 var languageNames = map[bolwerk.Lang]string{bolwerk.NL: "Nederlands", bolwerk.FR: "Français", bolwerk.DE: "Deutsch", bolwerk.EN: "English"}
@@ -220,6 +224,9 @@ func (k *Kit) view(lang bolwerk.Lang, g Guest, o Options) view {
 	case "help":
 		v.Title = t("title_taken")
 	}
+	if !g.Held() {
+		v.Title = t("title_line")
+	}
 	p := g.Plan(o.Chosen)
 	v.Plan = t("plan." + string(p))
 	for _, s := range g.Seen[:min(len(g.Seen), 10)] {
@@ -238,7 +245,7 @@ func (k *Kit) view(lang bolwerk.Lang, g Guest, o Options) view {
 		}
 	}
 	v.All = len(left) == 0
-	v.MayRelease = v.All && g.SelfLeft > 0
+	v.MayRelease = v.All && g.SelfLeft > 0 && g.Held()
 	if was := g.Plan(""); was == Unknown || was == Attack {
 		for _, c := range Chosen() {
 			v.Devices = append(v.Devices, link{string(c), t("name." + string(c)), query(string(lang), string(c)), c == p})

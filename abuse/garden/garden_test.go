@@ -181,8 +181,8 @@ func TestPart(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	part, err := k.Part(bolwerk.NL, guest(), Options{})
-	if err != nil || strings.Contains(string(part), "<html") || strings.Contains(string(part), "style") || !strings.Contains(string(part), "Trek") && !strings.Contains(string(part), "stekker") {
+	title, part, err := k.Part(bolwerk.NL, guest(), Options{})
+	if err != nil || !strings.Contains(title, "veilige omgeving") || strings.Contains(string(part), "<html") || strings.Contains(string(part), "style") || !strings.Contains(string(part), "Trek") && !strings.Contains(string(part), "stekker") {
 		t.Errorf("%v: %s", err, part)
 	}
 }

@@ -127,6 +127,14 @@ func (g Guest) Complete() bool {
 	return false
 }
 
+// Held says that the line is in quarantine. Else it is one that was only told of a case.
+func (g Guest) Held() bool { return g.Quarantine != "" || g.Ref != "" }
+
+// MayRelease says that the guest may end it alone: as the page offers it.
+func (g Guest) MayRelease() bool {
+	return g.Held() && g.SelfLeft > 0 && g.Complete() && g.State != "releasing"
+}
+
 // Step says that there is a step of that name.
 func Step(id string) bool {
 	for _, ids := range steps {

@@ -29,7 +29,7 @@ type Guest struct {
 	Tests      []string  `json:"tests,omitempty"` // services that a test asks for, such as UDP 53; none: it cannot be tested
 	Test       string    `json:"test,omitempty"`  // what the last test found: asked, open, quiet, offline, failed
 	TestAt     time.Time `json:"test_at,omitzero"`
-	State      string    `json:"state"` // active, releasing, or asked (help is wanted)
+	State      string    `json:"state"` // active, releasing, or asked (help is wanted); of one in no quarantine open, asked or closed
 }
 
 // Seen is one thing that was reported of the line.

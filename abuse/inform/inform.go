@@ -47,6 +47,7 @@ type Case struct {
 	Closed  time.Time
 	First   time.Time // when the first report of it came in
 	Opened  time.Time
+	Family  string // of malware, as far as known
 	Device  string
 	Seen    []garden.Seen // newest first, at most 10
 }
@@ -59,6 +60,14 @@ type Cases interface {
 	Event(tx *store.Tx, id string) (reading.Event, error)
 	// Say writes into a case's history.
 	Say(tx *store.Tx, id, kind string, by bolwerk.Actor, code, text string) error
+}
+
+// Gardens knows who is in quarantine.
+type Gardens interface {
+	// GuestOf is what the guest of a case's quarantine sees; false: the case has none now.
+	GuestOf(tx *store.Tx, caseID string) (garden.Guest, bool, error)
+	// Take takes what a guest did.
+	Take(ctx context.Context, all []garden.Event) error
 }
 
 // Sender hands a mail to the operator's relay.
@@ -79,9 +88,8 @@ type Parts struct {
 	Mail    Sender
 	Cases   Cases
 	Metrics prometheus.Registerer
-	// Garden takes what the guest of a quarantine did at the public site; nil: there is
-	// no quarantine.
-	Garden func(ctx context.Context, all []garden.Event) error
+	// Gardens are the quarantines; nil: there are none.
+	Gardens Gardens
 	// Operator is its name; Zone where times are told; Country the operator's own;
 	// Lang the language of whom none is known.
 	Operator, Zone, Country string
@@ -255,7 +263,7 @@ func (d *Desk) about(tx *store.Tx, l Letter, c Case) notice.Matter {
 func (d *Desk) newCode(tx *store.Tx, l Letter, c Case, m *notice.Matter) (hash string, err error) {
 	code := door.NewCaseCode()
 	hash, m.Code = code.Hash(), code.Reveal()
-	if _, err := tx.Exec(`insert into abuse_code(hash,case_id,quarantine,made_at,until,seen_at) values($1,$2,$3,$4,$5,0)`, hash, c.ID, l.Quarantine, tx.NowMicros(), store.Micros(m.Valid)); err != nil {
+	if _, err := tx.Exec(`insert into abuse_code(hash,case_id,made_at,until,seen_at) values($1,$2,$3,$4,0)`, hash, c.ID, tx.NowMicros(), store.Micros(m.Valid)); err != nil {
 		return "", err
 	}
 	return hash, d.publish(tx, c)

@@ -3,6 +3,7 @@ package inform
 import (
 	"context"
 	"encoding/json"
+	"slices"
 	"time"
 
 	"bolwerk"
@@ -19,49 +20,67 @@ const copyPublic = "public"
 // publish tells the public site what the holders of a case's codes see.
 func (d *Desk) publish(tx *store.Tx, c Case) error {
 	type row struct {
-		hash, quarantine string
-		until            int64
+		hash  string
+		until int64
 	}
-	codes, err := store.List(tx, func(scan func(...any) error) (r row, err error) {
-		return r, scan(&r.hash, &r.quarantine, &r.until)
-	}, `select hash,quarantine,until from abuse_code where case_id=$1 and until>$2 order by made_at desc limit 20`, c.ID, tx.NowMicros())
+	codes, err := store.List(tx, func(scan func(...any) error) (r row, err error) { return r, scan(&r.hash, &r.until) },
+		`select hash,until from abuse_code where case_id=$1 and until>$2 order by made_at desc limit 20`, c.ID, tx.NowMicros())
 	if err != nil || len(codes) == 0 || d.p.Publish == nil {
 		return err
 	}
-	steps, err := store.List(tx, func(scan func(...any) error) (s [2]string, err error) { return s, scan(&s[0], &s[1]) },
-		`select what,step from abuse_said where case_id=$1 and what in ('done','undone') order by at,id`, c.ID)
+	n, err := d.shown(tx, c)
 	if err != nil {
 		return err
 	}
-	done := map[string]bool{}
-	for _, s := range steps {
-		done[s[1]] = s[0] == "done"
+	body, err := json.Marshal(n)
+	if err != nil {
+		return err
 	}
-	n := door.Notice{Guest: garden.Guest{Case: c.Ref, Class: string(c.Class), Device: c.Device, Since: c.Opened, State: "open"}}
-	for _, s := range c.Seen {
-		n.Seen = append(n.Seen, garden.Seen{At: s.At, What: notice.Harmless(s.What), From: s.From})
+	for _, code := range codes {
+		d.p.Publish.Append(tx, copyPublic, copy.Entry{ID: door.NoticeEntry + code.hash, Version: tx.NowMicros(), Body: body, Until: code.until}, nil)
 	}
-	for _, s := range steps {
-		if done[s[1]] {
-			n.Done = append(n.Done, s[1])
-			delete(done, s[1])
+	return nil
+}
+
+// shown is what the holders of a case's codes see: the page of its quarantine while the
+// line is in one.
+func (d *Desk) shown(tx *store.Tx, c Case) (n door.Notice, err error) {
+	n = door.Notice{Guest: garden.Guest{Case: c.Ref, Class: string(c.Class), Family: c.Family, Device: notice.Harmless(c.Device), Since: c.Opened, State: "open"}}
+	held, in := garden.Guest{}, false
+	if d.p.Gardens != nil {
+		if held, in, err = d.p.Gardens.GuestOf(tx, c.ID); err != nil {
+			return n, err
 		}
 	}
-	if !c.Open {
+	switch {
+	case !c.Open:
 		n.State, n.Closed = "closed", c.Closed
 		if c.Outcome == "cleaned" {
 			n.Outcome = c.Outcome
 		}
+	case in:
+		n.Guest = held
+		n.Quarantine = "" // the site need not know
 	}
-	for _, code := range codes {
-		n.Quarantine = code.quarantine
-		body, err := json.Marshal(n)
-		if err != nil {
-			return err
+	n.Seen = nil
+	for _, s := range c.Seen {
+		n.Seen = append(n.Seen, garden.Seen{At: s.At, What: notice.Harmless(s.What), From: s.From})
+	}
+	if n.Held() {
+		return n, nil
+	}
+	did, err := store.List(tx, func(scan func(...any) error) (s [2]string, err error) { return s, scan(&s[0], &s[1]) },
+		`select what,step from abuse_said where case_id=$1 and what in ('done','undone','help') order by at,id`, c.ID)
+	for _, s := range did {
+		n.Done = slices.DeleteFunc(n.Done, func(id string) bool { return id == s[1] })
+		switch {
+		case s[0] == "done":
+			n.Done = append(n.Done, s[1])
+		case s[0] == "help" && c.Open:
+			n.State = "asked"
 		}
-		d.p.Publish.Append(tx, copyPublic, copy.Entry{ID: door.NoticeEntry + code.hash, Version: tx.NowMicros(), Body: body, Until: code.until}, nil)
 	}
-	return nil
+	return n, err
 }
 
 // Changed brings what the holders of a case's codes see up to date. Call it when a case
@@ -91,44 +110,48 @@ func (d *Desk) Receive(ctx context.Context, body []byte) error {
 	var toGarden *garden.Event
 	err = d.p.DB.Write(ctx, store.Intake, func(tx *store.Tx) error {
 		toGarden = nil
-		var caseID, quarantine string
-		err := tx.Row(`select case_id,quarantine from abuse_code where hash=$1 and until>$2`, s.Code, store.Micros(s.At)).Scan(&caseID, &quarantine)
+		var caseID string
+		err := tx.Row(`select case_id from abuse_code where hash=$1 and until>$2`, s.Code, store.Micros(s.At)).Scan(&caseID)
 		if store.None(err) {
 			return nil
 		}
 		if err != nil {
 			return err
 		}
+		if d.p.Gardens != nil && s.What != "statement" {
+			g, in, err := d.p.Gardens.GuestOf(tx, caseID)
+			if err != nil {
+				return err
+			}
+			if in {
+				e := s.Event
+				e.Quarantine = g.Quarantine
+				toGarden = &e // again too: a kill may have come between
+			}
+		}
 		var have int64
 		if err := tx.Row(`select count(*) from abuse_said where case_id=$1`, caseID).Scan(&have); err != nil || have >= maxSaidOf {
-			return err
+			return err // the quarantine still hears it: nobody is kept in by a full case
 		}
 		n, err := tx.Exec(`insert into abuse_said(id,case_id,what,step,at) values($1,$2,$3,$4,$5) on conflict(id) do nothing`, s.ID, caseID, s.What, s.Step, store.Micros(s.At))
-		if err != nil {
+		if err != nil || n == 0 {
 			return err
 		}
-		if quarantine != "" {
-			e := s.Event
-			e.Quarantine = quarantine
-			toGarden = &e // again too: a kill may have come between
-		}
-		if n == 0 {
-			return nil
-		}
 		tx.After(func() { d.count.said.WithLabelValues(s.What).Inc() })
-		return d.said(tx, caseID, s)
+		return d.said(tx, caseID, s, toGarden != nil)
 	})
-	if err != nil || toGarden == nil || d.p.Garden == nil {
+	if err != nil || toGarden == nil {
 		return err
 	}
-	return d.p.Garden(ctx, []garden.Event{*toGarden})
+	return d.p.Gardens.Take(ctx, []garden.Event{*toGarden})
 }
 
 // Customer is who types a notice's code.
 func Customer() bolwerk.Actor { return bolwerk.Rule("customer") }
 
-// said writes what the holder of a code did into the case.
-func (d *Desk) said(tx *store.Tx, caseID string, s door.Said) error {
+// said writes what the holder of a code did into the case; of a line in quarantine, the
+// quarantine does.
+func (d *Desk) said(tx *store.Tx, caseID string, s door.Said, held bool) error {
 	at := store.Micros(s.At)
 	if _, err := tx.Exec(`update abuse_code set seen_at=$1 where hash=$2 and seen_at=0`, at, s.Code); err != nil {
 		return err
@@ -136,11 +159,15 @@ func (d *Desk) said(tx *store.Tx, caseID string, s door.Said) error {
 	if _, err := tx.Exec(`update abuse_message set seen_at=$1 where code=$2 and seen_at=0`, at, s.Code); err != nil {
 		return err
 	}
-	switch s.What {
-	case "seen":
+	switch {
+	case s.What == "seen", s.What == "release", s.What == "test", held && s.What == "help":
 		return nil
-	case "done", "undone":
+	case s.What == "done", s.What == "undone":
 		return d.Changed(tx, caseID)
+	case s.What == "help":
+		if err := d.Changed(tx, caseID); err != nil {
+			return err
+		}
 	}
 	text := s.Text
 	if s.Contact != "" {

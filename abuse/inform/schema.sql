@@ -22,7 +22,6 @@ create unique index abuse_message_event on abuse_message(event) where event<>'';
 create table abuse_code (
   hash       text primary key, -- keep case: hash of the code that a notice carries
   case_id    text not null,    -- keep case: which case
-  quarantine text not null,    -- keep case: which quarantine; empty is none
   made_at    bigint not null,  -- keep case: when
   until      bigint not null,  -- keep case: until when it works
   seen_at    bigint not null   -- keep case: when it was typed first

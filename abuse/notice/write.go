@@ -218,17 +218,3 @@ func (w *Writer) Forwarded(lang bolwerk.Lang, ref string, class reading.Class, r
 	say := func(key string, args ...any) string { return w.own.T(lang, "inform."+key, args...) }
 	return Text{Subject: say("xarf.subject", string(class), ref), Body: say("xarf.body") + "\n\n" + say("case", ref) + "\n\n" + say("desk", w.operator) + "\n", Report: report}
 }
-
-// Steps are what the subscriber does first about a class, one after the other, and what
-// the matter is.
-func (w *Writer) Steps(lang bolwerk.Lang, class reading.Class) (what string, steps []Step) {
-	group := GroupOf(class)
-	for i, line := range strings.Split(w.own.T(lang, "inform.group."+group+".do"), "\n") {
-		_, text, _ := strings.Cut(line, ". ")
-		steps = append(steps, Step{group + "-" + string(rune('1'+i)), text})
-	}
-	return w.own.T(lang, "inform.group."+group+".what"), steps
-}
-
-// Step is one thing to do.
-type Step struct{ ID, Text string }

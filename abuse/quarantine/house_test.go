@@ -70,6 +70,8 @@ func (c *cases) Happened(_ *store.Tx, _ Row, what, code string, _ bolwerk.Actor,
 	return nil
 }
 
+func (c *cases) Shown(*store.Tx, string) error { return nil }
+
 type house struct {
 	*Desk
 	t       *testing.T

@@ -57,6 +57,8 @@ type Cases interface {
 	// Happened writes into the history of the case, and tells the subscriber where
 	// what calls for it: quarantined, released, help.
 	Happened(tx *store.Tx, q Row, what, code string, by bolwerk.Actor, text string) error
+	// Shown says that the page of the case's guest shows something else.
+	Shown(tx *store.Tx, caseID string) error
 }
 
 // Flags are what is known of a customer beside the line.

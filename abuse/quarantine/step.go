@@ -93,10 +93,12 @@ func (d *Desk) effect(tx *store.Tx, q *Row, f Effect, by bolwerk.Actor) error {
 		return d.hold(tx, q)
 	case Free:
 		tx.After(func() { d.count.ended.WithLabelValues(string(q.Mechanism)).Inc(); d.ring() })
-		if d.p.Gardens == nil {
-			return nil
+		if d.p.Gardens != nil {
+			if err := d.p.Gardens.Free(tx, q.ID); err != nil {
+				return err
+			}
 		}
-		return d.p.Gardens.Free(tx, q.ID)
+		return d.p.Cases.Shown(tx, q.CaseID)
 	case InForce:
 		if !q.ForceAt.IsZero() {
 			return nil
@@ -110,8 +112,10 @@ func (d *Desk) effect(tx *store.Tx, q *Row, f Effect, by bolwerk.Actor) error {
 		q.FreedAt = tx.Now()
 		took := q.FreedAt.Sub(q.EndedAt)
 		tx.After(func() { d.count.freed.Observe(took.Seconds()) })
-		_, err := tx.Exec(`update abuse_quarantine set freed_at=$1 where id=$2`, now, q.ID)
-		return err
+		if _, err := tx.Exec(`update abuse_quarantine set freed_at=$1 where id=$2`, now, q.ID); err != nil {
+			return err
+		}
+		return d.p.Cases.Shown(tx, q.CaseID)
 	case Began:
 		return d.p.Cases.Happened(tx, *q, "quarantined", string(q.Profile), by, "")
 	case Ended:
@@ -133,6 +137,9 @@ func (d *Desk) effect(tx *store.Tx, q *Row, f Effect, by bolwerk.Actor) error {
 
 // hold gives the lines their garden, as it is now.
 func (d *Desk) hold(tx *store.Tx, q *Row) error {
+	if err := d.p.Cases.Shown(tx, q.CaseID); err != nil {
+		return err
+	}
 	if d.p.Gardens == nil || !q.State.Holds() || !q.Until.After(tx.Now()) {
 		return nil
 	}
@@ -145,6 +152,20 @@ func (d *Desk) hold(tx *store.Tx, q *Row) error {
 		return err
 	}
 	return d.p.Gardens.Hold(tx, view.Hold{ID: q.ID, Subscriber: who.Subscriber, Profile: q.Profile, Until: q.Until, Guest: g})
+}
+
+// GuestOf is what the guest of a case's quarantine sees, also while the line is on its
+// way out; false: the case has none now.
+func (d *Desk) GuestOf(tx *store.Tx, caseID string) (g garden.Guest, in bool, err error) {
+	q, err := read(tx.Row(`select `+columns+` from abuse_quarantine where case_id=$1 and (state in `+holdsSQL+` or state in ('releasing','stuck')) order by id desc limit 1`, caseID).Scan)
+	if store.None(err) {
+		return g, false, nil
+	}
+	if err != nil {
+		return g, false, err
+	}
+	g, err = d.guest(tx, q)
+	return g, true, err
 }
 
 // guest is what the page of a line in quarantine shows.

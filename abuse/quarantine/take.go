@@ -17,9 +17,9 @@ import (
 var guestActor = bolwerk.Rule("guest")
 
 const (
-	maxSaid  = 2000            // octets of what a guest writes
-	maxSteps = 40              // steps that one page has
-	onTheWay = 2 * time.Minute // how long an edge may show the page after the release
+	maxSaid  = 4 * garden.MaxText // octets of what a guest writes
+	maxSteps = 40                 // steps that one page has
+	onTheWay = 2 * time.Minute    // how long an edge may show the page after the release
 )
 
 // Take takes what guests did on their pages. The same event again changes nothing, and

@@ -130,7 +130,7 @@ func (d *Desk) buildAbuse(pool *reading.Pool, send inform.Sender, reg prometheus
 		parts.Clearing, parts.FetchEvery, parts.FetchFeed = house, c.Every.D(), c.Feed
 	}
 	d.abuse = abuse.New(d.cfg.Abuse.Config, parts)
-	tell, err := inform.New(d.cfg.Abuse.Inform, inform.Parts{DB: d.db, Clock: d.env.Clock, Log: d.env.Log, Keys: d.sessions.Kept(), Book: d.contacts, Who: d.who, Publish: d.publish, Mail: send, Cases: d.abuse, Garden: d.abuse.Quarantines().Take, Metrics: reg,
+	tell, err := inform.New(d.cfg.Abuse.Inform, inform.Parts{DB: d.db, Clock: d.env.Clock, Log: d.env.Log, Keys: d.sessions.Kept(), Book: d.contacts, Who: d.who, Publish: d.publish, Mail: send, Cases: d.abuse, Gardens: d.abuse.Quarantines(), Metrics: reg,
 		Operator: d.cfg.Operator, Zone: d.cfg.Public.Zone, Country: d.cfg.Country, Lang: d.cfg.Public.Languages[0]})
 	if err != nil {
 		return err

@@ -78,7 +78,7 @@ func BuildIntake(ctx context.Context, cfg Config, env Env, dir string) (*Intake,
 	if err != nil {
 		return nil, err
 	}
-	abroad, err := abuse.NewSite(abuse.With{Put: j.spool.Put, PutAs: j.spool.PutAs, Once: once, Frame: frame, Clock: env.Clock, OwnNetworks: cfg.SMTP.OwnNetworks, Mail: cfg.abuseMail(), Zone: cfg.Public.Zone})
+	abroad, err := abuse.NewSite(abuse.With{Put: j.spool.Put, PutAs: j.spool.PutAs, Once: once, Frame: frame, Clock: env.Clock, OwnNetworks: cfg.SMTP.OwnNetworks, Mail: cfg.abuseMail(), Zone: cfg.Public.Zone, Look: cfg.gardenLook()})
 	if err != nil {
 		return nil, err
 	}

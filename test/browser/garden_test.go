@@ -154,7 +154,7 @@ func TestGuestOnAPhone(t *testing.T) {
 		if err != nil || what != "done" {
 			t.Fatalf("step %d: %q %v", i+1, what, err)
 		}
-		do(t, ctx, "tick", chromedp.KeyEvent(kb.Enter), chromedp.WaitVisible(chromedp.CSS(fmt.Sprintf(".steps li:nth-child(%d).done", i+1))))
+		do(t, ctx, "tick", chromedp.KeyEvent(kb.Enter), chromedp.WaitVisible(chromedp.CSS(fmt.Sprintf(".plan li:nth-child(%d).done", i+1))))
 	}
 	wants(t, ctx, "all ticked", "5 van 5 klaar", "U hebt alle stappen gedaan", "Open mijn internet")
 	picture(t, ctx, "garden-ticked")
