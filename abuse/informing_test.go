@@ -13,6 +13,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -29,6 +30,7 @@ import (
 	"bolwerk/abuse/reading"
 	"bolwerk/abuse/session"
 	"bolwerk/internal/account"
+	"bolwerk/internal/mail"
 	"bolwerk/internal/store"
 	"bolwerk/internal/webhook"
 )
@@ -498,5 +500,49 @@ func TestTheHolderOfACodeLeavesTheQuarantine(t *testing.T) {
 	until("released", func() bool { return h.text(`select state||' '||mechanism from abuse_quarantine`) == "released self" })
 	if n = published(); n.Held() || n.State != "open" {
 		t.Errorf("after the release: published %+v", n)
+	}
+}
+
+// A mail that the relay refuses for ever does not wait: the next way is taken, each once,
+// and where none is left the case says so.
+func TestARefusedMailGoesAnotherWay(t *testing.T) {
+	h := open(t)
+	h.told(annas)
+	_, ref, _ := h.caseOfAnna()
+	states := func() string {
+		t.Helper()
+		all, err := h.Messages(t.Context(), agent.Actor(), ref)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var out []string
+		for _, m := range all {
+			out = append(out, string(m.Channel)+" "+m.State+" "+m.Why+";")
+		}
+		slices.Sort(out)
+		return strings.Join(out, " ")
+	}
+	h.mails.err = &mail.Refused{Step: "RCPT", Code: 550, Text: "5.1.1 no such user"}
+	if _, err := h.Inform(t.Context(), agent, ref, inform.Warned, nil); err != nil {
+		t.Fatal(err)
+	}
+	h.doJobs()
+	// No text messages are set up: the letter is next.
+	if got := states(); got != "letter sent ; mail failed refused;" {
+		t.Fatalf("got %s", got)
+	}
+	all, err := h.Messages(t.Context(), agent.Actor(), ref)
+	if err != nil {
+		t.Fatal(err)
+	}
+	at := slices.IndexFunc(all, func(m inform.Message) bool { return m.Channel == notice.Letter })
+	if err := h.informing.Told(t.Context(), all[at].ID, "failed"); err != nil { // it came back
+		t.Fatal(err)
+	}
+	if got := states(); got != " unreachable no_way; letter failed told; mail failed refused;" {
+		t.Errorf("got %s", got)
+	}
+	if n := h.number(`select count(*) from abuse_note where code='nobody_told:warned'`); n != 1 {
+		t.Errorf("%d notes that nobody could tell, want 1", n)
 	}
 }

@@ -197,9 +197,32 @@ func (d *Desk) tell(tx *store.Tx, l Letter) (ids []string, err error) {
 		}
 		ways = e.Reach(want)
 	}
+	if ids, err = d.write(tx, l, c, e, ways); err != nil {
+		return ids, err
+	}
+	if len(ways) == 0 {
+		why := "no_contact"
+		if known {
+			why = "no_way"
+		}
+		id, err := d.unreachable(tx, l, why)
+		if err != nil {
+			return ids, err
+		}
+		ids = append(ids, id)
+	}
+	audit.Append(tx, l.By, "abuse.inform", c.Ref, "", map[string]any{"kind": l.Kind, "channels": ways})
+	return ids, nil
+}
+
+// write writes a notice for each of ways, with one code, and notes it in the case.
+func (d *Desk) write(tx *store.Tx, l Letter, c Case, e contact.Entry, ways []notice.Channel) (ids []string, err error) {
+	if len(ways) == 0 {
+		return nil, nil
+	}
 	m := d.about(tx, l, c)
 	hash := ""
-	if len(ways) > 0 && l.Kind.Asks() {
+	if l.Kind.Asks() {
 		if hash, err = d.newCode(tx, l, c, &m); err != nil {
 			return nil, err
 		}
@@ -219,24 +242,7 @@ func (d *Desk) tell(tx *store.Tx, l Letter) (ids []string, err error) {
 		}
 		ids = append(ids, id)
 	}
-	if len(ways) == 0 {
-		why := "no_contact"
-		if known {
-			why = "no_way"
-		}
-		id, err := d.unreachable(tx, l, why)
-		if err != nil {
-			return ids, err
-		}
-		ids = append(ids, id)
-	}
-	if len(ways) > 0 {
-		if err := d.p.Cases.Say(tx, c.ID, "informed", l.By, string(l.Kind)+":"+join(ways), ""); err != nil {
-			return ids, err
-		}
-	}
-	audit.Append(tx, l.By, "abuse.inform", c.Ref, "", map[string]any{"kind": l.Kind, "channels": ways})
-	return ids, nil
+	return ids, d.p.Cases.Say(tx, c.ID, "informed", l.By, string(l.Kind)+":"+join(ways), "")
 }
 
 // join writes ways one after the other: mail+letter.

@@ -71,7 +71,7 @@ func (d *Desk) send(ctx context.Context, j job.Job) error {
 	default:
 		err = bolwerk.Invalid("message %s: channel %q", j.Ref, o.Channel)
 	}
-	if errors.Is(err, bolwerk.ErrInvalid) || errors.Is(err, bolwerk.ErrForbidden) {
+	if errors.Is(err, bolwerk.ErrInvalid) || errors.Is(err, bolwerk.ErrForbidden) || errors.Is(err, mail.ErrPermanent) {
 		return errors.Join(err, d.became(ctx, j.Ref, "failed", "refused"))
 	}
 	if err != nil {
@@ -133,10 +133,14 @@ func (d *Desk) set(tx *store.Tx, id, state, why string) error {
 	if store.None(err) {
 		return nil
 	}
-	if err == nil {
-		tx.After(func() { d.count.messages.WithLabelValues(kind, channel, state).Inc() })
+	if err != nil {
+		return err
 	}
-	return err
+	tx.After(func() { d.count.messages.WithLabelValues(kind, channel, state).Inc() })
+	if state == "failed" {
+		return d.otherWay(tx, id)
+	}
+	return nil
 }
 
 // Told takes what a way says of a message that it had: delivered or failed. The same
