@@ -84,6 +84,8 @@ func (cases) Happened(*store.Tx, quarantine.Row, string, string, bolwerk.Actor, 
 	return nil
 }
 
+func (cases) Shown(*store.Tx, string) error { return nil }
+
 func main() {
 	lines := flag.Int("lines", 20_000, "lines in quarantine")
 	pace := flag.Float64("pace", 50, "orders a second that the access network takes; 0: as many as come")

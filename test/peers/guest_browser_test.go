@@ -148,7 +148,7 @@ func TestABrowserBehindALineInQuarantine(t *testing.T) {
 	says("Uw internet staat in de veilige omgeving")
 	picture("page")
 	for i := range garden.Thing.Steps() {
-		do("tick", chromedp.Click(chromedp.CSS("button[value=done]")), chromedp.WaitVisible(chromedp.CSS(fmt.Sprintf(".steps li:nth-child(%d).done", i+1))))
+		do("tick", chromedp.Click(chromedp.CSS("button[value=done]")), chromedp.WaitVisible(chromedp.CSS(fmt.Sprintf(".plan li:nth-child(%d).done", i+1))))
 	}
 	picture("ticked")
 	do("release", chromedp.Click(chromedp.CSS("button[value=release]")), chromedp.WaitVisible(chromedp.CSS(".now .button")))
