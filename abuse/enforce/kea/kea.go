@@ -1,11 +1,12 @@
 // Package kea has a Kea DHCPv4 server give a device a class, and with it the options
-// of the garden (RFC 8910: option 114), by reservations over its control channel. A
-// profile is taken at the next renewal of the lease.
+// of the garden (RFC 8910: option 114), by reservations: over its control channel, or in
+// its database of hosts. A profile is taken at the next renewal of the lease.
 package kea
 
 import (
 	"bytes"
 	"context"
+	"database/sql"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -32,6 +33,10 @@ type Config struct {
 	// TokenFile holds user:password of the control agent on its first line, mode 0600;
 	// empty: none.
 	TokenFile string `toml:"token_file"`
+	// DatabaseFile holds, on its first line, mode 0600, how the server's database of hosts
+	// is reached where it is PostgreSQL, such as postgres://bolwerk:…@db/kea; then no hook
+	// and no control are needed. Only reservations that are ours are touched in it.
+	DatabaseFile string `toml:"database_file"`
 	// Subnet is the subnet-id of reservations; 0: for every subnet, as the server has it
 	// with "reservations-global".
 	Subnet int `toml:"subnet"`
@@ -53,7 +58,10 @@ func (c Config) Validate() error {
 	if c.Name == "" || c.Leaky == "" && c.Strict == "" {
 		errs = append(errs, bolwerk.Invalid("name, and leaky or strict, are needed"))
 	}
-	if u, err := url.Parse(c.Control); err != nil || !strings.HasPrefix(c.Control, "/") && (u.Scheme != "http" && u.Scheme != "https" || u.Host == "") {
+	if c.DatabaseFile != "" && c.Control != "" {
+		errs = append(errs, bolwerk.Invalid("control and database_file: want one of them"))
+	}
+	if u, err := url.Parse(c.Control); c.DatabaseFile == "" && (err != nil || !strings.HasPrefix(c.Control, "/") && (u.Scheme != "http" && u.Scheme != "https" || u.Host == "")) {
 		errs = append(errs, bolwerk.Invalid("control %q: want the path of a socket, or http://address:port", c.Control))
 	}
 	if c.Subnet < 0 || int64(c.Subnet) >= 1<<32-1 {
@@ -70,6 +78,7 @@ type Port struct {
 	cfg    Config
 	login  string // user:password
 	client *http.Client
+	hosts  *sql.DB // nil: it is told over its control channel
 }
 
 const (
@@ -78,13 +87,25 @@ const (
 	later     = time.Minute
 )
 
-// New reads the password of the control agent.
+// New reads the password of the control agent, or how the database is reached.
 func New(cfg Config) (*Port, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, err
 	}
 	p := &Port{cfg: cfg, client: &http.Client{Timeout: timeout, Transport: &http.Transport{MaxIdleConnsPerHost: 4},
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}}
+	if cfg.DatabaseFile != "" {
+		b, err := os.ReadFile(cfg.DatabaseFile)
+		if err != nil {
+			return nil, fmt.Errorf("database_file: %w", err)
+		}
+		line, _, _ := strings.Cut(string(b), "\n")
+		if p.hosts, err = sql.Open("pgx", strings.TrimSpace(line)); err != nil {
+			return nil, bolwerk.Invalid("database_file: its first line is no address of a PostgreSQL database")
+		}
+		p.hosts.SetMaxOpenConns(4)
+		return p, nil
+	}
 	if cfg.TokenFile != "" {
 		b, err := os.ReadFile(cfg.TokenFile)
 		if err != nil {
@@ -129,6 +150,9 @@ func (p *Port) Put(ctx context.Context, o enforce.Order) (enforce.Result, error)
 	class := map[enforce.Profile]string{enforce.Leaky: p.cfg.Leaky, enforce.Strict: p.cfg.Strict}[o.Profile]
 	if o.Profile != enforce.Normal && class == "" {
 		return enforce.Result{State: enforce.Refused, Code: "the DHCP server has no profile " + string(o.Profile)}, nil
+	}
+	if p.hosts != nil {
+		return p.reserve(ctx, mac, class, o.Until)
 	}
 	device := map[string]any{"subnet-id": p.cfg.Subnet, "identifier-type": "hw-address", "identifier": mac.String()}
 	a, err := p.command(ctx, "reservation-get", device)
