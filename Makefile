@@ -29,10 +29,10 @@ check: ## gofmt, vet and staticcheck
 	$(GO) tool -modfile=tools/go.mod staticcheck ./...
 
 unit: ## every package's own tests, on SQLite
-	$(GO) test -short $$($(GO) list ./... | grep -v /test/corpus)
+	$(GO) test -short -timeout 20m $$($(GO) list ./... | grep -v /test/corpus)
 
 stories: ## whole stories with the real program
-	$(GO) test -count=1 ./test
+	$(GO) test -count=1 -timeout 20m ./test
 
 kill: ## kill -9 of the program: KILLS=50 a role at random, and at every fault point
 	BOLWERK_KILLS=$(or $(KILLS),50) BOLWERK_EVERY_POINT=$(if $(KILLS),,1) $(GO) test -count=1 -timeout 90m ./test/kill
@@ -48,7 +48,7 @@ pg: ## the tests of what keeps rows, on PostgreSQL
 	$(GO) run ./test/pg $(GO) test -count=1 -timeout 30m $$($(GO) list -f '{{.ImportPath}} {{.TestImports}} {{.XTestImports}}' ./... | grep ' .*internal/store/storetest' | cut -d' ' -f1)
 
 peers: ## BIND, Unbound, PowerDNS, Knot and nginx beside us
-	$(GO) test -count=1 -tags peers ./test/peers
+	$(GO) test -count=1 -timeout 30m -tags peers ./test/peers
 
 deb-test: ## builds the package and walks through the documents on a machine of its own; as root
 	BOLWERK_DEB=1 $(GO) test -count=1 -v -timeout 30m ./test/deb

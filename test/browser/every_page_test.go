@@ -224,7 +224,7 @@ func TestEveryPage(t *testing.T) {
 	}
 	time.Sleep(3 * time.Second) // they are read and judged
 
-	ctx := openFor(t, 12*time.Minute)
+	ctx := openFor(t, 25*time.Minute) // several hundred looks, on a machine that may be busy
 	do(t, ctx, "watch", chromedp.Func(func(ctx context.Context, _ *chromedp.Target) error {
 		_, err := chromedp.Call(ctx, page.AddScriptToEvaluateOnNewDocument, page.AddScriptToEvaluateOnNewDocumentParams{Source: watch})
 		return err
