@@ -142,10 +142,11 @@ func TestKeaGivesTheGardenAtTheNextRenewal(t *testing.T) {
 // keaDatabase is a private PostgreSQL with Kea's tables, reached by a socket in dir.
 func keaDatabase(t *testing.T) (dir string, db *sql.DB) {
 	t.Helper()
-	bins, _ := filepath.Glob("/usr/lib/postgresql/*/bin/postgres")
+	Need(t, "kea-admin") // its package has the tables
 	const tables = "/usr/share/kea/scripts/pgsql/dhcpdb_create.pgsql"
-	if _, err := os.Stat(tables); err != nil || len(bins) == 0 {
-		t.Skip("postgresql and kea-admin are not installed: test/peers/install.sh does")
+	bins, _ := filepath.Glob("/usr/lib/postgresql/*/bin/postgres")
+	if len(bins) == 0 {
+		Need(t, "postgres")
 	}
 	bin := filepath.Dir(slices.Max(bins))
 	dir, err := os.MkdirTemp("", "bw-kea-")
