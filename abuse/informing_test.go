@@ -5,7 +5,6 @@ import (
 	"context"
 	"encoding/base64"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -41,6 +40,21 @@ func (h *house) told(all ...contact.Entry) {
 	if err := h.book.Put(h.t.Context(), bolwerk.Socket(), "crm.csv", all); err != nil {
 		h.t.Fatal(err)
 	}
+}
+
+// published is what the public site is told of the notice with a code.
+func (h *house) published(hash string) (n door.Notice) {
+	h.t.Helper()
+	var body []byte
+	if err := h.db.Read(h.t.Context(), func(tx *store.Tx) error {
+		return tx.Row(`select body from copy_entry where copy='public' and id=$1`, door.NoticeEntry+hash).Scan(&body)
+	}); err != nil {
+		h.t.Fatal(err)
+	}
+	if err := json.Unmarshal(body, &n); err != nil {
+		h.t.Fatal(err)
+	}
+	return n
 }
 
 // doJobs has the jobs done that are due.
@@ -142,19 +156,7 @@ func TestTheHolderOfACodeAnswers(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	published := func() (n door.Notice) {
-		t.Helper()
-		var body []byte
-		if err := h.db.Read(t.Context(), func(tx *store.Tx) error {
-			return tx.Row(`select body from copy_entry where copy='public' and id=$1`, door.NoticeEntry+code.Hash()).Scan(&body)
-		}); err != nil {
-			t.Fatal(err)
-		}
-		if err := json.Unmarshal(body, &n); err != nil {
-			t.Fatal(err)
-		}
-		return n
-	}
+	published := func() door.Notice { t.Helper(); return h.published(code.Hash()) }
 	if n := published(); n.Case != ref || n.Class != string(reading.Amplifier) || len(n.Seen) != 1 || n.Seen[0].What != "UDP 53" || n.State != "open" || !n.Closed.IsZero() {
 		t.Errorf("published %+v", n)
 	}
@@ -429,15 +431,7 @@ func TestTheHolderOfACodeLeavesTheQuarantine(t *testing.T) {
 		p.Port, p.Proved = net, func(string) bool { return true }
 	})
 	h.told(annas)
-	ctx, stop := context.WithCancel(t.Context())
-	ended := make(chan error, 1)
-	go func() { ended <- h.Quarantines().Run(ctx) }()
-	t.Cleanup(func() {
-		stop()
-		if err := <-ended; err != nil && !errors.Is(err, context.Canceled) {
-			t.Error(err)
-		}
-	})
+	h.reconcile()
 	h.caseOfAnna()
 	if _, err := h.playSome(t.Context()); err != nil {
 		t.Fatal(err)
@@ -459,19 +453,7 @@ func TestTheHolderOfACodeLeavesTheQuarantine(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	published := func() (n door.Notice) {
-		t.Helper()
-		var body []byte
-		if err := h.db.Read(t.Context(), func(tx *store.Tx) error {
-			return tx.Row(`select body from copy_entry where copy='public' and id=$1`, door.NoticeEntry+code.Hash()).Scan(&body)
-		}); err != nil {
-			t.Fatal(err)
-		}
-		if err := json.Unmarshal(body, &n); err != nil {
-			t.Fatal(err)
-		}
-		return n
-	}
+	published := func() door.Notice { t.Helper(); return h.published(code.Hash()) }
 	nth := 0
 	say := func(what, step string) {
 		t.Helper()

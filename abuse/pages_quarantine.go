@@ -45,11 +45,7 @@ func (p *Pages) showQuarantines(w http.ResponseWriter, r *http.Request, status i
 	if !q.Has("state") {
 		data.F.State = "open"
 	}
-	f := data.F
-	if f.State == "any" {
-		f.State = ""
-	}
-	if data.Rows, err = p.d.quarantines.List(ctx, f); err != nil {
+	if data.Rows, err = p.d.quarantines.List(ctx, data.F); err != nil {
 		return err
 	}
 	counts, err := p.d.quarantines.Counts(ctx)

@@ -33,6 +33,19 @@ func (n *network) profile(session string) enforce.Profile {
 	return n.has[session]
 }
 
+// reconcile has the access network taken where the desk wants it, until the test ends.
+func (h *house) reconcile() {
+	ctx, stop := context.WithCancel(h.t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- h.Quarantines().Run(ctx) }()
+	h.t.Cleanup(func() {
+		stop()
+		if err := <-ended; err != nil && !errors.Is(err, context.Canceled) {
+			h.t.Error(err)
+		}
+	})
+}
+
 // A feed tells of a line, its playbook puts it into quarantine, and the case is closed
 // once the feed was heard often enough without it: not by days on which it was silent.
 // What the closed case leaves behind is a normal line, and everybody knows.
@@ -45,15 +58,7 @@ func TestACaseWhoseLineIsCleanIsClosed(t *testing.T) {
 			{Do: playbook.Quarantine, Profile: enforce.Leaky, Days: 30}, {Do: playbook.CloseClean, CleanDays: 2}}}}
 		p.Port, p.Proved = net, func(string) bool { return true }
 	})
-	ctx, stop := context.WithCancel(t.Context())
-	ended := make(chan error, 1)
-	go func() { ended <- h.Quarantines().Run(ctx) }()
-	t.Cleanup(func() {
-		stop()
-		if err := <-ended; err != nil && !errors.Is(err, context.Canceled) {
-			t.Error(err)
-		}
-	})
+	h.reconcile()
 	h.session(session.Start, "anna", "s1", "192.0.2.17/32", noon.Add(-20*time.Hour))
 	h.session(session.Start, "bert", "s2", "192.0.2.18/32", noon.Add(-20*time.Hour))
 	has := func(want enforce.Profile) {

@@ -1,9 +1,7 @@
 package abuse
 
 import (
-	"context"
 	"encoding/json"
-	"errors"
 	"net/netip"
 	"strings"
 	"testing"
@@ -84,15 +82,7 @@ func TestWhatIsKeptOfAQuarantine(t *testing.T) {
 		c.Quarantine.Mode = "on"
 		p.Port, p.Proved = net, func(string) bool { return true }
 	})
-	ctx, stop := context.WithCancel(t.Context())
-	ended := make(chan error, 1)
-	go func() { ended <- h.Quarantines().Run(ctx) }()
-	t.Cleanup(func() {
-		stop()
-		if err := <-ended; err != nil && !errors.Is(err, context.Canceled) {
-			t.Error(err)
-		}
-	})
+	h.reconcile()
 	has := func(want enforce.Profile) {
 		t.Helper()
 		for end := time.Now().Add(20 * time.Second); net.profile("s1") != want; time.Sleep(10 * time.Millisecond) {
