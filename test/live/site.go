@@ -207,8 +207,21 @@ func (s *Site) Store() string {
 	return filepath.Join(s.data["desk"], "desk", "bolwerk.db")
 }
 
-// Start starts a role and waits until it is ready.
-func (s *Site) Start(role string, env ...string) error {
+// Start starts a role and waits until it is ready. Right after a kill a child of
+// the killed process may hold its sockets until it is another program, and a
+// connection of somebody else may have got its port from the system: it waits for
+// that.
+func (s *Site) Start(role string, env ...string) (err error) {
+	for range 20 {
+		if err = s.start(role, env); err == nil || !strings.Contains(err.Error(), "address already in use") {
+			break
+		}
+		time.Sleep(time.Second)
+	}
+	return err
+}
+
+func (s *Site) start(role string, env []string) error {
 	p, ready, err := s.Launch(role, env...)
 	if err != nil {
 		return err
@@ -236,19 +249,11 @@ func (s *Site) Launch(role string, env ...string) (p *Program, ready <-chan stru
 	return p, ready, err
 }
 
-// MustStart starts roles in order. While the role was down, a connection of
-// somebody else may have got its port from the system: it waits for that.
+// MustStart starts roles in order.
 func (s *Site) MustStart(roles ...string) {
 	s.T.Helper()
 	for _, r := range roles {
-		var err error
-		for range 20 {
-			if err = s.Start(r); err == nil || !strings.Contains(err.Error(), "address already in use") {
-				break
-			}
-			time.Sleep(time.Second)
-		}
-		if err != nil {
+		if err := s.Start(r); err != nil {
 			s.T.Fatal(err)
 		}
 	}
