@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
+	"strings"
 	"time"
 
 	"bolwerk"
@@ -82,19 +83,18 @@ func (w *Who) answer(tx *store.Tx, q session.Question, of *known) (session.Answe
 // maxSkew bounds what a question may reach over.
 const maxSkew = 24 * time.Hour
 
-// find gives the rows that cover an address in the window of q.
+// find gives the rows that cover an address in the window of q. It is one statement:
+// the way to the database and back costs more than what is read.
 func (w *Who) find(tx *store.Tx, addr netip.Addr, q session.Question) (out []session.Held, more bool, err error) {
 	shapes, err := w.shapesOf(tx)
 	if err != nil {
 		return nil, false, err
 	}
-	lo, hi := store.Micros(q.At.Add(-q.Skew)), store.Micros(q.At.Add(q.Skew))
 	port := int(q.Port)
 	if addr != q.Addr.Unmap() {
 		port = 0 // behind a translator
 	}
-	var found []row
-	seen := map[string]bool{}
+	text := around{args: []any{store.Micros(q.At.Add(-q.Skew)), store.Micros(q.At.Add(q.Skew)), maxRows}}
 	for _, s := range shapes {
 		p, ok := s.around(addr)
 		if !ok {
@@ -108,16 +108,22 @@ func (w *Who) find(tx *store.Tx, addr netip.Addr, q session.Question) (out []ses
 				first = 0
 			}
 		}
-		some, err := w.around(tx, netKey(p), first, last, s.ports, lo, hi)
-		if err != nil {
+		text.add(netKey(p), first, last, s.ports)
+	}
+	var some, found []row
+	if text.parts != nil {
+		if some, err = store.List(tx, scanSealed, strings.Join(text.parts, " union all "), text.args...); err != nil {
 			return nil, false, err
 		}
-		more = more || len(some) >= maxRows
-		for _, r := range some {
-			if k := r.key(); !seen[k] {
-				seen[k] = true
-				found = append(found, r)
-			}
+	}
+	seen, of := map[string]bool{}, map[shape]int{}
+	for _, r := range some {
+		s := shape{r.Prefix.Bits(), int(r.Ports.Last) - int(r.Ports.First)}
+		of[s]++
+		more = more || of[s] >= maxRows
+		if k := r.key(); !seen[k] {
+			seen[k] = true
+			found = append(found, r)
 		}
 	}
 	if port == int(q.Port) && addr == q.Addr.Unmap() {
@@ -157,37 +163,32 @@ func (s shape) around(addr netip.Addr) (netip.Prefix, bool) {
 	return p, err == nil
 }
 
-// around reads the rows of one prefix that may have been held in a window; the last
+// around is the statement that reads the rows of some prefixes. Its first arguments
+// are the window and how many rows of a prefix there may be.
+type around struct {
+	parts []string
+	args  []any
+}
+
+// add reads the rows of one prefix that may have been held in the window; the last
 // one before it, which ends what has no Stop; and the next ones behind it, of which
 // nobody may have told when they began. A row may be there twice.
-func (w *Who) around(tx *store.Tx, net []byte, first, last, ports int, lo, hi int64) (out []row, err error) {
-	const from = `select ` + columns + `,i.identity_sealed from abuse_held h left join abuse_identity i on i.id=h.who `
-	block := `where h.net=$1 and h.port=$2 and `
-	args := []any{net, first}
+func (a *around) add(net []byte, first, last, ports int) {
+	n := len(a.args)
+	a.args = append(a.args, net, first)
+	block := fmt.Sprintf(`h.net=$%d and h.port=$%d`, n+1, n+2)
 	if first != last {
-		block, args = `where h.net=$1 and h.port>=$2 and h.port<=$3 and h.last_port-h.port=$4 and `, append(args, last, ports-1)
+		a.args = append(a.args, last, ports-1)
+		block = fmt.Sprintf(`h.net=$%d and h.port>=$%d and h.port<=$%d and h.last_port-h.port=$%d`, n+1, n+2, n+3, n+4)
 	}
-	for _, q := range []struct {
-		where string
-		args  []any
-		limit int
-	}{
-		{`h.start<=%s and h.until>=%s order by h.start desc limit %s`, []any{hi, lo}, maxRows},
-		{`h.start<%s and h.ended<>'fixed' order by h.start desc limit %s`, []any{lo}, 1},
-		{`h.start>%s and h.ended<>'fixed' order by h.start limit %s`, []any{hi}, 64},
+	for _, when := range []string{
+		`h.start<=$2 and h.until>=$1 order by h.start desc limit $3`,
+		`h.start<$1 and h.ended<>'fixed' order by h.start desc limit 1`,
+		`h.start>$2 and h.ended<>'fixed' order by h.start limit 64`,
 	} {
-		all := append(slices.Clone(args), append(q.args, q.limit)...)
-		var names []any
-		for i := len(args); i < len(all); i++ {
-			names = append(names, fmt.Sprint("$", i+1))
-		}
-		some, err := store.List(tx, scanSealed, from+block+fmt.Sprintf(q.where, names...), all...)
-		if err != nil {
-			return nil, err
-		}
-		out = append(out, some...)
+		a.parts = append(a.parts, fmt.Sprintf(`select * from (select %s,i.identity_sealed from abuse_held h left join abuse_identity i on i.id=h.who where %s and %s) p%d`,
+			columns, block, when, len(a.parts)))
 	}
-	return out, nil
 }
 
 // revealed opens who the rows belong to, and ends those whose access server began anew.
