@@ -106,6 +106,7 @@ type Desk struct {
 
 	mu     sync.Mutex
 	looked time.Time // when what the brake holds back was looked at last
+	after  string    // and up to which, where there is more
 }
 
 // New keeps what it is given, and follows the sessions of those in quarantine.

@@ -1,6 +1,7 @@
 package quarantine
 
 import (
+	"fmt"
 	"slices"
 	"testing"
 	"time"
@@ -308,6 +309,30 @@ func TestWhatTheBrakeHoldsBackWaits(t *testing.T) {
 	h.settled()
 	h.want(q.ID, Requested)
 	h.clock.Add(31 * time.Minute)
+	h.settled()
+	h.want(q.ID, Active)
+}
+
+// A hundred that wait for a second person hold up nothing that came later.
+func TestWhatWaitsLongHoldsUpNothing(t *testing.T) {
+	h := open(t, func(c *Config) { c.Brake.PerHour = 1; c.Brake.OutsideHours = 1 })
+	h.session(session.Start, "anna", "s1", "192.0.2.17/32", noon.Add(-time.Hour))
+	h.in("anna")
+	strict := leaky
+	strict.Profile, strict.Why.Legal = enforce.Strict, "art. 3(3)(b), decision 2026/14 of the board"
+	for i := range someWait {
+		who := fmt.Sprint("old-", i)
+		h.session(session.Start, who, who, fmt.Sprintf("192.0.3.%d/32", i), noon.Add(-time.Hour))
+		if _, _, err := h.ask(&agent, h.about(who), strict); err != nil {
+			t.Fatal(err)
+		}
+	}
+	h.session(session.Start, "bert", "s2", "192.0.2.18/32", noon.Add(-time.Hour))
+	q, _, err := h.ask(nil, h.about("bert"), leaky)
+	if err != nil || !slices.Equal(q.Waits, []string{"budget"}) {
+		t.Fatalf("%v, held back by %v", err, q.Waits)
+	}
+	h.clock.Add(61 * time.Minute)
 	h.settled()
 	h.want(q.ID, Active)
 }

@@ -211,6 +211,7 @@ const (
 	sweepEvery = time.Second
 	waitEvery  = 15 * time.Second // how often what the brake holds back is looked at
 	someSwept  = 25
+	someWait   = 100            // of them at one sweep
 	lineTime   = 24 * time.Hour // how long lines are known after their way back
 )
 
@@ -287,25 +288,27 @@ func (d *Desk) orphans(ctx context.Context) (int, error) {
 		[]any{someSwept}, func(tx *store.Tx, q *Row) error { return d.step(tx, q, Release{ByCase}, rules, nil) })
 }
 
-// waiting looks at what the brake holds back, now and then.
+// waiting looks at what the brake holds back: some at each sweep until all were looked
+// at, then again after a while. What waits long holds up nothing that came later.
 func (d *Desk) waiting(ctx context.Context) (int, error) {
 	now := d.p.Clock.Now()
 	d.mu.Lock()
-	soon := now.Sub(d.looked) < waitEvery && !now.Before(d.looked)
-	if !soon {
-		d.looked = now
-	}
-	d.mu.Unlock()
-	if soon {
+	defer d.mu.Unlock()
+	if d.after == "" && now.Sub(d.looked) < waitEvery && !now.Before(d.looked) {
 		return 0, nil
 	}
-	_, err := d.each(ctx, store.Intake, `select id from abuse_quarantine where state='requested' order by asked_at limit $1`, []any{100}, func(tx *store.Tx, q *Row) error {
+	last := ""
+	n, err := d.each(ctx, store.Intake, `select id from abuse_quarantine where state='requested' and id>$1 order by id limit $2`, []any{d.after, someWait}, func(tx *store.Tx, q *Row) error {
+		last = q.ID
 		if slices.Contains(q.Waits, "second") && q.SecondBy == "" {
 			return nil
 		}
 		_, _, err := d.again(tx, q, q.SecondBy, rules)
 		return err
 	})
+	if d.after = last; n < someWait {
+		d.after, d.looked = "", now
+	}
 	return 0, err
 }
 
