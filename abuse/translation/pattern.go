@@ -68,11 +68,12 @@ func NewLines(patterns []Pattern) (*Lines, error) {
 	return l, nil
 }
 
-// Read gives the record of a line that came at a time from a translator; false where
-// no pattern fits. An error is a line that a pattern fits and that makes no sense.
+// Read gives the record of a line of at most MaxLine octets that was written at a time by
+// a translator; false where no pattern fits. An error is a line that a pattern fits and
+// that makes no sense.
 func (l *Lines) Read(line []byte, nas string, at time.Time) (r session.Record, ok bool, err error) {
 	if len(line) > MaxLine {
-		line = line[:MaxLine]
+		return r, false, ErrLong // half a number is a number too
 	}
 	for _, rule := range l.rules {
 		m := rule.re.FindSubmatch(line)

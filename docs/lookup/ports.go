@@ -32,6 +32,8 @@ opens the port to the network: see who is meant to reach it.
 		{"intake", "public site, report API", "HTTP", c.Public.Listen, "public.listen", "everybody, through a proxy that has a certificate"},
 		{"intake", "reports by mail", "SMTP", c.SMTP.Listen, "smtp.listen", "everybody, or the operator's mail gateways"},
 		{"intake", "what translators tell, syslog", "UDP", "none", "abuse.translations.syslog", "translators of `[[abuse.translations.translator]]`"},
+		{"intake", "what translators tell, syslog", "TCP", "none", "abuse.translations.syslog_tcp", "translators of `[[abuse.translations.translator]]`"},
+		{"intake", "what translators tell, syslog", "TLS", "none", "abuse.translations.syslog_tls", "translators of `[[abuse.translations.translator]]`"},
 		{"intake", "what translators tell, IPFIX", "UDP", "none", "abuse.translations.ipfix", "translators of `[[abuse.translations.translator]]`"},
 		{"intake", "RADIUS accounting", "UDP", "none; the demo 127.0.0.1:1813", "abuse.accounting.listen", "AAA servers of `[[abuse.accounting.client]]`"},
 		{"edge", "DNS", "DNS over UDP and TCP", c.DNS.Listen, "dns.listen", "customers (`dns.allow`)"},

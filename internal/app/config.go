@@ -405,6 +405,7 @@ func (c Config) validateFor(role string) error {
 	}
 	add("abuse.accounting", c.Abuse.Accounting.Validate())
 	add("abuse.translations", c.Abuse.Translations.Validate())
+	add("abuse.translations.key_file", secretFile(c.Abuse.Translations.KeyFile))
 	add("abuse.contact", c.Abuse.Contact.Validate())
 	add("abuse.inform", c.Abuse.Inform.Validate())
 	for name, file := range c.Abuse.Inform.KeyFiles() {

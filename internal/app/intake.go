@@ -102,25 +102,12 @@ func BuildIntake(ctx context.Context, cfg Config, env Env, dir string) (*Intake,
 		}
 		boxes = append(boxes, part{"accounting", func(ctx context.Context) error { return accounting.Run(ctx, udp) }})
 	}
-	if c := cfg.Abuse.Translations; c.Syslog != "" || c.IPFIX != "" {
-		translations, err := abuse.NewTranslations(c, j.spool.Put, env.Clock, env.Log, j.reg)
+	if cfg.Abuse.Translations.Taken() {
+		parts, err := listenTranslations(cfg.Abuse.Translations, j.spool.Put, env, j.reg)
 		if err != nil {
 			return nil, fmt.Errorf("abuse.translations: %w", err)
 		}
-		for what, at := range map[string]string{"syslog": c.Syslog, "ipfix": c.IPFIX} {
-			if at == "" {
-				continue
-			}
-			udp, err := net.ListenPacket("udp", at)
-			if err != nil {
-				return nil, fmt.Errorf("abuse.translations.%s: %w", what, err)
-			}
-			run := translations.Syslog
-			if what == "ipfix" {
-				run = translations.IPFIX
-			}
-			boxes = append(boxes, part{"translations by " + what, func(ctx context.Context) error { return run(ctx, udp) }})
-		}
+		boxes = append(boxes, parts...)
 	}
 	fetched := mailbox.NewMetrics(j.reg)
 	for _, m := range cfg.Mailboxes {
