@@ -7,6 +7,7 @@ import (
 
 	"bolwerk"
 	"bolwerk/abuse/door"
+	"bolwerk/abuse/garden"
 	"bolwerk/internal/account"
 	"bolwerk/internal/api"
 )
@@ -33,6 +34,10 @@ func (d *Desk) API(x *api.Routes) {
 	})
 	api.Add(x, account.Decide, "POST", "/abuse/cases/{id}/notes", "Add a note, or what the customer says.", func(ctx context.Context, in *decideIn[noteBody]) (*api.Answer[CaseRow], error) {
 		return d.after(ctx, in.ID, d.Note(ctx, api.Who(ctx), in.ID, in.Body.Statement, in.Body.Text))
+	})
+	api.Add(x, account.Decide, "POST", "/abuse/cases/{id}/retest", "Ask the line once whether the open services that were seen still answer; at most every ten minutes. The case says what was found.", func(ctx context.Context, in *CaseID) (*api.Answer[garden.Tested], error) {
+		t, err := d.Retest(ctx, api.Who(ctx), in.ID)
+		return &api.Answer[garden.Tested]{Body: t}, err
 	})
 	api.Add(x, account.Decide, "POST", "/abuse/cases/{id}/exempt", "Leave the subscriber alone for some days; the case is closed.", func(ctx context.Context, in *decideIn[exemptBody]) (*api.Answer[CaseRow], error) {
 		return d.after(ctx, in.ID, d.Except(ctx, api.Who(ctx), in.ID, in.Body.Every, in.Body.Days, in.Body.Text))

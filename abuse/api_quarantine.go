@@ -71,10 +71,6 @@ func (d *Desk) quarantineAPI(x *api.Routes) {
 		q, err := qs.Retry(ctx, api.Who(ctx), in.ID)
 		return &row{Body: q}, err
 	})
-	api.Add(x, account.Decide, "POST", "/abuse/quarantines/{id}/test", "Ask the line once whether the open service that was seen still answers; at most every ten minutes.", func(ctx context.Context, in *CaseID) (*row, error) {
-		q, err := qs.Test(ctx, api.Who(ctx), in.ID)
-		return &row{Body: q}, err
-	})
 	api.Add(x, account.Decide, "POST", "/abuse/releases", "Let everybody out whose quarantine rests on a feed, is of a class, or both; everybody where neither is named.", func(ctx context.Context, in *struct{ Body releaseAllBody }) (*api.Answer[quarantine.Campaign], error) {
 		c, err := qs.ReleaseAll(ctx, api.Who(ctx), in.Body.Feed, in.Body.Class, in.Body.Text)
 		return &api.Answer[quarantine.Campaign]{Body: c}, err

@@ -9,6 +9,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"bolwerk"
@@ -37,6 +38,7 @@ type CaseCmd struct {
 	Close  caseClose  `cmd:"" help:"Close a case."`
 	Reopen caseReopen `cmd:"" help:"Open a closed case again."`
 	Note   caseNote   `cmd:"" help:"Add a note, or what the customer says."`
+	Retest caseRetest `cmd:"" help:"Ask the line once whether the open services that were seen still answer. The case says what was found."`
 	Exempt caseExempt `cmd:"" help:"Leave the subscriber alone for some days; the case is closed."`
 	Play   casePlay   `cmd:"" help:"Do the next step of a case's playbook now, leave it out, stop the playbook or let it go on."`
 }
@@ -116,6 +118,11 @@ func (c *caseShow) Run(ctx context.Context, t *terminal.Terminal, way Way) error
 	return t.Table(func(w io.Writer) {
 		fmt.Fprintf(w, "%s\t%s\nid\t%s\nstate\t%s\nseverity\t%s\nsubscriber\t%s\nline\t%s\n", v.Ref, v.Class, v.ID, stateOf(v.CaseRow), v.Severity, terminal.Escape(v.Who.Subscriber), terminal.Escape(v.Who.Line))
 		fmt.Fprintf(w, "how sure\t%s; %d of %d events cannot be forged\n", v.Sure(), v.Solid, v.Events)
+		if v.Test.Test != "" {
+			fmt.Fprintf(w, "test\t%s, %s\n", v.Test.Test, at(v.Test.TestAt))
+		} else if len(v.Test.Tests) > 0 {
+			fmt.Fprintf(w, "test\tnone yet; bolwerk abuse case retest %s asks %s\n", v.Ref, strings.Join(v.Test.Tests, ", "))
+		}
 		for _, e := range v.Evidence {
 			where := "-"
 			if e.Event != nil {

@@ -2,7 +2,14 @@ package abuse
 
 import (
 	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"strings"
 
+	"bolwerk/abuse/garden"
 	"bolwerk/internal/terminal"
 )
 
@@ -16,6 +23,26 @@ type caseNote struct {
 // Run does it.
 func (c *caseNote) Run(ctx context.Context, t *terminal.Terminal, way Way) error {
 	return decided(ctx, t, way, c.desktop, c.ID, "notes", noteBody{Statement: c.Statement, Text: c.Text})
+}
+
+type caseRetest struct {
+	desktop
+	ID string `arg:"" help:"Id, or number (AB-2026-000001)."`
+}
+
+// Run does it.
+func (c *caseRetest) Run(ctx context.Context, t *terminal.Terminal, way Way) error {
+	raw, err := way.Call(ctx, t, c.Server, c.TokenFile, http.MethodPost, "/abuse/cases/"+url.PathEscape(c.ID)+"/retest", nil)
+	if err != nil || c.JSON {
+		return printed(t, raw, err)
+	}
+	var v garden.Tested
+	if err := json.Unmarshal(raw, &v); err != nil {
+		return fmt.Errorf("answer of the desk: %w", err)
+	}
+	return t.Table(func(w io.Writer) {
+		fmt.Fprintf(w, "%s: the line is asked for %s\n", c.ID, strings.Join(v.Tests, ", "))
+	})
 }
 
 type caseExempt struct {

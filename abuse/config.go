@@ -18,7 +18,7 @@ type Config struct {
 	// Networks are the operator's own: a report about an address outside of them is
 	// answered with "not ours". Empty: every address may be ours.
 	Networks []netip.Prefix `toml:"networks"`
-	// Retest lets guests and the desk have a line tested: the desk asks an open service
+	// Retest lets guests, the desk and playbooks have a line tested: the desk asks an open service
 	// that was seen on it once whether it still answers, at the address that the
 	// subscriber has now, in Networks only.
 	Retest bool `toml:"retest"`

@@ -85,7 +85,8 @@ func (d *Desk) About(tx *store.Tx, id string) (out inform.Case, err error) {
 			out.Seen = append(out.Seen, s)
 		}
 	}
-	return out, nil
+	out.Tested, err = d.Tested(tx, c.ID)
+	return out, err
 }
 
 // seenOf is what a subscriber is shown of an event. Of what a report says only numbers

@@ -98,7 +98,7 @@ func (p *Pages) Routes(mux *http.ServeMux, door *account.Door) {
 	p.quarantineRoutes(func(pattern string, right account.Right, fn func(http.ResponseWriter, *http.Request, account.Person) error) {
 		add(pattern, right, fn)
 	})
-	for _, name := range []string{"close", "reopen", "note", "exempt", "end", "ask", "steer"} {
+	for _, name := range []string{"close", "reopen", "note", "exempt", "end", "ask", "steer", "retest"} {
 		add("POST /abuse/case/{id}/"+name, account.Decide, func(w http.ResponseWriter, r *http.Request, who account.Person) error {
 			return p.decide(w, r, who, name)
 		})
@@ -210,6 +210,7 @@ type caseData struct {
 	Reasons []Reason
 	Sure    string
 	Guest   bool // the page of a quarantine can be looked at
+	MayTest bool // its line can be tested now
 }
 
 // nextOf is what is to be done about a class, as the key of a text.
@@ -238,7 +239,7 @@ func (p *Pages) showCase(w http.ResponseWriter, r *http.Request, status int, c c
 	if err != nil {
 		return err
 	}
-	data := caseData{common: c, C: v, Next: nextOf(v.Class), Reasons: Reasons(), Sure: string(v.Sure()), Guest: p.kit != nil}
+	data := caseData{common: c, C: v, Next: nextOf(v.Class), Reasons: Reasons(), Sure: string(v.Sure()), Guest: p.kit != nil, MayTest: c.May && v.Test.MayTest(p.d.clock.Now())}
 	var actors []bolwerk.Actor
 	for _, n := range v.History {
 		actors = append(actors, n.Actor)
@@ -275,6 +276,9 @@ func (p *Pages) decide(w http.ResponseWriter, r *http.Request, who account.Perso
 		_, _, err = p.d.AskQuarantine(ctx, who, id, wishOf(f))
 	case "steer":
 		done, err = "steered", p.d.Steer(ctx, who, id, f.Get("do"), f.Get("text"))
+	case "retest":
+		done = "retested"
+		_, err = p.d.Retest(ctx, who, id)
 	case "end":
 		done, err = "ended", p.d.EndExemption(ctx, who, id, f.Get("exemption"))
 	}

@@ -16,7 +16,7 @@ func (p *Pages) quarantineRoutes(add func(pattern string, right account.Right, f
 	add("GET /abuse/quarantines", account.Look, p.quarantines)
 	add("GET /abuse/quarantine/{id}", account.Look, p.quarantine)
 	add("POST /abuse/quarantines/release", account.Decide, p.releaseAll)
-	for _, name := range []string{"approve", "decline", "release", "retry", "test"} {
+	for _, name := range []string{"approve", "decline", "release", "retry"} {
 		add("POST /abuse/quarantine/{id}/"+name, account.Decide, func(w http.ResponseWriter, r *http.Request, who account.Person) error {
 			return p.decideQuarantine(w, r, who, name)
 		})
@@ -73,7 +73,6 @@ type quarantineData struct {
 	Q      quarantine.View
 	Asked  string
 	Second string
-	Tests  bool // its line can be tested
 	Guest  bool // the page of a quarantine can be looked at
 }
 
@@ -100,7 +99,7 @@ func (p *Pages) showQuarantine(w http.ResponseWriter, r *http.Request, status in
 	if err != nil {
 		return err
 	}
-	return p.pages.Render(w, r, status, "quarantine", quarantineData{common: c, Q: v, Asked: names[v.AskedBy], Guest: p.kit != nil, Tests: p.d.cfg.Retest})
+	return p.pages.Render(w, r, status, "quarantine", quarantineData{common: c, Q: v, Asked: names[v.AskedBy], Guest: p.kit != nil})
 }
 
 func (p *Pages) decideQuarantine(w http.ResponseWriter, r *http.Request, who account.Person, name string) error {
@@ -116,8 +115,6 @@ func (p *Pages) decideQuarantine(w http.ResponseWriter, r *http.Request, who acc
 		_, err = qs.Decline(ctx, who, id, f.Get("text"))
 	case "release":
 		_, err = qs.Release(ctx, who, id, f.Get("mistake") != "", f.Get("text"))
-	case "test":
-		_, err = qs.Test(ctx, who, id)
 	case "retry":
 		_, err = qs.Retry(ctx, who, id)
 	}

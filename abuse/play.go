@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"bolwerk"
+	"bolwerk/abuse/garden"
 	"bolwerk/abuse/inform"
 	"bolwerk/abuse/playbook"
 	"bolwerk/abuse/quarantine"
@@ -206,8 +207,24 @@ func (d *Desk) playFacts(tx *store.Tx, caseID string) (f playbook.Facts, err err
 	f.Held = slices.ContainsFunc(all, func(q quarantine.Row) bool { return !q.State.Over() })
 	gone, err := d.Absent(tx, caseID)
 	f.Clean = gone.Days
+	if err != nil {
+		return f, err
+	}
+	t, err := d.Tested(tx, caseID)
+	switch {
+	case len(t.Tests) == 0:
+	case t.Test == garden.TestAsked:
+		f.Test = playbook.TestAsked
+	case t.Test == "" || tx.Now().Sub(t.TestAt) >= testHolds:
+		f.Test = playbook.TestDue
+	case t.Test == garden.TestOpen:
+		f.Test = playbook.TestOpen
+	}
 	return f, err
 }
+
+// testHolds is how long what a test found stands, to rules.
+const testHolds = 24 * time.Hour
 
 // act does a step.
 func (d *Desk) act(tx *store.Tx, c desk.Case, b playbook.Book, a playbook.Act) error {
@@ -237,6 +254,8 @@ func (d *Desk) act(tx *store.Tx, c desk.Case, b playbook.Book, a playbook.Act) e
 			err = d.note(tx, c.ID, "step", by, "held:"+strings.Join(q.Waits, ","), "")
 		}
 		return err
+	case playbook.Retest:
+		return d.AskTest(tx, c.ID, by)
 	case playbook.CloseClean:
 		return d.closeClean(tx, c, by)
 	}

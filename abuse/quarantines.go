@@ -57,6 +57,16 @@ func (c cases) Shown(tx *store.Tx, caseID string) error {
 	return c.d.inform.Changed(tx, caseID)
 }
 
+// Tested is what a test of the case's line asks for, and what the last one found.
+func (c cases) Tested(tx *store.Tx, caseID string) (garden.Tested, error) {
+	return c.d.Tested(tx, caseID)
+}
+
+// AskTest has the case's line tested.
+func (c cases) AskTest(tx *store.Tx, caseID string, by bolwerk.Actor) error {
+	return c.d.AskTest(tx, caseID, by)
+}
+
 // tell tells the subscriber of a case. Where nobody can, the case says so.
 func (d *Desk) tell(tx *store.Tx, l inform.Letter) (err error) {
 	if d.inform == nil {

@@ -10,6 +10,7 @@ import (
 
 	"bolwerk"
 	"bolwerk/abuse/door"
+	"bolwerk/abuse/garden"
 	"bolwerk/abuse/quarantine"
 	"bolwerk/abuse/reading"
 	"bolwerk/abuse/session"
@@ -241,6 +242,7 @@ type CaseView struct {
 	Exemptions  []Exemption      `json:"exemptions,omitempty"`
 	Quarantines []quarantine.Row `json:"quarantines,omitempty" doc:"newest first"`
 	Play        *Play            `json:"playbook,omitempty" doc:"what the rules do next"`
+	Test        garden.Tested    `json:"test" doc:"whether the line still shows it, where that can be tested"`
 	Others      []CaseRow        `json:"others,omitempty" doc:"further cases of the subscriber, newest first"`
 }
 
@@ -285,6 +287,9 @@ func (d *Desk) Case(ctx context.Context, by bolwerk.Actor, id string) (v CaseVie
 			return err
 		}
 		if v.Play, err = d.playOf(tx, c.ID); err != nil {
+			return err
+		}
+		if v.Test, err = d.Tested(tx, c.ID); err != nil {
 			return err
 		}
 		v.Evidence, err = store.List(tx, d.readEvent, `select `+eventColumns+eventTables+` where e.case_id=$1 order by e.at desc, e.id desc limit $2`, c.ID, maxShown)

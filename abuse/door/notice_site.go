@@ -159,7 +159,7 @@ func (s *Site) said(r *http.Request, p *noticePage, hash string) (status int, ke
 			return refuse(http.StatusConflict, "stale")
 		}
 	case "test":
-		if e.What = what; !p.N.Held() || !p.N.MayTest(e.At) {
+		if e.What = what; !p.N.MayTest(e.At) {
 			return refuse(http.StatusConflict, "stale")
 		}
 	case "help":

@@ -78,6 +78,35 @@ func TestNotice(t *testing.T) {
 	}
 }
 
+// Whose line has an open service has it tested with the code of the notice alone.
+func TestNoticeTestsTheLine(t *testing.T) {
+	s := site(t)
+	n := resolver()
+	code := s.published(t, n)
+	test := func() (int, string) {
+		return s.post("nl", url.Values{"code": {code.Reveal()}, "what": {"test"}, "once": {"a"}})
+	}
+	if status, body := test(); status != 409 || strings.Contains(body, `value="test"`) {
+		t.Errorf("lines that are not tested: %d", status)
+	}
+	n.Tests = []string{"UDP 53"}
+	code = s.published(t, n)
+	if status, body := s.post("nl", url.Values{"code": {code.Reveal()}}); status != 200 || !strings.Contains(body, `value="test"`) {
+		t.Errorf("the button is not there: %d\n%s", status, body)
+	}
+	if status, body := test(); status != 200 || !strings.Contains(body, "We testen uw lijn nu") || strings.Contains(body, `value="test"`) {
+		t.Errorf("a test: %d\n%s", status, body)
+	}
+	if last := s.said[len(s.said)-1]; last.What != "test" || last.Code != code.Hash() {
+		t.Errorf("handed in %+v", last)
+	}
+	n.Test, n.TestAt = garden.TestQuiet, noon.Add(-time.Minute)
+	code = s.published(t, n)
+	if status, body := s.post("nl", url.Values{"code": {code.Reveal()}}); status != 200 || !strings.Contains(body, "we zien het niet meer") || strings.Contains(body, "houdt het nu tegen") || strings.Contains(body, `value="test"`) {
+		t.Errorf("a test of a minute ago: %d\n%s", status, body)
+	}
+}
+
 // A line in quarantine is let out at the site as at the edge: once the steps are ticked,
 // and as often as the guest may.
 func TestNoticeOfAQuarantine(t *testing.T) {

@@ -252,7 +252,11 @@ func (k *Kit) view(lang bolwerk.Lang, g Guest, o Options) view {
 		}
 	}
 	if v.Tests = strings.Join(g.Tests, ", "); g.Test != "" {
-		v.Test = t("test_"+g.Test, k.date(lang, g.TestAt))
+		found := g.Test
+		if found == TestQuiet && !g.Held() { // no filter stops the question
+			found = "gone"
+		}
+		v.Test = t("test_"+found, k.date(lang, g.TestAt))
 	}
 	v.MayTest = g.MayTest(o.Now)
 	v.NoTest = len(g.Tests) == 0 && p != Amplifier && p != Service // these two: where the desk tests no lines, nothing is said

@@ -37,7 +37,7 @@ func (all Given) With(key string, g Guest, now time.Time) Guest {
 		}
 	}
 	if s.test.After(g.TestAt) {
-		g.Test, g.TestAt = "asked", s.test
+		g.Test, g.TestAt = TestAsked, s.test
 	}
 	switch {
 	case g.State != "active" && g.State != "open":

@@ -3,7 +3,6 @@ package garden
 import (
 	"slices"
 	"strings"
-	"time"
 )
 
 // Plan is what kind of trouble it is, and so which steps help. Its name is that of the
@@ -143,12 +142,4 @@ func Step(id string) bool {
 		}
 	}
 	return false
-}
-
-// TestEvery is how long after a test of the line the next may be asked for.
-const TestEvery = 10 * time.Minute
-
-// MayTest says that the guest may have the line tested now.
-func (g Guest) MayTest(now time.Time) bool {
-	return len(g.Tests) > 0 && (g.TestAt.IsZero() || now.Sub(g.TestAt) >= TestEvery)
 }

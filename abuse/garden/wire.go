@@ -23,13 +23,35 @@ type Guest struct {
 	Device     string    `json:"device,omitempty"` // kind of device, as far as known
 	Seen       []Seen    `json:"seen"`             // newest first, at most 10
 	Since      time.Time `json:"since"`
-	Until      time.Time `json:"until"`           // when it ends by itself
-	SelfLeft   int       `json:"self_left"`       // how often the guest may still end it alone
-	Done       []string  `json:"done,omitempty"`  // steps that are ticked
-	Tests      []string  `json:"tests,omitempty"` // services that a test asks for, such as UDP 53; none: it cannot be tested
-	Test       string    `json:"test,omitempty"`  // what the last test found: asked, open, quiet, offline, failed
-	TestAt     time.Time `json:"test_at,omitzero"`
-	State      string    `json:"state"` // active, releasing, or asked (help is wanted); of one in no quarantine open, asked or closed
+	Until      time.Time `json:"until"`          // when it ends by itself
+	SelfLeft   int       `json:"self_left"`      // how often the guest may still end it alone
+	Done       []string  `json:"done,omitempty"` // steps that are ticked
+	Tested
+	State string `json:"state"` // active, releasing, or asked (help is wanted); of one in no quarantine open, asked or closed
+}
+
+// Tested is what a test of a case's line asks for, and what the last one found.
+type Tested struct {
+	Tests  []string  `json:"tests,omitempty" doc:"services that a test asks for, such as UDP 53; none: it cannot be tested"`
+	Test   string    `json:"test,omitempty" enum:"asked,open,quiet,offline,failed" doc:"what the last test of the line found"`
+	TestAt time.Time `json:"test_at,omitzero" doc:"when it was asked for, or found"`
+}
+
+// What a test of a line found.
+const (
+	TestAsked   = "asked"   // it is under way
+	TestOpen    = "open"    // the service still answers
+	TestQuiet   = "quiet"   // nothing answered
+	TestOffline = "offline" // nobody is on line, or no address is the line's alone
+	TestFailed  = "failed"  // we could not ask
+)
+
+// TestEvery is how long after a test of the line the next may be asked for.
+const TestEvery = 10 * time.Minute
+
+// MayTest says that the line may be tested now.
+func (t Tested) MayTest(now time.Time) bool {
+	return len(t.Tests) > 0 && (t.TestAt.IsZero() || now.Sub(t.TestAt) >= TestEvery)
 }
 
 // Seen is one thing that was reported of the line.

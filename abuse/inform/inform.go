@@ -50,6 +50,7 @@ type Case struct {
 	Family  string // of malware, as far as known
 	Device  string
 	Seen    []garden.Seen // newest first, at most 10
+	garden.Tested
 }
 
 // Cases asks the desk about its cases.
@@ -58,6 +59,8 @@ type Cases interface {
 	About(tx *store.Tx, id string) (Case, error)
 	// Event gives an event as it was read; bolwerk.ErrNotFound once it is forgotten.
 	Event(tx *store.Tx, id string) (reading.Event, error)
+	// AskTest has the case's line tested; bolwerk.ErrConflict: it cannot be now.
+	AskTest(tx *store.Tx, id string, by bolwerk.Actor) error
 	// Say writes into a case's history.
 	Say(tx *store.Tx, id, kind string, by bolwerk.Actor, code, text string) error
 }

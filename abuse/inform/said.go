@@ -3,6 +3,7 @@ package inform
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"slices"
 	"time"
 
@@ -45,7 +46,7 @@ func (d *Desk) publish(tx *store.Tx, c Case) error {
 // shown is what the holders of a case's codes see: the page of its quarantine while the
 // line is in one.
 func (d *Desk) shown(tx *store.Tx, c Case) (n door.Notice, err error) {
-	n = door.Notice{Guest: garden.Guest{Case: c.Ref, Class: string(c.Class), Family: c.Family, Device: notice.Harmless(c.Device), Since: c.Opened, State: "open"}}
+	n = door.Notice{Guest: garden.Guest{Case: c.Ref, Class: string(c.Class), Family: c.Family, Device: notice.Harmless(c.Device), Since: c.Opened, State: "open", Tested: c.Tested}}
 	held, in := garden.Guest{}, false
 	if d.p.Gardens != nil {
 		if held, in, err = d.p.Gardens.GuestOf(tx, c.ID); err != nil {
@@ -160,6 +161,11 @@ func (d *Desk) said(tx *store.Tx, caseID string, s door.Said, held bool) error {
 		return err
 	}
 	switch {
+	case s.What == "test" && !held:
+		if err := d.p.Cases.AskTest(tx, caseID, Customer()); !errors.Is(err, bolwerk.ErrConflict) { // too soon: the page says when it was
+			return err
+		}
+		return nil
 	case s.What == "seen", s.What == "release", s.What == "test", held && s.What == "help":
 		return nil
 	case s.What == "done", s.What == "undone":

@@ -26,6 +26,7 @@ const (
 	Wait       Do = "wait"           // nothing, for a while
 	Quarantine Do = "quarantine"     // the line goes into the safe environment
 	CloseClean Do = "close_if_clean" // the case is closed once the line was not seen for some days
+	Retest     Do = "retest"         // the line is tested, before it is closed; no book names it
 )
 
 // When says what has to be seen. Zero asks for nothing.
@@ -177,7 +178,19 @@ type Facts struct {
 	Held                               bool // its line is in quarantine, or on its way there
 	Again                              bool // it was seen after the subscriber was told last
 	Clean                              int  // full days on which it was not seen, and would have been
+	Test                               Test // of the line
 }
+
+// Test is where a test of the line stands.
+type Test string
+
+// Where it stands.
+const (
+	TestNone  Test = ""      // it cannot be tested, or a test of today found nothing that is open
+	TestDue   Test = "due"   // it can be, and was not today
+	TestAsked Test = "asked" // it is under way
+	TestOpen  Test = "open"  // a test of today found a service that is open yet
+)
 
 // Met says that enough was seen.
 func (w When) Met(f Facts) bool {
@@ -195,6 +208,9 @@ func Begin(b Book, now time.Time) Place { return Place{0, now.Add(b.Steps[0].Aft
 
 // again is how often a step that waits for something is looked at.
 const again = time.Hour
+
+// tested is how long a test is waited for before it is looked at.
+const tested = time.Minute
 
 // Act is what is to be done now.
 type Act struct {
@@ -227,6 +243,12 @@ func Next(b Book, p Place, f Facts, now time.Time) Act {
 		a.Left = true
 	case s.Do == CloseClean && f.Clean < s.CleanDays:
 		return Act{Step: s, N: p.Step, Place: Place{p.Step, now.Add(again)}} // not yet
+	case s.Do == CloseClean && f.Test == TestDue:
+		return Act{Step: s, N: p.Step, Do: Retest, Place: Place{p.Step, now.Add(tested)}}
+	case s.Do == CloseClean && f.Test == TestAsked:
+		return Act{Step: s, N: p.Step, Place: Place{p.Step, now.Add(tested)}}
+	case s.Do == CloseClean && f.Test == TestOpen: // feeds do not see it, we do
+		return Act{Step: s, N: p.Step, Place: Place{p.Step, now.Add(again)}}
 	default:
 		a.Do = s.Do
 	}

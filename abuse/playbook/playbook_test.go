@@ -125,6 +125,28 @@ clean_days = 14
 	}
 }
 
+// A case whose line can be tested is closed after a test that finds nothing.
+func TestTheLineIsTestedBeforeItIsClosed(t *testing.T) {
+	b, _ := Named(Defaults(), "open")
+	p := Place{Step: len(b.Steps) - 1, Due: noon}
+	f := Facts{Events: 1, Clean: 14}
+	for _, c := range []struct {
+		test Test
+		do   Do
+		due  time.Duration
+		end  bool
+	}{{TestDue, Retest, time.Minute, false}, {TestAsked, "", time.Minute, false}, {TestOpen, "", time.Hour, false}, {TestNone, CloseClean, 0, true}} {
+		f.Test = c.test
+		if a := Next(b, p, f, noon); a.Do != c.do || a.End != c.end || !a.Place.Due.Equal(noon.Add(c.due)) {
+			t.Errorf("test %q: %+v", c.test, a)
+		}
+	}
+	f.Clean = 13
+	if f.Test = TestDue; Next(b, p, f, noon).Do != "" {
+		t.Error("the line is tested before its time")
+	}
+}
+
 // Whatever is seen: a book comes to its end or waits, each step is done at most once and
 // never before its time, and nobody is put into quarantine who is there.
 func TestBooksRapid(t *testing.T) {

@@ -72,6 +72,10 @@ func (c *cases) Happened(_ *store.Tx, _ Row, what, code string, _ bolwerk.Actor,
 
 func (c *cases) Shown(*store.Tx, string) error { return nil }
 
+func (c *cases) Tested(*store.Tx, string) (garden.Tested, error) { return garden.Tested{}, nil }
+
+func (c *cases) AskTest(*store.Tx, string, bolwerk.Actor) error { return nil }
+
 type house struct {
 	*Desk
 	t       *testing.T

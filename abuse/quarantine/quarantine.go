@@ -59,6 +59,10 @@ type Cases interface {
 	Happened(tx *store.Tx, q Row, what, code string, by bolwerk.Actor, text string) error
 	// Shown says that the page of the case's guest shows something else.
 	Shown(tx *store.Tx, caseID string) error
+	// Tested is what a test of the case's line asks for, and what the last one found.
+	Tested(tx *store.Tx, caseID string) (garden.Tested, error)
+	// AskTest has the case's line tested; bolwerk.ErrConflict: it cannot be now.
+	AskTest(tx *store.Tx, caseID string, by bolwerk.Actor) error
 }
 
 // Flags are what is known of a customer beside the line.
@@ -78,9 +82,6 @@ type Parts struct {
 	Gardens Gardens
 	// Flags may be nil: then only the lists of the configuration are known.
 	Flags func(tx *store.Tx, who session.Identity) (Flags, error)
-	// Tests names the services of a case that a test of its line asks for. nil: lines
-	// are not tested.
-	Tests func(tx *store.Tx, caseID string) ([]string, error)
 	// Port may be nil: then only the edges know.
 	Port enforce.Port
 	// Proved says that a session of ours was put into quarantine and released at an
@@ -171,8 +172,6 @@ type Row struct {
 	HelpAt    time.Time       `json:"help_at,omitzero"`
 	SeenAt    time.Time       `json:"seen_at,omitzero"`
 	SelfLeft  int             `json:"self_left"`
-	Test      string          `json:"test,omitempty" enum:"asked,open,quiet,offline,failed" doc:"what the last test of the line found"`
-	TestAt    time.Time       `json:"test_at,omitzero"`
 
 	mark    string
 	sealed  []byte
@@ -186,7 +185,7 @@ type line struct {
 	held []byte // sealed
 }
 
-const columns = `id,ref,case_id,mark,who_sealed,class,feed,profile,state,why,automatic,needy,asked_by,second_by,digest,threat,necessity,proportion,legal,asked_at,start_at,force_at,until,review_at,ended_at,freed_at,mechanism,campaign,ticked,help_at,seen_at,self_left,version,test,test_at`
+const columns = `id,ref,case_id,mark,who_sealed,class,feed,profile,state,why,automatic,needy,asked_by,second_by,digest,threat,necessity,proportion,legal,asked_at,start_at,force_at,until,review_at,ended_at,freed_at,mechanism,campaign,ticked,help_at,seen_at,self_left,version`
 
 func zero(us int64) time.Time {
 	if us == 0 {
@@ -211,13 +210,13 @@ func split(s string) []string {
 
 func read(scan func(...any) error) (q Row, err error) {
 	var by, why, ticked string
-	var asked, start, force, until, review, ended, freed, help, seen, test int64
+	var asked, start, force, until, review, ended, freed, help, seen int64
 	if err := scan(&q.ID, &q.Ref, &q.CaseID, &q.mark, &q.sealed, (*string)(&q.Class), &q.Feed, (*string)(&q.Profile), (*string)(&q.State), &why, &q.Automatic, &q.Needy, &by, &q.SecondBy, &q.Digest,
-		&q.Why.Threat, &q.Why.Necessity, &q.Why.Proportion, &q.Why.Legal, &asked, &start, &force, &until, &review, &ended, &freed, (*string)(&q.Mechanism), &q.Campaign, &ticked, &help, &seen, &q.SelfLeft, &q.version, &q.Test, &test); err != nil {
+		&q.Why.Threat, &q.Why.Necessity, &q.Why.Proportion, &q.Why.Legal, &asked, &start, &force, &until, &review, &ended, &freed, (*string)(&q.Mechanism), &q.Campaign, &ticked, &help, &seen, &q.SelfLeft, &q.version); err != nil {
 		return q, err
 	}
 	q.AskedAt, q.StartAt, q.ForceAt, q.Until, q.ReviewAt = zero(asked), zero(start), zero(force), zero(until), zero(review)
-	q.EndedAt, q.FreedAt, q.HelpAt, q.SeenAt, q.TestAt = zero(ended), zero(freed), zero(help), zero(seen), zero(test)
+	q.EndedAt, q.FreedAt, q.HelpAt, q.SeenAt = zero(ended), zero(freed), zero(help), zero(seen)
 	q.Waits, q.Ticked = split(why), split(ticked)
 	q.AskedBy, err = bolwerk.ParseActor(by)
 	return q, err

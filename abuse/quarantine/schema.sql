@@ -31,14 +31,11 @@ create table abuse_quarantine (
   help_at    bigint not null,  -- keep case: when the guest asked for help last and nobody has answered yet; 0 is never
   seen_at    bigint not null,  -- keep case: when its page was seen first; 0 is never
   self_left  bigint not null,  -- keep case: how often the guest may still end it alone
-  test       text not null,    -- keep case: what the last test of the line found; empty is none
-  test_at    bigint not null,  -- keep case: when it was asked for, or found; 0 is never
   version    bigint not null   -- keep tech: number of the last wish
 );
 create index abuse_quarantine_case on abuse_quarantine(case_id);
 create index abuse_quarantine_mark on abuse_quarantine(mark, class);
 create index abuse_quarantine_state on abuse_quarantine(state, until);
-create index abuse_quarantine_test on abuse_quarantine(test_at) where test='asked';
 create index abuse_quarantine_start on abuse_quarantine(start_at) where start_at>0;
 create index abuse_quarantine_ended on abuse_quarantine(ended_at) where ended_at>0;
 create index abuse_quarantine_campaign on abuse_quarantine(campaign, state) where campaign<>'';

@@ -154,6 +154,23 @@ func (d *Desk) hold(tx *store.Tx, q *Row) error {
 	return d.p.Gardens.Hold(tx, view.Hold{ID: q.ID, Subscriber: who.Subscriber, Profile: q.Profile, Until: q.Until, Guest: g})
 }
 
+// Changed has the pages of a case's guest show what else is known of it now.
+func (d *Desk) Changed(tx *store.Tx, caseID string) error {
+	held, err := store.List(tx, read, `select `+columns+` from abuse_quarantine where case_id=$1 and state in `+holdsSQL, caseID)
+	if err != nil || len(held) == 0 {
+		if err == nil {
+			err = d.p.Cases.Shown(tx, caseID)
+		}
+		return err
+	}
+	for _, q := range held {
+		if err := d.hold(tx, &q); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // GuestOf is what the guest of a case's quarantine sees, also while the line is on its
 // way out; false: the case has none now.
 func (d *Desk) GuestOf(tx *store.Tx, caseID string) (g garden.Guest, in bool, err error) {
@@ -184,9 +201,9 @@ func (d *Desk) guest(tx *store.Tx, q Row) (g garden.Guest, err error) {
 	if len(seen) > 0 {
 		g.Seen = seen[:min(len(seen), 10)]
 	}
-	g.Family, g.Device, g.Test, g.TestAt = family, device, q.Test, q.TestAt
-	if err == nil && d.p.Tests != nil {
-		g.Tests, err = d.p.Tests(tx, q.CaseID)
+	g.Family, g.Device = family, device
+	if err == nil {
+		g.Tested, err = d.p.Cases.Tested(tx, q.CaseID)
 	}
 	return g, err
 }

@@ -86,7 +86,7 @@ func (d *Desk) takeOne(tx *store.Tx, e garden.Event) error {
 	case "help":
 		return d.help(tx, &q, strings.TrimSpace(e.Text+"\n"+e.Contact))
 	case "test":
-		if err := d.askTest(tx, &q, guestActor); !errors.Is(err, bolwerk.ErrConflict) { // too soon: the page says when it was
+		if err := d.p.Cases.AskTest(tx, q.CaseID, guestActor); !errors.Is(err, bolwerk.ErrConflict) { // too soon: the page says when it was
 			return err
 		}
 		return nil

@@ -3,6 +3,7 @@
 package retest
 
 import (
+	"bytes"
 	"context"
 	"net"
 	"net/netip"
@@ -62,6 +63,18 @@ func Answers(ctx context.Context, at netip.Addr, s Service) (bool, error) {
 	if _, err := c.Write(questions[s.Port]); err != nil {
 		return false, ours(err)
 	}
-	n, err := c.Read(make([]byte, 1500))
-	return n > 0, ours(err)
+	b := make([]byte, 1500)
+	n, err := c.Read(b)
+	return n > 0 && serves(s.Port, b[:n]), ours(err)
+}
+
+// serves says that an answer is of a service that is open to everybody. A name server that
+// refuses answers too, but no attack goes by it: it has to offer recursion (RFC 1035,
+// 4.1.1), also where it finds nothing.
+func serves(port uint16, answer []byte) bool {
+	const response, recursion, refused = 0x80, 0x80, 5
+	if port != 53 {
+		return true
+	}
+	return len(answer) >= 12 && bytes.Equal(answer[:2], questions[53][:2]) && answer[2]&response != 0 && answer[3]&recursion != 0 && answer[3]&0x0f != refused
 }

@@ -54,6 +54,37 @@ func TestAnswers(t *testing.T) {
 	}
 }
 
+// A name server that refuses, or serves its own names only, is not open.
+func TestServes(t *testing.T) {
+	for name, c := range map[string]struct {
+		change func(*dns.Msg)
+		want   bool
+	}{
+		"recursion":        {func(m *dns.Msg) { m.RecursionAvailable = true }, true},
+		"recursion fails":  {func(m *dns.Msg) { m.RecursionAvailable, m.Rcode = true, dns.RcodeServerFailure }, true},
+		"refused":          {func(m *dns.Msg) { m.RecursionAvailable, m.Rcode = true, dns.RcodeRefused }, false},
+		"its own names":    {func(*dns.Msg) {}, false},
+		"another question": {func(m *dns.Msg) { m.RecursionAvailable = true; m.Id++ }, false},
+	} {
+		q := new(dns.Msg)
+		if err := q.Unpack(questions[53]); err != nil {
+			t.Fatal(err)
+		}
+		m := new(dns.Msg).SetReply(q)
+		c.change(m)
+		b, err := m.Pack()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := serves(53, b); got != c.want {
+			t.Errorf("%s: %v", name, got)
+		}
+	}
+	if serves(53, nil) || !serves(123, []byte{1}) {
+		t.Error("an answer of no length, or of another service")
+	}
+}
+
 func TestCan(t *testing.T) {
 	for s, want := range map[Service]bool{{"udp", 53}: true, {"udp", 11211}: true, {"tcp", 23}: true, {"udp", 7}: false, {"tcp", 0}: false, {"icmp", 53}: false} {
 		if s.Can() != want {

@@ -86,6 +86,10 @@ func (cases) Happened(*store.Tx, quarantine.Row, string, string, bolwerk.Actor, 
 
 func (cases) Shown(*store.Tx, string) error { return nil }
 
+func (cases) Tested(*store.Tx, string) (garden.Tested, error) { return garden.Tested{}, nil }
+
+func (cases) AskTest(*store.Tx, string, bolwerk.Actor) error { return nil }
+
 func main() {
 	lines := flag.Int("lines", 20_000, "lines in quarantine")
 	pace := flag.Float64("pace", 50, "orders a second that the access network takes; 0: as many as come")
