@@ -23,6 +23,7 @@ import (
 	"bolwerk/abuse/who"
 	"bolwerk/internal/blob"
 	"bolwerk/internal/clock"
+	"bolwerk/internal/mail"
 	"bolwerk/internal/publish"
 	"bolwerk/internal/store"
 	"bolwerk/internal/vault"
@@ -82,7 +83,11 @@ type Parts struct {
 	Clearing   *clearing.House
 	FetchEvery time.Duration
 	FetchFeed  string
-	Metrics    prometheus.Registerer
+	// AuthservIDs are the names under which the operator's mail servers write who sent a
+	// mail, OwnAddresses all that it writes from: neither is answered otherwise.
+	AuthservIDs  []string
+	OwnAddresses []mail.Address
+	Metrics      prometheus.Registerer
 }
 
 // Desk is the desk's side: reports are read, events resolved, cases opened.
@@ -144,6 +149,7 @@ func ring(c chan struct{}) {
 // For what columns are sealed.
 const (
 	SealedFrom   = "abuse.from"  // with the keys of bodies
+	SealedReply  = "abuse.reply" // with the keys of bodies
 	SealedEvent  = "abuse.event" // with the keys of bodies
 	SealedWho    = "abuse.case"  // with the kept keys of sessions
 	SealedNote   = "abuse.note"  // with the kept keys of sessions

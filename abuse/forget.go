@@ -55,6 +55,9 @@ func (d *Desk) Forget(ctx context.Context) error {
 		func(tx *store.Tx) (int64, error) {
 			return tx.Exec(`update abuse_report set from_sealed=null where id in (select id from abuse_report where from_sealed is not null and id<$1 order by id limit $2)`, month, forgetSome)
 		},
+		func(tx *store.Tx) (int64, error) {
+			return tx.Exec(`update abuse_report set reply_sealed=null where id in (select id from abuse_report where reply_sealed is not null and id<$1 order by id limit $2)`, month, forgetSome)
+		},
 		func(tx *store.Tx) (int64, error) { return d.forgetCases(tx, year) },
 		func(tx *store.Tx) (int64, error) {
 			return tx.Exec(`delete from abuse_fetched where id in (select id from abuse_fetched where at<$1 limit $2)`, store.Micros(now.Add(-2*bodyTime)), forgetSome)

@@ -28,6 +28,7 @@ import (
 	"bolwerk/abuse/playbook"
 	"bolwerk/abuse/reading"
 	"bolwerk/abuse/session"
+	"bolwerk/desk"
 	"bolwerk/internal/account"
 	"bolwerk/internal/mail"
 	"bolwerk/internal/store"
@@ -57,13 +58,13 @@ func (h *house) published(hash string) (n door.Notice) {
 	return n
 }
 
-// doJobs has the jobs done that are due.
+// doJobs has the jobs done that are due; the relay of notices is not there.
 func (h *house) doJobs() {
 	h.t.Helper()
 	ctx, stop := context.WithCancel(h.t.Context())
 	var wg sync.WaitGroup
 	wg.Go(func() { h.jobs.Run(ctx) })
-	for h.number(`select count(*) from job where state='waiting' and due<=$1`, store.Micros(h.clock.Now())) > 0 {
+	for h.number(`select count(*) from job where state='waiting' and due<=$1 and kind<>$2`, store.Micros(h.clock.Now()), desk.NoticeJob) > 0 {
 		time.Sleep(5 * time.Millisecond)
 	}
 	stop()

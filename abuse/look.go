@@ -21,6 +21,7 @@ type question struct {
 	Form     door.Form `json:"form"`
 	Received time.Time `json:"received"`
 	From     int       `json:"from,omitempty"` // the first event that is wanted
+	Mail     bool      `json:"mail,omitempty"` // it came as a mail: its header is wanted too
 }
 
 // readPage is what Look answers: the events from From, and how many there are.
@@ -32,6 +33,7 @@ type readPage struct {
 	Refused      []reading.Refusal `json:"refused,omitempty"`
 	RefusedCount int               `json:"refused_count,omitempty"`
 	Warnings     []string          `json:"warnings,omitempty"`
+	Outer        *reading.Outer    `json:"outer,omitempty"` // of a mail
 }
 
 // Look reads a report in a reader process, where bytes of strangers are read.
@@ -49,6 +51,10 @@ func Look(raw []byte, ask json.RawMessage) json.RawMessage {
 	p := readPage{Format: r.Format, Person: r.Person, Total: len(r.Events), Refused: r.Refused, RefusedCount: r.RefusedCount, Warnings: r.Warnings}
 	if len(p.Refused) > 50 { // a person sees the first; the rest is a number
 		p.Refused = p.Refused[:50]
+	}
+	if q.Mail {
+		o := reading.OuterOf(raw)
+		p.Outer = &o
 	}
 	from := min(max(q.From, 0), len(r.Events))
 	p.Events = r.Events[from:min(len(r.Events), from+pageEvents)]

@@ -16,7 +16,10 @@ import (
 const outcomeJob = "abuse.outcome"
 
 // Handle gives a runner of jobs the desk's; before its Run.
-func (d *Desk) Handle(r *job.Runner) { r.Handle(outcomeJob, d.tellReporters) }
+func (d *Desk) Handle(r *job.Runner) {
+	r.Handle(outcomeJob, d.tellReporters)
+	r.Handle(answerJob, d.answerReporter)
+}
 
 // tellReporters settles the reports that have events in a case, some at a time: a
 // decision never waits behind them.

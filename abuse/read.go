@@ -32,7 +32,7 @@ func (d *Desk) readOne(ctx context.Context, id string) error {
 		return err
 	}
 	for {
-		answer, err := d.p.Reader.Look(ctx, ReadTask, in.Body, question{Name: in.Name, Form: in.Form, Received: in.ReceivedAt, From: readTo})
+		answer, err := d.p.Reader.Look(ctx, ReadTask, in.Body, question{Name: in.Name, Form: in.Form, Received: in.ReceivedAt, From: readTo, Mail: in.Channel == door.ByMail})
 		switch {
 		case errors.Is(err, ErrDied):
 			d.count.deaths.Inc()
@@ -214,9 +214,21 @@ func (d *Desk) finish(ctx context.Context, id string, in door.Report, p readPage
 	if p.Total > 0 { // a mail in which there is nothing does not prove that a feed works
 		feed = d.cfg.feedOf(in)
 	}
+	to, why := d.replyOf(in, p.Format, feed, p.Outer)
+	var sealed []byte
+	if why == replyYes {
+		plain, err := json.Marshal(to)
+		if err != nil {
+			return err
+		}
+		if sealed, err = d.p.Vault.Seal(SealedReply, plain); err != nil {
+			return err
+		}
+	}
+	d.count.answers.WithLabelValues(why).Inc()
 	return d.db.Write(ctx, store.Intake, func(tx *store.Tx) error {
-		n, err := tx.Exec(`update abuse_report set state=$1, format=$2, plain=$3, total=$4, refused=$5, why=$6, read_at=$7, claimed_until=0, from_sealed=coalesce(from_sealed,$8), feed=$9 where id=$10 and state='received'`,
-			state, string(p.Format), p.Person, p.Total, p.RefusedCount, strings.Join(codes, ","), tx.NowMicros(), from, feed, id)
+		n, err := tx.Exec(`update abuse_report set state=$1, format=$2, plain=$3, total=$4, refused=$5, why=$6, read_at=$7, claimed_until=0, from_sealed=coalesce(from_sealed,$8), feed=$9, reply=$10, reply_sealed=$11 where id=$12 and state='received'`,
+			state, string(p.Format), p.Person, p.Total, p.RefusedCount, strings.Join(codes, ","), tx.NowMicros(), from, feed, why, sealed, id)
 		if err != nil || n == 0 {
 			return err
 		}
@@ -318,6 +330,7 @@ func (d *Desk) settle(tx *store.Tx, id string) error {
 		st := s.status(code, tx)
 		over.into(&st)
 		d.tellReporter(tx, s.receipt, st)
+		return d.answer(tx, id, s, code, st.Over)
 	}
 	return nil
 }

@@ -30,11 +30,17 @@ create table abuse_report (
   exempt      bigint not null,  -- keep case: events under an exemption
   aside       bigint not null,  -- keep case: events that a person put aside
   repeated    bigint not null,  -- keep case: events that the reporter had told before
-  code        text not null     -- keep case: what the reporter is told
+  code        text not null,    -- keep case: what the reporter is told
+  reply       text not null,    -- keep case: yes: the outcome is mailed to the reporter; else why not, as a code
+  reply_sealed bytea,           -- keep body: where to, in which language, and what is answered
+  answer      text not null,    -- keep case: keyed hash of whom the mail with the outcome goes to, of this month only; empty is none
+  answered_at bigint not null   -- keep case: when it was written; 0 is not yet
 );
 create index abuse_report_waits on abuse_report(claimed_until) where state='received';
 create index abuse_report_sealed on abuse_report(id) where from_sealed is not null;
 create index abuse_report_state on abuse_report(state, id);
+create index abuse_report_reply on abuse_report(id) where reply_sealed is not null;
+create index abuse_report_answer on abuse_report(answer) where answered_at=0 and answer<>'';
 create table abuse_event (
   id        text primary key, -- keep case: name
   report    text not null,    -- keep case: in which report

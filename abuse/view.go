@@ -379,17 +379,22 @@ type ReportRow struct {
 	Exempt     int64     `json:"exempt"`
 	Aside      int64     `json:"aside"`
 	Repeated   int64     `json:"repeated"`
+	Reply      string    `json:"reply,omitempty" doc:"yes: the outcome is mailed to who reported; else why not"`
+	AnsweredAt time.Time `json:"answered_at,omitzero" doc:"when that mail was written"`
 }
 
-const reportColumns = `id,ref,channel,received_at,state,format,plain,from_sealed,why,code,total,refused,joined,later,person,not_ours,no_line,unknown,exempt,aside,repeated`
+const reportColumns = `id,ref,channel,received_at,state,format,plain,from_sealed,why,code,total,refused,joined,later,person,not_ours,no_line,unknown,exempt,aside,repeated,reply,answered_at`
 
 func (d *Desk) readReport(scan func(...any) error) (r ReportRow, err error) {
-	var at int64
+	var at, answered int64
 	var sealed []byte
-	if err := scan(&r.ID, &r.Ref, &r.Channel, &at, &r.State, &r.Format, &r.Plain, &sealed, &r.Why, &r.Code, &r.Total, &r.Refused, &r.Joined, &r.Later, &r.Person, &r.NotOurs, &r.NoLine, &r.Unknown, &r.Exempt, &r.Aside, &r.Repeated); err != nil {
+	if err := scan(&r.ID, &r.Ref, &r.Channel, &at, &r.State, &r.Format, &r.Plain, &sealed, &r.Why, &r.Code, &r.Total, &r.Refused, &r.Joined, &r.Later, &r.Person, &r.NotOurs, &r.NoLine, &r.Unknown, &r.Exempt, &r.Aside, &r.Repeated, &r.Reply, &answered); err != nil {
 		return r, err
 	}
 	r.ReceivedAt, r.Total = store.Time(at), max(r.Total, 0)
+	if answered > 0 {
+		r.AnsweredAt = store.Time(answered)
+	}
 	if len(sealed) > 0 {
 		plain, err := d.p.Vault.Open(SealedFrom, sealed)
 		if err != nil && !errors.Is(err, bolwerk.ErrNotFound) {

@@ -45,6 +45,8 @@ type Report struct {
 	// From is the envelope sender of a mail, or the address that a form named. It
 	// proves nothing.
 	From string `json:"from,omitempty"`
+	// OwnNetwork says that the client that brought the mail is one of the operator's own.
+	OwnNetwork bool `json:"own_network,omitempty"`
 	// Feed is whose file it is, where whoever handed it in says so.
 	Feed string `json:"feed,omitempty"`
 	// Name is the file's, where it has one: it tells the type of a table.
@@ -121,7 +123,7 @@ func (b Box) Accept(_ context.Context, e mail.Envelope) (reference string, err e
 	if len(e.Raw) == 0 {
 		return "", bolwerk.Invalid("an empty mail")
 	}
-	r := Report{Channel: ByMail, ReceivedAt: e.ReceivedAt, Token: bolwerk.NewToken().Reveal(), From: e.MailFrom, Form: Any, Body: e.Raw}
+	r := Report{Channel: ByMail, ReceivedAt: e.ReceivedAt, Token: bolwerk.NewToken().Reveal(), From: e.MailFrom, OwnNetwork: e.OwnNetwork, Form: Any, Body: e.Raw}
 	id := e.ID
 	if id != "" {
 		err = b.PutAs(id, KindReport, r.Encode())

@@ -213,6 +213,37 @@ func Linkless(t Text) error {
 	return nil
 }
 
+// Outcome is what became of one report.
+type Outcome struct {
+	Ref  string    // number of the report
+	Code string    // as the reporter sees it, or NotOurs
+	Day  time.Time // when the report came
+}
+
+// NotOurs is the code of a report about addresses of others.
+const NotOurs = "NOT_OURS"
+
+// Outcomes tells somebody what became of what they reported, in the order given. It
+// says nothing of whose line it was, and of times only the days of the reports.
+func (w *Writer) Outcomes(lang bolwerk.Lang, all []Outcome) Text {
+	say := func(key string, args ...any) string { return w.own.T(lang, "inform.reporter."+key, args...) }
+	subject := say("subjects")
+	if len(all) == 1 {
+		subject = say("subject", all[0].Ref)
+	}
+	part := []string{w.own.T(lang, "inform.hello")}
+	for i := 0; i < len(all); { // reports of one day with one end are told once
+		words := say(all[i].Code, w.dates.Day(lang, all[i].Day, w.zone))
+		refs := all[i].Ref
+		for i++; i < len(all) && say(all[i].Code, w.dates.Day(lang, all[i].Day, w.zone)) == words; i++ {
+			refs += ", " + all[i].Ref
+		}
+		part = append(part, refs+" ("+all[i-1].Code+")\n"+words)
+	}
+	part = append(part, say("never"), w.own.T(lang, "inform.bye")+"\n"+w.own.T(lang, "inform.desk", w.operator))
+	return Text{Subject: subject, Body: strings.Join(part, "\n\n") + "\n"}
+}
+
 // Forwarded is the mail by which a reseller gets a report about one of its customers.
 func (w *Writer) Forwarded(lang bolwerk.Lang, ref string, class reading.Class, report []byte) Text {
 	say := func(key string, args ...any) string { return w.own.T(lang, "inform."+key, args...) }

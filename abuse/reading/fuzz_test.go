@@ -185,3 +185,20 @@ func FuzzWhen(f *testing.F) {
 		}
 	})
 }
+
+// FuzzOuter is a mail's own header, by which it is answered or not.
+func FuzzOuter(f *testing.F) {
+	f.Add([]byte("Authentication-Results: mx.example; dmarc=pass header.from=b.example\r\nFrom: A <a@b.example>, c@d.example\r\nAuto-Submitted: no\r\nList-Id: <x>\r\nContent-Language: nl-BE\r\n\r\nx"))
+	f.Add([]byte("From x\nFrom: =?utf-8?q?a?= <a@b\nFrom: c\n"))
+	f.Fuzz(func(t *testing.T, raw []byte) {
+		o := OuterOf(raw)
+		if len(o.From) > maxOuterFroms || len(o.Auth) > maxOuterAuth || len(o.MessageID) > maxOuterField || len(o.Lang) > 2 {
+			t.Errorf("not bounded: %+v", o)
+		}
+		for _, a := range o.From {
+			if len(a) > maxOuterField {
+				t.Errorf("an address of %d octets", len(a))
+			}
+		}
+	})
+}

@@ -8,6 +8,7 @@ import (
 	"io"
 	"net/http"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -113,7 +114,8 @@ func (d *Desk) buildAbuse(pool *reading.Pool, send inform.Sender, reg prometheus
 	}
 	d.contacts = contact.New(d.cfg.Abuse.Contact, d.db, keys, d.env.Clock, reg)
 	parts := abuse.Parts{DB: d.db, Clock: d.env.Clock, Log: d.env.Log, Vault: d.vault, Blobs: blob.New(d.vault), Sessions: d.sessions, Who: d.who, Contacts: d.contacts,
-		Publish: d.publish, Holder: d.lease, Reader: abuseReader{pool}, Gardens: d.views, Metrics: reg}
+		Publish: d.publish, Holder: d.lease, Reader: abuseReader{pool}, Gardens: d.views, Metrics: reg,
+		AuthservIDs: d.cfg.Shield.AuthservIDs, OwnAddresses: append(slices.Concat(d.cfg.SMTP.Addresses, d.cfg.Shield.ReportAddresses), d.cfg.Shield.AnswerFrom, d.cfg.Abuse.Inform.From)}
 	zone, err := time.LoadLocation(d.cfg.Console.Zone)
 	if err != nil {
 		return err

@@ -88,6 +88,7 @@ var sealedFor = map[string]string{
 	"abuse_pinned.answer_sealed":        who.SealedAnswer,
 	"abuse_asked.question_sealed":       who.SealedQuestion,
 	"abuse_report.from_sealed":          abuse.SealedFrom,
+	"abuse_report.reply_sealed":         abuse.SealedReply,
 	"abuse_event.detail_sealed":         abuse.SealedEvent,
 	"abuse_case.who_sealed":             abuse.SealedWho,
 	"abuse_note.text_sealed":            abuse.SealedNote,

@@ -43,7 +43,7 @@ const (
 var rules = []rule{
 	{"blob", "body", 31 * day, `select min(at) from blob`},
 	{"abuse_event", "body", 30 * day, `select min(id) from abuse_event where detail_sealed is not null`},
-	{"abuse_report", "body", 30 * day, `select min(received_at) from abuse_report where from_sealed is not null`},
+	{"abuse_report", "body", 30 * day, `select min(received_at) from abuse_report where from_sealed is not null or reply_sealed is not null`},
 	{"shield_report", "reply", 7 * day, `select min(received_at) from shield_report where reply_sealed is not null`},
 	{"desk_appeal", "reply", 7 * day, `select min(decided_at) from desk_appeal where state='decided' and (text_sealed is not null or contact_sealed is not null)`},
 	{"desk_notice", "reply", 7 * day, `select min(made_at) from desk_notice where to_sealed is not null`},
