@@ -120,7 +120,7 @@ type quarantineAsk struct {
 	Threat     string          `help:"What others are protected from." required:"" placeholder:"TEXT"`
 	Necessity  string          `help:"Why nothing milder does." required:"" placeholder:"TEXT"`
 	Proportion string          `help:"Why it is not more than that." required:"" placeholder:"TEXT"`
-	Legal      string          `help:"Legal reference. Needed for strict." placeholder:"TEXT"`
+	Legal      string          `help:"Legal reference. Needed for strict; leaky has art. 3(3)(b) of Regulation (EU) 2015/2120 without." placeholder:"TEXT"`
 }
 
 // Run does it.

@@ -34,6 +34,9 @@ type Order struct {
 	Was Profile
 	// Until is when the network has to let go by itself where it can. Zero for Normal.
 	Until time.Time
+	// Over says, for Normal, that the time of what it had has passed: where the network
+	// has a timer of its own, that has ended it already.
+	Over bool
 }
 
 // State is what came of an order.

@@ -207,7 +207,7 @@ func (d *Desk) orderOf(tx *store.Tx, q *Row, l line) (o order, verdict string, e
 	h, on := held[l.Key]
 	o = order{Order: enforce.Order{ID: q.ID + "/" + l.Key[:min(len(l.Key), 16)], Version: l.Version, Session: h, Profile: l.Want}, quarantine: q.ID, key: l.Key}
 	if l.Want == enforce.Normal {
-		o.Was = q.Profile
+		o.Was, o.Over = q.Profile, !q.Until.After(tx.Now())
 		if !on {
 			o.Session, err = d.heldOf(l)
 		}

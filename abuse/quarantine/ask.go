@@ -1,6 +1,7 @@
 package quarantine
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -32,21 +33,27 @@ type About struct {
 // Wish is what is asked for.
 type Wish struct {
 	Profile enforce.Profile `json:"profile" enum:"leaky,strict"`
-	Days    int             `json:"days" minimum:"1" maximum:"30"`
-	Why     Why             `json:"why"`
+	// Days is how long it lasts at most; 0 for leaky: LeakyDays.
+	Days int `json:"days,omitempty" minimum:"0" maximum:"30" doc:"for how long at most; leaky: 14 where absent"`
+	Why  Why `json:"why"`
 }
+
+// LeakyDays is how long a leaky quarantine lasts where nobody says it.
+const LeakyDays = 14
 
 const maxWords = 500 // octets of each part of the record
 
-func (w *Wish) tidy() error {
+func (w *Wish) tidy(most int) error {
 	for _, s := range []*string{&w.Why.Threat, &w.Why.Necessity, &w.Why.Proportion, &w.Why.Legal} {
 		if *s = strings.TrimSpace(*s); len(*s) > maxWords {
 			return bolwerk.Invalid("a text of %d octets: at most %d are kept", len(*s), maxWords)
 		}
 	}
-	if w.Why.Legal == "" && w.Profile == enforce.Leaky {
-		w.Why.Legal = DefaultLegal
+	if w.Profile != enforce.Leaky {
+		return nil // strict brings along its own legal reference and end
 	}
+	w.Why.Legal = cmp.Or(w.Why.Legal, DefaultLegal)
+	w.Days = cmp.Or(w.Days, min(LeakyDays, most))
 	return nil
 }
 
@@ -54,7 +61,7 @@ func (w *Wish) tidy() error {
 // guards refuse is an error for a person, and nothing for a rule; what they hold back
 // waits as Requested. ok says that it is decided.
 func (d *Desk) Ask(tx *store.Tx, who *account.Person, a About, w Wish) (q Row, ok bool, err error) {
-	if err := w.tidy(); err != nil {
+	if err := w.tidy(d.cfg.MaxDays); err != nil {
 		return q, false, err
 	}
 	by, automatic := rules, who == nil

@@ -134,10 +134,10 @@ func (d *Desk) ring() {
 // Why is the record of why a line is restricted, as Regulation (EU) 2015/2120,
 // article 3(3)(b), and ENISA's guideline on it ask.
 type Why struct {
-	Threat     string `json:"threat"`     // what others are protected from
-	Necessity  string `json:"necessity"`  // why nothing milder does
-	Proportion string `json:"proportion"` // why it is not more than that
-	Legal      string `json:"legal"`      // legal reference
+	Threat     string `json:"threat" doc:"what others are protected from"`
+	Necessity  string `json:"necessity" doc:"why nothing milder does"`
+	Proportion string `json:"proportion" doc:"why it is not more than that"`
+	Legal      string `json:"legal,omitempty" doc:"legal reference: needed for strict; leaky has Regulation (EU) 2015/2120, art. 3(3)(b) where absent"`
 }
 
 // DefaultLegal is the reference of a leaky quarantine that names none.

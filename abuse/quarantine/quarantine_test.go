@@ -1,11 +1,13 @@
 package quarantine
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"testing"
 	"time"
 
+	"bolwerk"
 	"bolwerk/abuse/enforce"
 	"bolwerk/abuse/garden"
 	"bolwerk/abuse/session"
@@ -247,6 +249,28 @@ func TestWhoIsStillInsideIsSeen(t *testing.T) {
 	h.want(q.ID, Released)
 	if len(h.net.orders) != n+1 {
 		t.Error("it was not asked again")
+	}
+}
+
+// Leaky has an end and a legal reference by itself; strict brings along its own.
+func TestWhatAWishMayLeaveOut(t *testing.T) {
+	h := open(t, func(c *Config) { c.MaxDays = 10 })
+	h.session(session.Start, "anna", "s1", "192.0.2.17/32", noon.Add(-time.Hour))
+	short := Wish{Profile: enforce.Leaky, Why: Why{Threat: "attacks others", Necessity: "mail was not answered", Proportion: "only what harms is stopped"}}
+	q, ok, err := h.ask(&agent, h.about("anna"), short)
+	if err != nil || !ok || q.Why.Legal != DefaultLegal || !q.Until.Equal(noon.AddDate(0, 0, 10)) {
+		t.Errorf("%v %v: %q until %s", ok, err, q.Why.Legal, q.Until)
+	}
+	for name, change := range map[string]func(*Wish){
+		"threat": func(w *Wish) { w.Why.Threat = " " }, "necessity": func(w *Wish) { w.Why.Necessity = "" }, "proportion": func(w *Wish) { w.Why.Proportion = "" },
+		"an end of strict":              func(w *Wish) { w.Profile, w.Why.Legal = enforce.Strict, "decision 2026/14" },
+		"the legal reference of strict": func(w *Wish) { w.Profile, w.Days = enforce.Strict, 3 },
+	} {
+		w := short
+		change(&w)
+		if _, _, err := h.ask(&duty, h.about("anna"), w); !errors.Is(err, bolwerk.ErrConflict) {
+			t.Errorf("without %s: %v", name, err)
+		}
 	}
 }
 

@@ -119,7 +119,8 @@ func (s *Views) alive(tx *store.Tx, heard time.Time) error {
 	if err != nil && !errors.Is(err, bolwerk.ErrNotFound) {
 		return err
 	}
-	if err == nil && until.Sub(store.Time(e.Until)) < s.cfg.Silence.D()/4 {
+	said := store.Time(e.Until) // by a longer silence, before the configuration changed, it says too much
+	if err == nil && until.Sub(said) < s.cfg.Silence.D()/4 && !said.After(tx.Now().Add(s.cfg.Silence.D())) {
 		return nil
 	}
 	version, err := next(tx)

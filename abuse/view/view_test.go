@@ -201,3 +201,29 @@ func TestAViewIsRefused(t *testing.T) {
 		}
 	}
 }
+
+// A silence that was made shorter holds with the next accounting, not once the longer one
+// is over.
+func TestAShorterSilenceHoldsAtOnce(t *testing.T) {
+	v, w, p, c := desk(t)
+	alive := func() (until time.Time) {
+		t.Helper()
+		if err := p.Snapshot(t.Context(), Copy, func(copy.Head) error { return nil }, func(e copy.Entry) error {
+			if e.ID == lineview.Alive {
+				until = time.UnixMicro(e.Until).UTC()
+			}
+			return nil
+		}); err != nil {
+			t.Fatal(err)
+		}
+		return until
+	}
+	for _, silence := range []time.Duration{time.Hour, 2 * time.Minute} {
+		v.cfg.Silence = bolwerk.Duration(silence)
+		c.Add(time.Second)
+		take(t, w, session.Interim, "anna", "a1", c.Now(), "198.51.100.7/32")
+		if got, want := alive(), c.Now().Add(silence); !got.Equal(want) {
+			t.Errorf("with a silence of %s accounting is alive until %s, want %s", silence, got, want)
+		}
+	}
+}

@@ -541,6 +541,7 @@ func (c Config) warnings(now time.Time) []string {
 	if len(c.Warning.Partners.Of(bolwerk.NL, aid.CardStop, aid.Bank)) == 0 {
 		out = append(out, "partners: none of kind card_stop or bank: people who gave away their card are only told to call their bank")
 	}
+	out = append(out, c.Abuse.Enforce.Warnings()...)
 	return append(out, c.Warning.Partners.Warnings(now)...)
 }
 

@@ -60,7 +60,11 @@ func printProof(w io.Writer, p access.Proof) {
 	if !p.At.IsZero() {
 		at = p.At.UTC().Format("2006-01-02 15:04 UTC")
 	}
-	fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\n", terminal.Escape(p.NAS), p.Kind, state, at, how, terminal.Escape(p.Code))
+	timer := "no timer"
+	if p.Timer {
+		timer = "own timer"
+	}
+	fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t%s\n", terminal.Escape(p.NAS), p.Kind, state, at, timer, how, terminal.Escape(p.Code))
 }
 
 type abuseEnforce struct {

@@ -69,6 +69,7 @@ type way struct {
 	profiles []enforce.Profile
 	login    func(p enforce.Profile, until, now time.Time) []coa.Reply
 	told     func(filters []string) (enforce.Profile, bool)
+	timer    bool // it ends a profile by itself when its time is over
 }
 
 // New reads the secrets of all ways.
@@ -86,7 +87,7 @@ func New(cfg Config, p Parts) (*Access, error) {
 		if err != nil {
 			return nil, named("nas", c.Name, err)
 		}
-		a.add(&way{name: c.Name, kind: "radius", port: port, settings: digest(c), canary: c.Canary, look: c.CanaryLook, profiles: having(c.Leaky, c.Strict), login: c.Login, told: c.Told}, c.Name)
+		a.add(&way{name: c.Name, kind: "radius", port: port, settings: digest(c), canary: c.Canary, look: c.CanaryLook, profiles: having(c.Leaky, c.Strict), login: c.Login, told: c.Told, timer: c.Timer()}, c.Name)
 	}
 	for _, c := range cfg.HTTP {
 		c = c.Settled()
@@ -94,7 +95,7 @@ func New(cfg Config, p Parts) (*Access, error) {
 		if err != nil {
 			return nil, named("http", c.Name, err)
 		}
-		a.add(&way{name: c.Name, kind: "http", port: port, settings: digest(c), canary: c.Canary, look: c.CanaryLook, profiles: having("leaky", "strict")}, append(c.AccessServers, c.Name)...)
+		a.add(&way{name: c.Name, kind: "http", port: port, settings: digest(c), canary: c.Canary, look: c.CanaryLook, profiles: having("leaky", "strict"), timer: true}, append(c.AccessServers, c.Name)...)
 	}
 	for _, c := range cfg.Kea {
 		c = c.Settled()

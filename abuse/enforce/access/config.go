@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"strings"
 
 	"bolwerk"
 	"bolwerk/abuse/enforce/coa"
@@ -74,6 +75,23 @@ func (c Config) Validate() error {
 		add("kea", k.Name, k.Settled().Validate())
 	}
 	return errors.Join(errs...)
+}
+
+// Warnings are what a person should look at, though everything works.
+func (c Config) Warnings() []string {
+	var none []string
+	for _, n := range c.NAS {
+		if !n.Settled().Timer() {
+			none = append(none, n.Name)
+		}
+	}
+	for _, k := range c.Kea {
+		none = append(none, k.Name)
+	}
+	if len(none) == 0 {
+		return nil
+	}
+	return []string{"abuse.enforce: " + strings.Join(none, ", ") + ": without a timer of its own: while no desk is there, lines stay in quarantine there past their end; run two desks"}
 }
 
 // SecretFiles are the files with secrets that c names, by setting.

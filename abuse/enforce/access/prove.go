@@ -25,6 +25,9 @@ type Proof struct {
 	Step string    `json:"step,omitempty"` // where it stopped
 	Code string    `json:"code,omitempty"` // what the access network said
 	Seen bool      `json:"seen"`           // what is in force was looked at
+	// Timer says that the way ends a profile by itself when its time is over. Without,
+	// lines stay in while no desk is there.
+	Timer bool `json:"timer"`
 
 	settings string
 }
@@ -72,7 +75,7 @@ func (a *Access) Proofs() (out []Proof) {
 		if !ok {
 			p = Proof{Step: "never tried"}
 		}
-		p.NAS, p.Kind, p.OK = w.name, w.kind, a.good(w, p)
+		p.NAS, p.Kind, p.Timer, p.OK = w.name, w.kind, w.timer, a.good(w, p)
 		out = append(out, p)
 	}
 	return out
@@ -173,7 +176,7 @@ func (a *Access) Prove(ctx context.Context, by bolwerk.Actor, name string) (Proo
 	if err != nil {
 		return Proof{}, err
 	}
-	p := Proof{NAS: w.name, Kind: w.kind, settings: w.settings, Seen: true}
+	p := Proof{NAS: w.name, Kind: w.kind, Timer: w.timer, settings: w.settings, Seen: true}
 	switch {
 	case w.canary == "":
 		p.Step, p.Code = stepFind, "no canary is configured"

@@ -96,6 +96,9 @@ func (p *Port) Put(ctx context.Context, o enforce.Order) (enforce.Result, error)
 			break
 		}
 	}
+	if o.Profile == enforce.Normal && res.State == enforce.Refused && o.Over && p.cfg.Timer() {
+		return enforce.Result{State: enforce.Applied, Code: "its own timer has ended it; " + res.Code}, nil
+	}
 	if o.Profile == enforce.Normal && res.State == enforce.Refused && p.cfg.Disconnect {
 		return p.end(ctx, keys, res.Code)
 	}

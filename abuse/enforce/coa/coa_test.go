@@ -123,6 +123,35 @@ func TestEveryVendorsWayInAndBack(t *testing.T) {
 	}
 }
 
+// A server with a timer of its own has ended a profile whose time is over: that it is
+// asked to once more, and refuses, is no locked-in line. Before, and without a timer, it is.
+func TestAProfileThatItsOwnTimerEnded(t *testing.T) {
+	s, cfg := server(t, func(c *Config) { c.Attributes = "juniper" })
+	p, _ := port(t, cfg)
+	in := order(enforce.Leaky)
+	in.Until, in.Was = time.Now().Add(2*time.Second), enforce.Normal
+	if r := put(t, p, in); r.State != enforce.Applied || !cfg.Timer() {
+		t.Fatalf("%+v, has a timer %v", r, cfg.Timer())
+	}
+	for f, _ := s.Filter("0000a1"); f != ""; f, _ = s.Filter("0000a1") {
+		time.Sleep(50 * time.Millisecond)
+	}
+	back := order(enforce.Normal)
+	back.Was = enforce.Leaky
+	if r := put(t, p, back); r.State != enforce.Refused {
+		t.Errorf("its time is not over: %+v", r)
+	}
+	back.Over = true
+	if r := put(t, p, back); r.State != enforce.Applied || r.Seen || !strings.Contains(r.Code, "timer") {
+		t.Errorf("its time is over: %+v", r)
+	}
+	cfg.Attributes = "cisco"
+	p, _ = port(t, cfg)
+	if r := put(t, p, back); r.State != enforce.Refused || cfg.Timer() {
+		t.Errorf("without a timer: %+v", r)
+	}
+}
+
 func TestWhatTheServerSaysIsUnderstood(t *testing.T) {
 	for _, c := range []struct {
 		name  string

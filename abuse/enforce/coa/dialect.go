@@ -2,6 +2,7 @@ package coa
 
 import (
 	"encoding/binary"
+	"slices"
 	"strings"
 	"time"
 
@@ -118,6 +119,14 @@ func (c Config) steps(o enforce.Order, now time.Time) (out []step) {
 		out = append(out, step{attrs: attributes(d.on, c.named(o.Profile), lasts)})
 	}
 	return out
+}
+
+// Timer says whether the server ends a profile by itself when its time is over, told so
+// in the change and at the login: then nobody stays inside while no desk is there.
+func (c Config) Timer() bool {
+	d := dialects[c.Attributes]
+	timed := func(l line) bool { return l.seconds }
+	return slices.ContainsFunc(d.on, timed) && slices.ContainsFunc(d.login, timed)
 }
 
 // Reply is an attribute of an Access-Accept as FreeRADIUS writes it.

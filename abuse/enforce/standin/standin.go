@@ -5,6 +5,7 @@ package standin
 
 import (
 	"context"
+	"encoding/binary"
 	"fmt"
 	"net"
 	"net/http"
@@ -37,6 +38,8 @@ type Session struct {
 	Addr     netip.Addr
 	// Filter is what is in force: a filter, an address list or a service; empty: none.
 	Filter string
+	// Until is when its own timer ends the service; zero: never.
+	Until time.Time
 }
 
 // Server is the access server. Its zero value is none: use New.
@@ -72,8 +75,22 @@ func (s *Server) Drop(id string) { s.mu.Lock(); delete(s.sessions, id); s.mu.Unl
 func (s *Server) Filter(id string) (string, bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	n, ok := s.sessions[id]
+	n, ok := s.session(id)
 	return n.Filter, ok
+}
+
+// session is one of its sessions, without a service whose time is over: its network hears
+// of that when somebody looks.
+func (s *Server) session(id string) (Session, bool) {
+	n, ok := s.sessions[id]
+	if ok && !n.Until.IsZero() && !n.Until.After(time.Now()) {
+		n.Filter, n.Until = "", time.Time{}
+		s.sessions[id] = n
+		if s.set != nil {
+			s.set(n)
+		}
+	}
+	return n, ok
 }
 
 // Counts are the packets that came and the changes that were made.
@@ -160,7 +177,7 @@ func (s *Server) change(p *radius.Packet) uint32 {
 	case Never:
 		return radius.CauseAdministrativelyProhibited
 	}
-	n, ok := s.sessions[p.Text(radius.AcctSessionID)]
+	n, ok := s.session(p.Text(radius.AcctSessionID))
 	if user := p.Get(radius.UserName); !ok || user != nil && string(user) != n.User {
 		return radius.CauseSessionContextNotFound
 	}
@@ -176,7 +193,12 @@ func (s *Server) change(p *radius.Packet) uint32 {
 	if cause != 0 {
 		return cause
 	}
-	n.Filter = filter
+	n.Filter, n.Until = filter, time.Time{}
+	for _, v := range p.Vendors(4874, 68) { // ERX-Service-Timeout: a tag, and seconds
+		if len(v) == 4 {
+			n.Until = time.Now().Add(time.Duration(binary.BigEndian.Uint32(v)&0xffffff) * time.Second)
+		}
+	}
 	if s.set != nil {
 		if err := s.set(n); err != nil {
 			return radius.CauseResourcesUnavailable
