@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"bolwerk"
+	"bolwerk/abuse/fact"
 	"bolwerk/abuse/quarantine"
 	"bolwerk/abuse/reading"
 	"bolwerk/abuse/session"
@@ -210,8 +211,21 @@ func (d *Desk) pin(tx *store.Tx, caseID string, o outcome) error {
 	return d.p.Who.Pin(tx, caseID, o.answer)
 }
 
+// told are the entries of a history that are facts too.
+var told = map[string]string{"opened": fact.CaseOpened, "returned": fact.CaseReturned, "reopened": fact.CaseReopened, "closed": fact.CaseClosed}
+
 // note writes what happened to a case, or what somebody said.
 func (d *Desk) note(tx *store.Tx, caseID, kind string, by bolwerk.Actor, code, text string) error {
+	if subject := told[kind]; subject != "" {
+		f := fact.Case{}
+		if err := tx.Row(`select c.ref,a.class from abuse_case a join desk_case c on c.id=a.id where a.id=$1`, caseID).Scan(&f.Ref, &f.Class); err != nil {
+			return err
+		}
+		if subject == fact.CaseClosed {
+			f.Outcome = code
+		}
+		d.p.Facts.Append(tx, by, subject, caseID, f)
+	}
 	sealed, err := d.p.Sessions.Kept().Seal(SealedNote, []byte(text))
 	if err != nil {
 		return err

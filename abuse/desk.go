@@ -23,6 +23,7 @@ import (
 	"bolwerk/abuse/who"
 	"bolwerk/internal/blob"
 	"bolwerk/internal/clock"
+	"bolwerk/internal/factlog"
 	"bolwerk/internal/mail"
 	"bolwerk/internal/publish"
 	"bolwerk/internal/store"
@@ -60,6 +61,7 @@ type Parts struct {
 	DB    *store.DB
 	Clock clock.Clock
 	Log   *slog.Logger
+	Facts *factlog.Log // nil: none are told
 	Vault *vault.Vault // seals what is kept as long as a report's body
 	Blobs *blob.Store
 	// Sessions are the keys of the map of addresses: what is kept as long as a case

@@ -116,7 +116,7 @@ func open(t *testing.T, change ...func(*Config, *Parts)) *house {
 	}
 	pub := publish.New(db, "Example")
 	h.book = contact.New(contact.DefaultConfig(), db, own, c, nil)
-	parts := Parts{DB: db, Clock: c, Log: log, Vault: v, Blobs: blob.New(v), Sessions: keys, Who: h.who, Contacts: h.book, Publish: pub, Holder: alone{}, Reader: h.reader}
+	parts := Parts{DB: db, Clock: c, Log: log, Facts: factlog.New(db, log), Vault: v, Blobs: blob.New(v), Sessions: keys, Who: h.who, Contacts: h.book, Publish: pub, Holder: alone{}, Reader: h.reader}
 	for _, f := range change {
 		f(&cfg, &parts)
 	}
@@ -127,7 +127,7 @@ func open(t *testing.T, change ...func(*Config, *Parts)) *house {
 		told.From = mail.MustAddress("desk@telecom.example")
 		told.Letter.Folder = h.letters
 		set(&told)
-		h.informing, err = inform.New(told, inform.Parts{DB: db, Clock: c, Log: log, Keys: keys.Kept(), Book: h.book, Who: h.who, Publish: pub, Mail: h.mails, Cases: h.Desk, Gardens: h.Desk.Quarantines(), Operator: "Example Telecom", Zone: "Europe/Brussels", Country: "BE", Lang: bolwerk.NL})
+		h.informing, err = inform.New(told, inform.Parts{DB: db, Clock: c, Log: log, Facts: parts.Facts, Keys: keys.Kept(), Book: h.book, Who: h.who, Publish: pub, Mail: h.mails, Cases: h.Desk, Gardens: h.Desk.Quarantines(), Operator: "Example Telecom", Zone: "Europe/Brussels", Country: "BE", Lang: bolwerk.NL})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -8,6 +8,7 @@ import (
 
 	"bolwerk"
 	"bolwerk/abuse/door"
+	"bolwerk/abuse/fact"
 	"bolwerk/abuse/garden"
 	"bolwerk/desk"
 	"bolwerk/internal/handin"
@@ -74,6 +75,7 @@ func (d *Desk) Receive(ctx context.Context, host, kind, id string, body []byte) 
 		if err := desk.AddReceipt(tx, token.Hash(), "abuse.report", id); err != nil {
 			return err
 		}
+		d.p.Facts.Append(tx, bolwerk.Host(host), fact.ReportReceived, id, fact.Received{Channel: string(r.Channel)})
 		d.tellReporter(tx, token.Hash(), door.Status{Code: string(Queued), At: r.ReceivedAt})
 		tx.After(func() { ring(d.wake) })
 		return nil

@@ -6,6 +6,7 @@ import (
 	"regexp"
 
 	"bolwerk"
+	"bolwerk/abuse/fact"
 	"bolwerk/abuse/garden"
 	"bolwerk/abuse/inform"
 	"bolwerk/abuse/quarantine"
@@ -46,6 +47,8 @@ func (c cases) Happened(tx *store.Tx, q quarantine.Row, what, code string, by bo
 	if err := c.d.note(tx, q.CaseID, note, by, code, text); err != nil || kind == "" {
 		return err
 	}
+	subject := map[string]string{"quarantined": fact.QuarantineBegun, "released": fact.QuarantineEnded}[what]
+	c.d.p.Facts.Append(tx, by, subject, q.ID, fact.Quarantine{Ref: q.Ref, Case: q.CaseID, Class: string(q.Class), Profile: string(q.Profile), Why: string(q.Mechanism)})
 	return c.d.tell(tx, inform.Letter{Case: q.CaseID, Quarantine: q.ID, Kind: kind, Until: q.Until, By: by})
 }
 

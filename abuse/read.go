@@ -9,6 +9,7 @@ import (
 
 	"bolwerk"
 	"bolwerk/abuse/door"
+	"bolwerk/abuse/fact"
 	"bolwerk/abuse/reading"
 	"bolwerk/internal/mail"
 	"bolwerk/internal/store"
@@ -71,6 +72,7 @@ func (d *Desk) unreadable(ctx context.Context, id, code, why string) error {
 		if err != nil || n == 0 {
 			return err
 		}
+		d.p.Facts.Append(tx, bolwerk.Rule("reader"), fact.ReportRead, id, fact.Read{State: "unreadable"})
 		return d.settle(tx, id)
 	})
 }
@@ -232,6 +234,7 @@ func (d *Desk) finish(ctx context.Context, id string, in door.Report, p readPage
 		if err != nil || n == 0 {
 			return err
 		}
+		d.p.Facts.Append(tx, bolwerk.Rule("reader"), fact.ReportRead, id, fact.Read{State: state, Format: string(p.Format), Events: max(p.Total, 0)})
 		if feed != "" {
 			if err := heard(tx, feed, id, in.ReceivedAt); err != nil {
 				return err

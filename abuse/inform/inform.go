@@ -17,6 +17,7 @@ import (
 	"bolwerk"
 	"bolwerk/abuse/contact"
 	"bolwerk/abuse/door"
+	"bolwerk/abuse/fact"
 	"bolwerk/abuse/garden"
 	"bolwerk/abuse/notice"
 	"bolwerk/abuse/reading"
@@ -24,6 +25,7 @@ import (
 	"bolwerk/abuse/who"
 	"bolwerk/internal/audit"
 	"bolwerk/internal/clock"
+	"bolwerk/internal/factlog"
 	"bolwerk/internal/job"
 	"bolwerk/internal/mail"
 	"bolwerk/internal/publish"
@@ -83,6 +85,7 @@ type Parts struct {
 	DB    *store.DB
 	Clock clock.Clock
 	Log   *slog.Logger
+	Facts *factlog.Log // nil: none are told
 	// Keys seal what is kept as long as a case.
 	Keys    *vault.Vault
 	Book    *contact.Book
@@ -302,6 +305,7 @@ func (d *Desk) unreachable(tx *store.Tx, l Letter, why string) (id string, err e
 	tx.After(func() { d.count.messages.WithLabelValues(string(l.Kind), "", "unreachable").Inc() })
 	_, err = tx.Exec(`insert into abuse_message(id,case_id,quarantine,kind,channel,lang,class,state,why,actor,event,code,made_at,sent_at,delivered_at,seen_at) values($1,$2,$3,$4,'','',$5,'unreachable',$6,$7,'','',$8,0,0,0)`,
 		id, l.Case, l.Quarantine, string(l.Kind), string(l.Class), why, l.By.String(), tx.NowMicros())
+	d.p.Facts.Append(tx, l.By, fact.NoticeSettled, id, fact.Notice{Case: l.Case, Kind: string(l.Kind), Result: "unreachable"})
 	return id, err
 }
 

@@ -19,6 +19,7 @@ import (
 
 	"bolwerk"
 	"bolwerk/abuse/contact"
+	"bolwerk/abuse/fact"
 	"bolwerk/abuse/notice"
 	"bolwerk/internal/disk"
 	"bolwerk/internal/job"
@@ -29,6 +30,9 @@ import (
 
 // Handle gives a runner of jobs what this package sends; before its Run.
 func (d *Desk) Handle(r *job.Runner) { r.Handle(messageJob, d.send) }
+
+// rules is who does what no person did.
+var rules = bolwerk.Rule("abuse")
 
 // errLeft says that a message is no more to be sent.
 var errLeft = errors.New("nothing to send")
@@ -110,6 +114,7 @@ func (d *Desk) left(ctx context.Context, o outgoing) error {
 		if err != nil || n == 0 {
 			return err
 		}
+		d.p.Facts.Append(tx, rules, fact.NoticeSettled, o.ID, fact.Notice{Case: o.Case, Kind: string(o.Kind), Channel: string(o.Channel), Result: "sent"})
 		tx.After(func() {
 			d.count.messages.WithLabelValues(string(o.Kind), string(o.Channel), "sent").Inc()
 			if sent == 0 && !o.first.IsZero() && o.Channel != notice.XARF {
@@ -128,14 +133,15 @@ func (d *Desk) became(ctx context.Context, id, state, why string) error {
 }
 
 func (d *Desk) set(tx *store.Tx, id, state, why string) error {
-	var kind, channel string
-	err := tx.Row(`update abuse_message set state=$1, why=$2, delivered_at=case when $1='delivered' then $3 else delivered_at end where id=$4 and state in ('waiting','sent') returning kind,channel`, state, why, tx.NowMicros(), id).Scan(&kind, &channel)
+	var caseID, kind, channel string
+	err := tx.Row(`update abuse_message set state=$1, why=$2, delivered_at=case when $1='delivered' then $3 else delivered_at end where id=$4 and state in ('waiting','sent') returning case_id,kind,channel`, state, why, tx.NowMicros(), id).Scan(&caseID, &kind, &channel)
 	if store.None(err) {
 		return nil
 	}
 	if err != nil {
 		return err
 	}
+	d.p.Facts.Append(tx, rules, fact.NoticeSettled, id, fact.Notice{Case: caseID, Kind: kind, Channel: channel, Result: state})
 	tx.After(func() { d.count.messages.WithLabelValues(kind, channel, state).Inc() })
 	if state == "failed" {
 		return d.otherWay(tx, id)

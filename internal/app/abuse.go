@@ -25,6 +25,7 @@ import (
 	"bolwerk/internal/blob"
 	"bolwerk/internal/clock"
 	"bolwerk/internal/demo"
+	"bolwerk/internal/factlog"
 	"bolwerk/internal/join"
 	"bolwerk/internal/vault"
 	"bolwerk/shield/reading"
@@ -107,13 +108,13 @@ func (a abuseReader) Look(ctx context.Context, task string, raw []byte, ask any)
 }
 
 // buildAbuse is the abuse desk: what came in is read, resolved and put into cases.
-func (d *Desk) buildAbuse(pool *reading.Pool, send inform.Sender, reg prometheus.Registerer) error {
+func (d *Desk) buildAbuse(pool *reading.Pool, send inform.Sender, facts *factlog.Log, reg prometheus.Registerer) error {
 	keys, err := contactKeys(d.cfg, d.env.Clock)
 	if err != nil {
 		return err
 	}
 	d.contacts = contact.New(d.cfg.Abuse.Contact, d.db, keys, d.env.Clock, reg)
-	parts := abuse.Parts{DB: d.db, Clock: d.env.Clock, Log: d.env.Log, Vault: d.vault, Blobs: blob.New(d.vault), Sessions: d.sessions, Who: d.who, Contacts: d.contacts,
+	parts := abuse.Parts{DB: d.db, Clock: d.env.Clock, Log: d.env.Log, Facts: facts, Vault: d.vault, Blobs: blob.New(d.vault), Sessions: d.sessions, Who: d.who, Contacts: d.contacts,
 		Publish: d.publish, Holder: d.lease, Reader: abuseReader{pool}, Gardens: d.views, Metrics: reg,
 		AuthservIDs: d.cfg.Shield.AuthservIDs, OwnAddresses: append(slices.Concat(d.cfg.SMTP.Addresses, d.cfg.Shield.ReportAddresses), d.cfg.Shield.AnswerFrom, d.cfg.Abuse.Inform.From)}
 	zone, err := time.LoadLocation(d.cfg.Console.Zone)
@@ -132,7 +133,7 @@ func (d *Desk) buildAbuse(pool *reading.Pool, send inform.Sender, reg prometheus
 		parts.Clearing, parts.FetchEvery, parts.FetchFeed = house, c.Every.D(), c.Feed
 	}
 	d.abuse = abuse.New(d.cfg.Abuse.Config, parts)
-	tell, err := inform.New(d.cfg.Abuse.Inform, inform.Parts{DB: d.db, Clock: d.env.Clock, Log: d.env.Log, Keys: d.sessions.Kept(), Book: d.contacts, Who: d.who, Publish: d.publish, Mail: send, Cases: d.abuse, Gardens: d.abuse.Quarantines(), Metrics: reg,
+	tell, err := inform.New(d.cfg.Abuse.Inform, inform.Parts{DB: d.db, Clock: d.env.Clock, Log: d.env.Log, Facts: facts, Keys: d.sessions.Kept(), Book: d.contacts, Who: d.who, Publish: d.publish, Mail: send, Cases: d.abuse, Gardens: d.abuse.Quarantines(), Metrics: reg,
 		Operator: d.cfg.Operator, Zone: d.cfg.Public.Zone, Country: d.cfg.Country, Lang: d.cfg.Public.Languages[0]})
 	if err != nil {
 		return err

@@ -19,6 +19,7 @@ import (
 	"bolwerk/abuse"
 	"bolwerk/abuse/contact"
 	"bolwerk/abuse/enforce/access"
+	abusefact "bolwerk/abuse/fact"
 	"bolwerk/abuse/garden"
 	"bolwerk/abuse/inform"
 	"bolwerk/abuse/quarantine"
@@ -166,7 +167,7 @@ func BuildDesk(ctx context.Context, cfg Config, env Env) (_ *Desk, err error) {
 	if err := d.buildAccess(ctx, reg); err != nil {
 		return nil, err
 	}
-	if err := d.buildAbuse(pool, send, reg); err != nil {
+	if err := d.buildAbuse(pool, send, facts, reg); err != nil {
 		return nil, err
 	}
 	if err := d.buildHosts(reg); err != nil {
@@ -293,7 +294,7 @@ func (d *Desk) buildHosts(reg prometheus.Registerer) error {
 	if err != nil {
 		return err
 	}
-	d.hooks = webhook.New(d.cfg.Webhook, d.db, sealing, fact.Subjects(), d.env.Clock, d.env.Log, reg)
+	d.hooks = webhook.New(d.cfg.Webhook, d.db, sealing, append(fact.Subjects(), abusefact.Subjects()...), d.env.Clock, d.env.Log, reg)
 	d.back = append(d.back, part{"webhooks", d.hooks.Run})
 	for range webhook.Runners { // mails do not wait for receivers that hang
 		runner := job.New(d.db, d.env.Clock, d.env.Log)

@@ -49,8 +49,12 @@ func New(db *store.DB, log *slog.Logger) *Log {
 
 type key struct{}
 
-// Append tells a fact when the transaction commits. body is marshalled to JSON.
+// Append tells a fact when the transaction commits. body is marshalled to JSON. A nil Log
+// tells nobody.
 func (l *Log) Append(tx *store.Tx, actor bolwerk.Actor, subject, ref string, body any) {
+	if l == nil {
+		return
+	}
 	b, err := json.Marshal(body)
 	if err != nil {
 		panic(fmt.Sprintf("fact %s: %v", subject, err)) // a bug: facts are plain data
