@@ -6,7 +6,7 @@
 set -eu
 
 missing=
-for p in bind9 bind9-dnsutils unbound pdns-recursor dnsdist knot knot-dnsutils bird2 nginx-light swaks freeradius freeradius-rest freeradius-utils rsyslog rsyslog-openssl dnsmasq-base kea-dhcp4-server kea-admin nftables iproute2 libnet-ssleay-perl curl dnsperf postgresql-15 chromium tesseract-ocr tesseract-ocr-nld tesseract-ocr-fra tesseract-ocr-deu tesseract-ocr-eng strace groff zsh fish gcc libc6-dev; do
+for p in bind9 bind9-dnsutils unbound pdns-recursor dnsdist knot knot-dnsutils bird2 nginx-light swaks freeradius freeradius-rest freeradius-utils rsyslog rsyslog-openssl dnsmasq-base kea-dhcp4-server kea-admin ntpsec snmpd memcached nftables iproute2 libnet-ssleay-perl curl dnsperf postgresql-15 chromium tesseract-ocr tesseract-ocr-nld tesseract-ocr-fra tesseract-ocr-deu tesseract-ocr-eng strace groff zsh fish gcc libc6-dev; do
 	state=$(dpkg-query -W -f '${db:Status-Status}' "$p" 2>/dev/null || true)
 	[ "$state" = installed ] || missing="$missing $p"
 done
