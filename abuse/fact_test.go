@@ -4,6 +4,7 @@ import (
 	"regexp"
 	"slices"
 	"testing"
+	"time"
 
 	"bolwerk/abuse/enforce"
 	"bolwerk/abuse/fact"
@@ -11,9 +12,11 @@ import (
 	"bolwerk/internal/store"
 )
 
-// What the desk does is told, each thing once, and nothing of whose line it is.
-func TestFacts(t *testing.T) {
-	h := open(t, func(c *Config, p *Parts) {
+// annaHeld is a house with one case, whose line is in quarantine and whose customer was
+// told so by mail an hour after the report.
+func annaHeld(t *testing.T) (h *house, id string) {
+	t.Helper()
+	h = open(t, func(c *Config, p *Parts) {
 		c.Quarantine.Mode = "on"
 		c.Playbooks = []playbook.Book{{Name: "open", Classes: []string{"vulnerable/*"}, When: playbook.When{Events: 1}, Threat: "a", Necessity: "b", Proportion: "c", Steps: []playbook.Step{
 			{Do: playbook.Quarantine, Profile: enforce.Leaky, Days: 30}}}}
@@ -21,11 +24,18 @@ func TestFacts(t *testing.T) {
 	})
 	h.told(annas)
 	h.caseOfAnna()
-	id := h.text(`select id from desk_case`)
+	id = h.text(`select id from desk_case`)
+	h.clock.Add(time.Hour)
 	if _, err := h.playSome(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	h.doJobs()
+	return h, id
+}
+
+// What the desk does is told, each thing once, and nothing of whose line it is.
+func TestFacts(t *testing.T) {
+	h, id := annaHeld(t)
 	if err := h.Close(t.Context(), agent, id, NoActionTaken, "a test"); err != nil {
 		t.Fatal(err)
 	}

@@ -19,8 +19,11 @@ type Figures struct {
 	Weeks   []FigureWeek  `json:"weeks" doc:"weeks that begin on Monday, UTC; the oldest first"`
 	Classes []FigureClass `json:"classes" doc:"most cases first"`
 	Curves  []FigureCurve `json:"curves" doc:"lines that a feed watches, by what was done about them"`
-	// Told is from a case's opening to the first message to its customer.
-	Told FigureTime `json:"told"`
+	// Told is from the first report of a case to the first message to its customer.
+	Told        FigureTime     `json:"told"`
+	Closed      []FigureClosed `json:"closed" doc:"cases that were closed in the time, whenever they were opened"`
+	Quarantines FigureHeld     `json:"quarantines"`
+	Notices     []FigureNotice `json:"notices" doc:"messages to customers and resellers that were written in the time"`
 }
 
 // FigureWeek is a week.
@@ -123,7 +126,14 @@ func (d *Desk) Figures(ctx context.Context, from, to time.Time) (f Figures, err 
 		if err != nil {
 			return err
 		}
-		f.Told = timesTold(cases, acted)
+		reported, err := reportedAt(tx, cases, acted)
+		if err != nil {
+			return err
+		}
+		f.Told = timesTold(cases, acted, reported)
+		if err := f.work(tx, begin, end); err != nil {
+			return err
+		}
 		lives, err := d.lives(tx, cases)
 		if err != nil {
 			return err
@@ -201,11 +211,37 @@ func actions(tx *store.Tx, since int64) (map[string]acts, error) {
 	return out, err
 }
 
-func timesTold(cases []lived, acted map[string]acts) FigureTime {
+// reportedAt is when the first report came in of the cases whose customers were told.
+func reportedAt(tx *store.Tx, cases []lived, acted map[string]acts) (map[string]time.Time, error) {
+	var ids []string
+	for _, c := range cases {
+		if _, ok := acted[c.id][Informed]; ok {
+			ids = append(ids, c.id)
+		}
+	}
+	out := map[string]time.Time{}
+	for part := range slices.Chunk(ids, store.ListMost) {
+		in, args := store.In(1, part)
+		err := tx.Each(`select e.case_id,min(r.received_at) from abuse_event e join abuse_report r on r.id=e.report where e.case_id in (`+in+`) group by e.case_id`, args, func(scan func(...any) error) error {
+			var id string
+			var at int64
+			err := scan(&id, &at)
+			out[id] = store.Time(at)
+			return err
+		})
+		if err != nil {
+			return nil, err
+		}
+	}
+	return out, nil
+}
+
+func timesTold(cases []lived, acted map[string]acts, reported map[string]time.Time) FigureTime {
 	var took []time.Duration
 	for _, c := range cases {
-		if at, ok := acted[c.id][Informed]; ok && !at.Before(c.opened) {
-			took = append(took, at.Sub(c.opened))
+		at, ok := acted[c.id][Informed]
+		if from, known := reported[c.id]; ok && known && !at.Before(from) {
+			took = append(took, at.Sub(from))
 		}
 	}
 	if len(took) == 0 {

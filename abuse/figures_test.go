@@ -1,11 +1,16 @@
 package abuse
 
 import (
+	"slices"
 	"testing"
 	"time"
 
 	"bolwerk"
 	"bolwerk/abuse/clean"
+	"bolwerk/abuse/enforce"
+	"bolwerk/abuse/notice"
+	"bolwerk/abuse/quarantine"
+	"bolwerk/abuse/reading"
 	"bolwerk/abuse/session"
 	"bolwerk/internal/store"
 )
@@ -90,5 +95,29 @@ func TestFiguresOfWhatAFeedTells(t *testing.T) {
 	h.clock.Add(49 * time.Hour)
 	if feeds, _ = h.Desk.Feeds(t.Context()); !feeds[0].Late {
 		t.Error("a feed that is silent for two days is not late")
+	}
+}
+
+// What was done is counted by what it was: closed, put in and let out, told.
+func TestFiguresOfWhatWasDone(t *testing.T) {
+	h, id := annaHeld(t)
+	if err := h.Close(t.Context(), agent, id, NoActionTaken, "a test"); err != nil {
+		t.Fatal(err)
+	}
+	f, err := h.Figures(t.Context(), noon, h.clock.Now())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !slices.Equal(f.Closed, []FigureClosed{{reading.Amplifier, NoActionTaken, 1}}) ||
+		!slices.Equal(f.Quarantines.Begun, []FigureBegun{{reading.Amplifier, enforce.Leaky, 1}}) ||
+		!slices.Equal(f.Quarantines.Ended, []FigureEnded{{quarantine.ByCase, 1}}) ||
+		!slices.Equal(f.Notices, []FigureNotice{{notice.Mail, "sent", 1}, {notice.Mail, "waiting", 1}}) {
+		t.Errorf("%+v %+v %+v", f.Closed, f.Quarantines, f.Notices)
+	}
+	if f.Told.Cases != 1 || f.Told.Median != 3600 {
+		t.Errorf("told %+v, want an hour after the report", f.Told)
+	}
+	if f, err = h.Figures(t.Context(), noon.AddDate(0, 0, -9), noon.AddDate(0, 0, -2)); err != nil || len(f.Closed)+len(f.Quarantines.Begun)+len(f.Quarantines.Ended)+len(f.Notices) > 0 {
+		t.Errorf("of a week before: %+v (%v)", f, err)
 	}
 }

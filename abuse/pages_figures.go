@@ -24,6 +24,9 @@ type figuresData struct {
 	Feeds    []feedData
 	Weeks    any // pictures
 	Curves   any
+	Why      any // of closed cases
+	Held     any
+	Ways     []wayRow
 	At       []curveRow
 	// Half and Most are the times until customers were told.
 	Half, Most string
@@ -108,6 +111,8 @@ func (p *Pages) figures(w http.ResponseWriter, r *http.Request, who account.Pers
 	if len(lines.Series) > 0 {
 		data.Curves = lines.SVG()
 	}
+	say := func(key string) string { return texts.T(lang, key) }
+	data.Why, data.Held, data.Ways = closedBars(data.F.Closed, say), heldBars(data.F.Quarantines, say), ways(data.F.Notices)
 	return p.pages.Render(w, r, http.StatusOK, "figures", data)
 }
 
@@ -128,6 +133,18 @@ func figuresCSV(w http.ResponseWriter, f Figures) error {
 			days = strconv.FormatFloat(x.Days, 'f', 1, 64)
 		}
 		out.Write([]string{"class", string(x.Class), "", n(x.Opened), "", n(x.Cleaned), n(x.Returned), n(x.Open), days})
+	}
+	for _, x := range f.Closed {
+		out.Write([]string{"closed", string(x.Class) + " " + string(x.Reason), "", "", n(x.Cases), "", "", "", ""})
+	}
+	for _, x := range f.Quarantines.Begun {
+		out.Write([]string{"quarantine begun", string(x.Class) + " " + string(x.Profile), "", n(x.Quarantines), "", "", "", "", ""})
+	}
+	for _, x := range f.Quarantines.Ended {
+		out.Write([]string{"quarantine ended", string(x.Why), "", "", n(x.Quarantines), "", "", "", ""})
+	}
+	for _, x := range f.Notices {
+		out.Write([]string{"notice", string(x.Channel) + " " + x.State, n(x.Messages), "", "", "", "", "", ""})
 	}
 	out.Flush()
 	if err := out.Error(); err != nil {

@@ -53,6 +53,11 @@ const (
 	ByPlaybook Mechanism = "playbook"       // the line is clean
 )
 
+// Mechanisms are all of them.
+func Mechanisms() []Mechanism {
+	return []Mechanism{BySelf, ByPlaybook, ByStaff, ByCase, ByTimer, ByMistake}
+}
+
 // Line is one session of the subscriber, and what it is to have.
 type Line struct {
 	Key     string // of the session
