@@ -58,6 +58,7 @@ corpus: ## real mails from the SMTP door to a proposal; BOLWERK_DATA names their
 
 sim: ## the simulation, longer: ROUNDS=20000; histories of the guards: HISTORIES=1000
 	$(GO) test -count=1 ./test/sim -rapid.checks=$(or $(ROUNDS),2000)
+	$(GO) test -count=1 -timeout 0 ./abuse/quarantine -run ChangeHands
 	$(GO) test -count=1 -timeout 0 ./shield -run any_history -rapid.checks=$(or $(HISTORIES),300)
 
 # SQLite is translated C and 33 times slower under the detector, so of what runs

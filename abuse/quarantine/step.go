@@ -121,18 +121,30 @@ func (d *Desk) effect(tx *store.Tx, q *Row, f Effect, by bolwerk.Actor) error {
 	case Ended:
 		return d.p.Cases.Happened(tx, *q, "released", string(q.Mechanism), by, "")
 	case AlarmFailed:
+		nas, code := q.troubled()
 		tx.After(func() {
-			d.log.Error("the access network does not put a line into quarantine; a person has to look", "alarm", true, "quarantine", q.Ref)
+			d.log.Error("the access network does not put a line into quarantine; a person has to look", "alarm", true, "quarantine", q.Ref, "nas", nas, "code", code)
 		})
 	case AlarmLied:
 		return d.lied(tx, q)
 	case AlarmStuck:
+		nas, code := q.troubled()
 		tx.After(func() {
 			d.count.stuck.Inc()
-			d.log.Error("A CUSTOMER IS LOCKED IN: the access network does not release a line from quarantine", "alarm", true, "quarantine", q.Ref)
+			d.log.Error("A CUSTOMER IS LOCKED IN: the access network does not release a line from quarantine", "alarm", true, "quarantine", q.Ref, "nas", nas, "code", code)
 		})
 	}
 	return nil
+}
+
+// troubled is an access server that does not do what it is to, and what it said last.
+func (q *Row) troubled() (nas, code string) {
+	for _, l := range q.lines {
+		if !l.out() && (code == "" || l.Tries > 0) {
+			nas, code = l.NAS, l.Code
+		}
+	}
+	return nas, code
 }
 
 // hold gives the lines their garden, as it is now.

@@ -130,6 +130,7 @@ func (p *Port) change(ctx context.Context, code byte, attrs []radius.Attribute) 
 	secret := []byte(p.secret.Reveal())
 	request := radius.Change(code, byte(p.clock.Now().UnixNano()>>10), p.clock.Now(), attrs, secret)
 	buf := make([]byte, radius.MaxSize)
+	silent := fmt.Sprintf("no answer to %d tries: is it there, is its port for changes open, is the secret the same on both sides?", p.cfg.Tries)
 	for range p.cfg.Tries {
 		conn.Write(request) // the same octets each time; an error is silence
 		conn.SetReadDeadline(time.Now().Add(p.cfg.Timeout.D()))
@@ -150,6 +151,9 @@ func (p *Port) change(ctx context.Context, code byte, attrs []radius.Attribute) 
 			answer, why := radius.Changed(buf[:n], request, secret)
 			if why != nil && !(p.cfg.Unsigned && errors.Is(why, radius.ErrUnsigned)) {
 				p.drop(dropped(why))
+				if hint := hints[dropped(why)]; hint != "" {
+					silent = hint
+				}
 				continue
 			}
 			return p.said(answer), nil
@@ -158,7 +162,7 @@ func (p *Port) change(ctx context.Context, code byte, attrs []radius.Attribute) 
 	if ctx.Err() != nil {
 		return enforce.Result{}, ctx.Err()
 	}
-	return enforce.Result{State: enforce.Silent, Code: fmt.Sprintf("no answer to %d tries", p.cfg.Tries), Again: later}, nil
+	return enforce.Result{State: enforce.Silent, Code: silent, Again: later}, nil
 }
 
 // turn waits for the pace. False is that it would take too long, and how long.
@@ -181,6 +185,12 @@ func (p *Port) turn(ctx context.Context) (time.Duration, bool) {
 		r.Cancel()
 		return 0, false
 	}
+}
+
+// hints are what a person looks at where answers were dropped.
+var hints = map[string]string{
+	"forged":   "its answers are of another secret: does secret_file hold the one that it has for us?",
+	"unsigned": "its answers have no Message-Authenticator: \"unsigned = true\" takes them, where it sends none",
 }
 
 func dropped(why error) string {

@@ -164,9 +164,9 @@ func TestWhatTheServerSaysIsUnderstood(t *testing.T) {
 	}{
 		{name: "it acknowledges", state: enforce.Applied},
 		{name: "it answers the second time", mode: standin.Slow, state: enforce.Applied},
-		{name: "it is dead", mode: standin.Dead, state: enforce.Silent, code: "no answer"},
-		{name: "another secret", mode: standin.Forged, state: enforce.Silent, drops: "forged"},
-		{name: "no signature", mode: standin.Unsigned, state: enforce.Silent, drops: "unsigned"},
+		{name: "it is dead", mode: standin.Dead, state: enforce.Silent, code: "is the secret the same"},
+		{name: "another secret", mode: standin.Forged, state: enforce.Silent, code: "another secret", drops: "forged"},
+		{name: "no signature", mode: standin.Unsigned, state: enforce.Silent, code: "unsigned = true", drops: "unsigned"},
 		{name: "no signature, and none is wanted", mode: standin.Unsigned, cfg: func(c *Config) { c.Unsigned = true }, state: enforce.Applied},
 		{name: "no resources", mode: standin.Full, state: enforce.Busy, code: "506"},
 		{name: "not allowed", mode: standin.Never, state: enforce.Refused, code: "501"},
