@@ -14,6 +14,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -77,6 +78,22 @@ func (s space) within(fn func() error) {
 	}
 }
 
+// wire joins two namespaces by devices dev+"0" and dev+"1" with addresses.
+func wire(a, b space, dev string, addrA, addrB []string) {
+	a.t.Helper()
+	a.run("ip", "link", "add", dev+"0", "type", "veth", "peer", "name", dev+"1", "netns", b.name)
+	for _, end := range []struct {
+		s     space
+		dev   string
+		addrs []string
+	}{{a, dev + "0", addrA}, {b, dev + "1", addrB}} {
+		for _, addr := range end.addrs {
+			end.s.run("ip", "addr", "add", addr, "dev", end.dev)
+		}
+		end.s.run("ip", "link", "set", end.dev, "up")
+	}
+}
+
 // page answers every request at an address of the namespace with a word.
 func (s space) page(addr, word string) {
 	s.t.Helper()
@@ -102,7 +119,7 @@ func (s space) names(addr string, all map[string]string) {
 		}
 		srv := &dns.Server{PacketConn: c, Handler: dns.HandlerFunc(func(w dns.ResponseWriter, q *dns.Msg) {
 			m := new(dns.Msg).SetReply(q)
-			if a := all[q.Question[0].Name]; a != "" && q.Question[0].Qtype == dns.TypeA {
+			if a := all[strings.ToLower(q.Question[0].Name)]; a != "" && q.Question[0].Qtype == dns.TypeA {
 				m.Answer = []dns.RR{rr(q.Question[0].Name + " 60 IN A " + a)}
 			}
 			w.WriteMsg(m)
@@ -127,27 +144,8 @@ func TestALineInQuarantineReachesTheGardenAlone(t *testing.T) {
 		Need(t, name)
 	}
 	line, bng, world := newSpace(t, "line"), newSpace(t, "bng"), newSpace(t, "world")
-	for _, l := range []struct {
-		a, b         space
-		dev          string
-		addrA, addrB []string
-	}{
-		{line, bng, "acc", []string{"198.51.100.7/24"}, []string{"198.51.100.1/24"}},
-		{bng, world, "up", []string{"203.0.113.1/24"}, []string{"203.0.113.2/24", "203.0.113.7/24", "203.0.113.112/24", "192.0.2.10/32"}},
-	} {
-		a, b := l.dev+"0", l.dev+"1"
-		l.a.run("ip", "link", "add", a, "type", "veth", "peer", "name", b, "netns", l.b.name)
-		for _, end := range []struct {
-			s     space
-			dev   string
-			addrs []string
-		}{{l.a, a, l.addrA}, {l.b, b, l.addrB}} {
-			for _, addr := range end.addrs {
-				end.s.run("ip", "addr", "add", addr, "dev", end.dev)
-			}
-			end.s.run("ip", "link", "set", end.dev, "up")
-		}
-	}
+	wire(line, bng, "acc", []string{"198.51.100.7/24"}, []string{"198.51.100.1/24"})
+	wire(bng, world, "up", []string{"203.0.113.1/24"}, []string{"203.0.113.2/24", "203.0.113.7/24", "203.0.113.112/24", "192.0.2.10/32"})
 	line.run("ip", "route", "add", "default", "via", "198.51.100.1")
 	world.run("ip", "route", "add", "default", "via", "203.0.113.1")
 	bng.run("ip", "route", "add", "192.0.2.10/32", "via", "203.0.113.2")
@@ -190,15 +188,7 @@ func TestALineInQuarantineReachesTheGardenAlone(t *testing.T) {
 	world.page("203.0.113.112:80", "emergency")
 
 	// The access server: a change of the session is a line in a set of the router.
-	server := standin.New("a secret of bng1", func(s standin.Session) error {
-		cmds := "flush set inet bolwerk leaky4\nflush set inet bolwerk strict4\n"
-		if set, ok := strings.CutPrefix(s.Filter, "bolwerk-"); ok && set != "normal" {
-			cmds += fmt.Sprintf("add element inet bolwerk %s4 { %s }\n", set, s.Addr)
-		}
-		nft := exec.Command("ip", "netns", "exec", bng.name, "nft", "-f", "-")
-		nft.Stdin = strings.NewReader(cmds)
-		return nft.Run()
-	})
+	server := standin.New("a secret of bng1", bng.filters())
 	server.Add(standin.Session{ID: "s1", User: "anna", Addr: netip.MustParseAddr("198.51.100.7")})
 	conn, err := net.ListenPacket("udp", "127.0.0.1:0")
 	if err != nil {
@@ -257,6 +247,26 @@ func TestALineInQuarantineReachesTheGardenAlone(t *testing.T) {
 	want("released", map[string]string{garden: "garden", any: "anything", emergency: "emergency"})
 	if got := line.captivePortal(); got != "http://192.0.2.10/api" {
 		t.Errorf("DHCP option 114: %q", got)
+	}
+}
+
+// filters puts what an access server was told into the router's sets.
+func (s space) filters() func(standin.Session) error {
+	var mu sync.Mutex
+	in := map[string]string{} // filter by address
+	return func(n standin.Session) error {
+		mu.Lock()
+		defer mu.Unlock()
+		in[n.Addr.String()] = n.Filter
+		cmds := "flush set inet bolwerk leaky4\nflush set inet bolwerk strict4\n"
+		for addr, filter := range in {
+			if set, ok := strings.CutPrefix(filter, "bolwerk-"); ok && set != "normal" {
+				cmds += fmt.Sprintf("add element inet bolwerk %s4 { %s }\n", set, addr)
+			}
+		}
+		nft := exec.Command("ip", "netns", "exec", s.name, "nft", "-f", "-")
+		nft.Stdin = strings.NewReader(cmds)
+		return nft.Run()
 	}
 }
 
