@@ -18,6 +18,7 @@ type Cmd struct {
 	Inform     informCmd     `cmd:"" help:"Tell the subscriber of a case something."`
 	Messages   messagesCmd   `cmd:"" help:"Show what the subscriber of a case was told. The look is noted."`
 	Quarantine QuarantineCmd `cmd:"" help:"Lines in the safe environment."`
+	Exemption  ExemptionCmd  `cmd:"" help:"Exemptions of all subscribers: list them, end one."`
 	Playbook   PlaybookCmd   `cmd:"" help:"What the desk does about a class of cases by itself."`
 }
 

@@ -16,6 +16,8 @@ import (
 func (d *Desk) API(x *api.Routes) {
 	d.figuresAPI(x)
 	d.whoAPI(x)
+	d.looksAPI(x)
+	d.exemptionAPI(x)
 	d.informAPI(x)
 	d.quarantineAPI(x)
 	api.Add(x, account.Look, "GET", "/abuse/cases", "Cases of abuse, newest first. They name nobody.", func(ctx context.Context, in *casesIn) (*api.Answer[api.Page[CaseRow]], error) {

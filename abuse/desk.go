@@ -21,6 +21,7 @@ import (
 	"bolwerk/abuse/retest"
 	"bolwerk/abuse/session"
 	"bolwerk/abuse/who"
+	"bolwerk/desk"
 	"bolwerk/internal/blob"
 	"bolwerk/internal/clock"
 	"bolwerk/internal/factlog"
@@ -49,6 +50,11 @@ var ErrDied = errors.New("the reader died over it")
 // ErrDied counts against the report.
 type Reader interface {
 	Look(ctx context.Context, task string, raw []byte, ask any) (json.RawMessage, error)
+}
+
+// Holds tells which cases and subscribers are held just now.
+type Holds interface {
+	Held(tx *store.Tx) ([]desk.Hold, error)
 }
 
 // Holder runs work while this desk is the one that does it.
@@ -80,6 +86,9 @@ type Parts struct {
 	Told func(nas string, filters []string) (enforce.Profile, bool)
 	Lied func(tx *store.Tx, nas, code string) error
 	Zone *time.Location
+	// Holds are what a law or an order keeps from being erased and forgotten; nil for
+	// nothing.
+	Holds Holds
 	// Clearing is whose reports are fetched every FetchEvery, as those of FetchFeed;
 	// nil for none.
 	Clearing   *clearing.House

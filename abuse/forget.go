@@ -82,9 +82,14 @@ func (d *Desk) Forget(ctx context.Context) error {
 }
 
 func (d *Desk) forgetCases(tx *store.Tx, year int64) (int64, error) {
+	held, err := d.HeldCases(tx)
+	if err != nil {
+		return 0, err
+	}
+	in, args := store.In(5, append(held, ""))
 	ids, err := store.List(tx, func(scan func(...any) error) (id string, err error) { return id, scan(&id) },
 		`select c.id from desk_case c where c.capability=$1 and c.state in ('decided','closed') and c.touched_at<$2
-		and not exists (select 1 from abuse_exemption x where x.case_id=c.id and x.until>$3) order by c.touched_at limit $4`, Name, year, tx.NowMicros(), forgetSome)
+		and not exists (select 1 from abuse_exemption x where x.case_id=c.id and x.until>$3) and c.id not in (`+in+`) order by c.touched_at limit $4`, append([]any{Name, year, tx.NowMicros(), forgetSome}, args...)...)
 	if err != nil {
 		return 0, err
 	}

@@ -31,11 +31,11 @@ func Texts() (*web.Texts, error) { return web.ReadTexts(textFiles, "texts") }
 // Places are the abuse desk's entries of the console's navigation.
 func Places() []web.Place {
 	return []web.Place{
-		{Path: "/abuse", Text: "abuse.cases", Also: []string{"/abuse/case"}},
+		{Path: "/abuse", Text: "abuse.cases", Also: []string{"/abuse/case", "/abuse/exemptions"}},
 		{Path: "/abuse/quarantines", Text: "abuse.quarantines", Also: []string{"/abuse/quarantine"}},
 		{Path: "/abuse/reports", Text: "abuse.reports", Also: []string{"/abuse/report"}},
 		{Path: "/abuse/figures", Text: "abuse.figures.short"},
-		{Path: "/abuse/looks", Text: "abuse.looks", For: func(w *web.Who) bool { return w.Role == string(account.Administrator) }},
+		{Path: "/abuse/looks", Text: "abuse.looks", For: func(w *web.Who) bool { return w.Role == string(account.PrivacyOfficer) }},
 	}
 }
 
@@ -87,6 +87,8 @@ func (p *Pages) Routes(mux *http.ServeMux, door *account.Door) {
 	add("GET /abuse/case/{id}", account.Look, p.casePage)
 	add("GET /abuse/reports", account.Look, p.reports)
 	add("GET /abuse/report/{id}", account.Look, p.report)
+	add("GET /abuse/exemptions", account.Look, p.exemptions)
+	add("POST /abuse/exemptions/{id}/end", account.Decide, p.endExemption)
 	add("GET /abuse/figures", account.Look, p.figures)
 	if p.kit != nil {
 		add("GET /abuse/guest/{id}", account.Look, p.guest)
@@ -94,7 +96,7 @@ func (p *Pages) Routes(mux *http.ServeMux, door *account.Door) {
 	p.informRoutes(func(pattern string, right account.Right, fn func(http.ResponseWriter, *http.Request, account.Person) error) {
 		add(pattern, right, fn)
 	})
-	add("GET /abuse/looks", account.Administer, p.looks)
+	add("GET /abuse/looks", account.Oversee, p.looks)
 	p.quarantineRoutes(func(pattern string, right account.Right, fn func(http.ResponseWriter, *http.Request, account.Person) error) {
 		add(pattern, right, fn)
 	})

@@ -1,6 +1,7 @@
 package abuse
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -92,37 +93,62 @@ func (d subjects) About(ctx context.Context, subscriber string) (out []desk.Kept
 		return nil, err
 	}
 	for _, id := range ids {
-		var c caseAbout
-		var at time.Time
-		err := d.db.Read(ctx, func(tx *store.Tx) error { c, at, err = d.caseAbout(tx, id); return err })
+		k, err := d.kept(ctx, id)
 		if err != nil {
 			return nil, err
 		}
-		if c.Sessions, err = d.p.Who.Pinned(ctx, id); err != nil {
-			return nil, err
-		}
-		if c.Quarantines, err = d.quarantines.Told(ctx, id); err != nil {
-			return nil, err
-		}
-		if d.inform != nil {
-			if c.Did, err = d.inform.Did(ctx, id); err != nil {
-				return nil, err
-			}
-			told, err := d.inform.Of(ctx, id)
-			if err != nil {
-				return nil, err
-			}
-			for _, m := range told {
-				x := toldAbout{At: m.At, Kind: m.Kind, Channel: string(m.Channel), State: m.State, Sent: m.SentAt, Arrived: m.DeliveredAt, Seen: m.SeenAt, Text: &m.Text}
-				if m.Channel == "xarf" {
-					x.Text = nil // a report goes on to the reseller: the words are the reporter's
-				}
-				c.Told = append(c.Told, x)
-			}
-		}
-		out = append(out, desk.Kept{What: "case", ID: c.Number, At: at, Until: store.Keep["case"], Data: c})
+		out = append(out, k)
 	}
 	return out, nil
+}
+
+// Kept is a case as its subscriber gets it, and who that is as accounting names them; a
+// line's where no subscriber is known.
+func (d *Desk) Kept(ctx context.Context, ref string) (id, subscriber string, k desk.Kept, err error) {
+	if err = d.db.Read(ctx, func(tx *store.Tx) error {
+		c, err := findCase(tx, ref)
+		id = c.ID
+		return err
+	}); err != nil {
+		return "", "", k, err
+	}
+	if k, err = (subjects{d}).kept(ctx, id); err != nil {
+		return "", "", k, err
+	}
+	who := k.Data.(caseAbout).Who
+	return id, cmp.Or(who.Subscriber, who.Line), k, nil
+}
+
+func (d subjects) kept(ctx context.Context, id string) (k desk.Kept, err error) {
+	var c caseAbout
+	var at time.Time
+	err = d.db.Read(ctx, func(tx *store.Tx) error { c, at, err = d.caseAbout(tx, id); return err })
+	if err != nil {
+		return k, err
+	}
+	if c.Sessions, err = d.p.Who.Pinned(ctx, id); err != nil {
+		return k, err
+	}
+	if c.Quarantines, err = d.quarantines.Told(ctx, id); err != nil {
+		return k, err
+	}
+	if d.inform != nil {
+		if c.Did, err = d.inform.Did(ctx, id); err != nil {
+			return k, err
+		}
+		told, err := d.inform.Of(ctx, id)
+		if err != nil {
+			return k, err
+		}
+		for _, m := range told {
+			x := toldAbout{At: m.At, Kind: m.Kind, Channel: string(m.Channel), State: m.State, Sent: m.SentAt, Arrived: m.DeliveredAt, Seen: m.SeenAt, Text: &m.Text}
+			if m.Channel == "xarf" {
+				x.Text = nil // a report goes on to the reseller: the words are the reporter's
+			}
+			c.Told = append(c.Told, x)
+		}
+	}
+	return desk.Kept{What: "case", ID: c.Number, At: at, Until: store.Keep["case"], Data: c}, nil
 }
 
 // casesOf are the ids of the cases of a subscriber, the newest first.
@@ -205,10 +231,15 @@ func (d subjects) Erase(ctx context.Context, by bolwerk.Actor, subscriber string
 	}
 	gone, open := desk.Erased{What: "closed cases, with their events, notes, messages, quarantines and sessions"}, desk.Erased{What: "open cases", Why: "GDPR art. 17(3)(b) and (e), art. 6(1)(f), recital 49: the security of the network, until a year after the case is closed"}
 	back := desk.Erased{What: "cases whose line is on its way out of quarantine", Why: "without them the way back could not be finished; erase again once the line is normal"}
+	under := desk.Erased{What: "cases under a legal hold"}
 	left := desk.Erased{What: "cases with an exemption", Why: "an exemption keeps the subscriber from being bothered until it ends; end it, and erase again"}
 	for _, id := range ids {
 		err := d.db.Write(ctx, store.Decision, func(tx *store.Tx) error {
 			c, err := findCase(tx, id)
+			if err != nil {
+				return err
+			}
+			hold, err := d.holdOf(tx, id)
 			if err != nil {
 				return err
 			}
@@ -220,6 +251,10 @@ func (d subjects) Erase(ctx context.Context, by bolwerk.Actor, subscriber string
 				return err
 			}
 			switch {
+			case hold != nil:
+				under.Kept++
+				under.Why = hold.Legal + ", until " + hold.Until.UTC().Format(time.DateOnly)
+				return nil
 			case c.State.Open():
 				open.Kept++
 				return nil
@@ -238,7 +273,11 @@ func (d subjects) Erase(ctx context.Context, by bolwerk.Actor, subscriber string
 			return nil, err
 		}
 	}
-	return []desk.Erased{gone, open, left, back}, nil
+	out := []desk.Erased{gone, open, left, back}
+	if under.Kept > 0 {
+		out = append(out, under)
+	}
+	return out, nil
 }
 
 // partyOf says what kind of party acted, and not who.

@@ -243,6 +243,7 @@ type CaseView struct {
 	Quarantines []quarantine.Row `json:"quarantines,omitempty" doc:"newest first"`
 	Play        *Play            `json:"playbook,omitempty" doc:"what the rules do next"`
 	Test        garden.Tested    `json:"test" doc:"whether the line still shows it, where that can be tested"`
+	Hold        *desk.Hold       `json:"hold,omitempty" doc:"a law or an order keeps the case from being erased"`
 	Others      []CaseRow        `json:"others,omitempty" doc:"further cases of the subscriber, newest first"`
 }
 
@@ -290,6 +291,9 @@ func (d *Desk) Case(ctx context.Context, by bolwerk.Actor, id string) (v CaseVie
 			return err
 		}
 		if v.Test, err = d.Tested(tx, c.ID); err != nil {
+			return err
+		}
+		if v.Hold, err = d.holdOf(tx, c.ID); err != nil {
 			return err
 		}
 		v.Evidence, err = store.List(tx, d.readEvent, `select `+eventColumns+eventTables+` where e.case_id=$1 order by e.at desc, e.id desc limit $2`, c.ID, maxShown)

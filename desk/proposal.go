@@ -87,9 +87,10 @@ func FindProposal(tx *store.Tx, id string) (Proposal, error) {
 	return p, err
 }
 
-// decisions are the proposals of capabilities: what waits for a second
-// administrator is on the page of people.
-const decisions = `state='open' and action not like 'account.%'`
+// decisions are the proposals about blocks and lists: what waits for a second
+// administrator is on the page of people, what waits for a second pair of eyes on a
+// subscriber's data on that of the privacy officer.
+const decisions = `state='open' and action not like 'account.%' and action not like 'privacy.%'`
 
 // OpenProposals lists the decisions that wait for a second person, oldest first,
 // from the one behind the proposal of the id after.

@@ -17,6 +17,7 @@ type Kept struct {
 	ID    string    `json:"id"`
 	At    time.Time `json:"at"`
 	Until string    `json:"kept"`           // for how long, in words
+	Days  int       `json:"days,omitempty"` // of Until, where it is a number of days
 	Data  any       `json:"data,omitempty"` // what others said names nobody else
 }
 
@@ -26,6 +27,16 @@ type Erased struct {
 	Erased int    `json:"erased"`
 	Kept   int    `json:"kept"`
 	Why    string `json:"why,omitempty"` // of what is kept: the duty or the right, and until when
+}
+
+// Hold keeps a case, or all of a subscriber, from being erased and forgotten until it
+// ends: a law or an order asks for it.
+type Hold struct {
+	ID         string    `json:"id"`
+	Case       string    `json:"case,omitempty"` // id; empty: all of Subscriber
+	Subscriber string    `json:"-"`              // empty: only Case
+	Legal      string    `json:"legal"`
+	Until      time.Time `json:"until"`
 }
 
 // Keeper keeps things about subscribers.

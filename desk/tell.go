@@ -59,11 +59,14 @@ func (t Teller) second(ctx context.Context, j job.Job) error {
 	if err != nil || p.State != "open" {
 		return ignoreNone(err)
 	}
-	role, path := account.DutyOfficer, "/approve/"
-	if strings.HasPrefix(p.Action, "account.") {
-		role, path = account.Administrator, "/approve/people/"
+	right, address := account.Lead, "/approve/"+p.ID
+	switch {
+	case strings.HasPrefix(p.Action, "account."):
+		right, address = account.Administer, "/approve/people/"+p.ID
+	case strings.HasPrefix(p.Action, "privacy."):
+		right, address = account.Countersign, "/privacy/erasures"
 	}
-	return t.tell(ctx, SecondJob, p.ID, "second", []any{t.URL(path + p.ID)}, func(who account.Person) bool { return who.Role == role && who.Actor() != p.Actor })
+	return t.tell(ctx, SecondJob, p.ID, "second", []any{t.URL(address)}, func(who account.Person) bool { return who.May(right) && who.Actor() != p.Actor })
 }
 
 // glass also writes the alarm into the log: not everybody has a mail address.

@@ -31,7 +31,15 @@ func OwnerPlaces() []web.Place {
 // OurPlaces are entries for our own people only.
 func OurPlaces(all ...web.Place) []web.Place {
 	for i, p := range all {
-		all[i].For = func(w *web.Who) bool { return w.Role != string(account.BrandOwner) && (p.For == nil || p.For(w)) }
+		all[i].For = func(w *web.Who) bool {
+			switch w.Role {
+			case string(account.BrandOwner):
+				return false
+			case string(account.PrivacyOfficer): // sees what names it, and nothing else
+				return p.For != nil && p.For(w)
+			}
+			return p.For == nil || p.For(w)
+		}
 	}
 	return all
 }

@@ -352,9 +352,9 @@ func TestWhoMayApprove(t *testing.T) {
 }
 
 func TestRightsAreTheTable(t *testing.T) {
-	for role, want := range map[Role]string{Viewer: "y...", Analyst: "yy..", DutyOfficer: "yyy.", Administrator: "y..y"} {
+	for role, want := range map[Role]string{Viewer: "y.....", Analyst: "yy....", DutyOfficer: "yyy..y", Administrator: "y..y..", PrivacyOfficer: "....yy"} {
 		got := ""
-		for _, r := range []Right{Look, Decide, Lead, Administer} {
+		for _, r := range []Right{Look, Decide, Lead, Administer, Oversee, Countersign} {
 			if (Person{Role: role, State: Active, By: BySession}).May(r) {
 				got += "y"
 			} else {

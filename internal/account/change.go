@@ -34,7 +34,7 @@ type Proposal struct {
 // The changes of people that need two.
 const (
 	ActionRole  = "account.role"  // more rights for somebody
-	ActionReset = "account.reset" // new log-in for a duty officer or an administrator
+	ActionReset = "account.reset" // new log-in for somebody who approves
 )
 
 // Change is the body of such a proposal: exactly what would be done.
@@ -57,6 +57,9 @@ func (s *Accounts) Second(p Proposals) { s.proposals = p }
 func gains(from, to Role) bool {
 	return slices.ContainsFunc(rights[to], func(r Right) bool { return !slices.Contains(rights[from], r) })
 }
+
+// approves says that a role may be the second person of something.
+func approves(r Role) bool { return r == DutyOfficer || r == Administrator || r == PrivacyOfficer }
 
 func errAlone() error {
 	return bolwerk.WithHint(bolwerk.Forbidden("this change needs two people"), "bolwerk user role, on the desk's own machine")
@@ -88,15 +91,15 @@ func (s *Accounts) propose(tx *store.Tx, me Person, action string, c Change, rea
 	return err
 }
 
-// ProposeReset is Reset by an administrator. For a duty officer or an
-// administrator a second one must approve it: whoever gets the code becomes
+// ProposeReset is Reset by an administrator. For somebody who approves a second
+// one must approve it: whoever gets the code becomes
 // that person. The code is zero then.
 func (s *Accounts) ProposeReset(ctx context.Context, me Person, login, reason string) (bolwerk.Token, error) {
 	p, err := s.ByLogin(ctx, login)
 	if err != nil {
 		return bolwerk.Token{}, err
 	}
-	if p.Role != DutyOfficer && p.Role != Administrator {
+	if !approves(p.Role) {
 		return s.Reset(ctx, me.Actor(), login, reason)
 	}
 	return bolwerk.Token{}, s.change(ctx, me.Actor(), login, func(tx *store.Tx, p Person) error {

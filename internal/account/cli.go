@@ -65,7 +65,7 @@ type UserCmd struct {
 type userInvite struct {
 	desk
 	Login string   `arg:"" help:"Log-in name."`
-	Role  string   `help:"viewer, analyst, duty_officer or admin." default:"analyst"`
+	Role  string   `help:"viewer, analyst, duty_officer, privacy_officer or admin." default:"analyst"`
 	Brand []string `help:"Instead of a role: invite somebody of this protected brand, who sees what looks like it and decides nothing; can be given more than once." placeholder:"NAME" sep:"none"`
 }
 
@@ -145,7 +145,7 @@ func (c *userDisable) Run(ctx context.Context, t *Terminal) error {
 type userRole struct {
 	desk
 	Login  string `arg:"" help:"Log-in name."`
-	Role   string `arg:"" help:"viewer, analyst, duty_officer or admin."`
+	Role   string `arg:"" help:"viewer, analyst, duty_officer, privacy_officer or admin."`
 	Reason string `help:"Why; it is kept in the audit trail." required:""`
 }
 

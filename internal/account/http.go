@@ -27,7 +27,7 @@ func Who(r *http.Request) *web.Who {
 	if !ok {
 		return nil
 	}
-	who := &web.Who{Login: p.Login, Role: string(p.Role), Outside: p.Role == BrandOwner}
+	who := &web.Who{Login: p.Login, Role: string(p.Role), Outside: p.Role == BrandOwner, NoSearch: !p.May(Look)}
 	if !who.Outside { // our people's alarms are nobody else's
 		who.Glass.Login, who.Glass.Until = p.Glass.Login, p.Glass.Until
 	}
@@ -154,7 +154,7 @@ func (d *Door) let(may func(Person) bool, h http.Handler) http.Handler {
 
 func refusal(p Person) error {
 	if p.By == ByToken {
-		return bolwerk.WithHint(bolwerk.Forbidden("this token's scopes, or its person's role, do not allow this"), "make one with the scope that is needed: read, report, decide, admin, feed or brand")
+		return bolwerk.WithHint(bolwerk.Forbidden("this token's scopes, or its person's role, do not allow this"), "make one with the scope that is needed: read, report, decide, admin, feed, brand or privacy")
 	}
 	return bolwerk.WithHint(bolwerk.Forbidden("the role %s may not do this", p.Role), "ask an administrator for another role, or a person with that role to do it")
 }

@@ -47,8 +47,8 @@ type Provider struct {
 	Scopes []string `toml:"scopes"`
 	// GroupsClaim is the claim that holds the groups; empty is "groups".
 	GroupsClaim string `toml:"groups_claim"`
-	// Roles gives groups a role: viewer, analyst, duty_officer or admin. Who is
-	// in several gets the first of admin, duty_officer, analyst, viewer; who is
+	// Roles gives groups a role: viewer, analyst, duty_officer, privacy_officer or admin. Who is
+	// in several gets the first of admin, duty_officer, privacy_officer, analyst, viewer; who is
 	// in none gets no access.
 	Roles map[string]string `toml:"roles"`
 	// TrustGroups says that the provider's groups are given by two people, so
@@ -85,7 +85,7 @@ func (p Provider) validate() (problems []error) {
 }
 
 // rank is which role counts for who is in several groups.
-var rank = []Role{Administrator, DutyOfficer, Analyst, Viewer}
+var rank = []Role{Administrator, DutyOfficer, PrivacyOfficer, Analyst, Viewer}
 
 // mapped are the roles of somebody's groups, the one that counts first.
 func (p Provider) mapped(groups []string) (out []Role) {
@@ -354,7 +354,7 @@ func (s *Accounts) vouched(tx *store.Tx, p Provider, c claims) (string, error) {
 	}
 	want := roles[0]
 	now, waits := want, false
-	if raises := gains(who.Role, want) && (want == DutyOfficer || want == Administrator); raises && !p.TrustGroups {
+	if raises := gains(who.Role, want) && approves(want); raises && !p.TrustGroups {
 		waits = true
 		if now = who.Role; !slices.Contains(roles, now) && gains(want, now) {
 			now = Viewer // what it had is gone, what it gets is not approved yet

@@ -13,12 +13,13 @@ import (
 type Role string
 
 // The roles. They are not a ladder: an administrator takes no decisions about
-// names.
+// names, and a privacy officer sees no case.
 const (
-	Viewer        Role = "viewer"
-	Analyst       Role = "analyst"
-	DutyOfficer   Role = "duty_officer"
-	Administrator Role = "admin"
+	Viewer         Role = "viewer"
+	Analyst        Role = "analyst"
+	DutyOfficer    Role = "duty_officer"
+	Administrator  Role = "admin"
+	PrivacyOfficer Role = "privacy_officer"
 )
 
 // BrandOwner is somebody of a brand that phishers imitate: no colleague. It sees
@@ -26,13 +27,13 @@ const (
 const BrandOwner Role = "brand_owner"
 
 // Roles are the roles of our own people in the order in which a form shows them.
-func Roles() []Role { return []Role{Viewer, Analyst, DutyOfficer, Administrator} }
+func Roles() []Role { return []Role{Viewer, Analyst, DutyOfficer, PrivacyOfficer, Administrator} }
 
 // ParseRole reads a role; a hyphen or a space may stand for the underscore.
 func ParseRole(s string) (Role, error) {
 	r := Role(strings.NewReplacer("-", "_", " ", "_").Replace(strings.ToLower(strings.TrimSpace(s))))
 	if !slices.Contains(Roles(), r) {
-		return "", bolwerk.Invalid("role %q: want viewer, analyst, duty_officer or admin", clip(s))
+		return "", bolwerk.Invalid("role %q: want viewer, analyst, duty_officer, privacy_officer or admin", clip(s))
 	}
 	return r, nil
 }
@@ -42,20 +43,23 @@ type Right int
 
 // The rights.
 const (
-	Look       Right = iota // see everything but people's identities
-	Decide                  // reject, withdraw, confirm and exempt within one person's bounds
-	Lead                    // be the duty officer of a decision that needs two people
-	Administer              // people, hosts, lists, settings
-	Fetch                   // fetch what is in force as a file
-	OwnBrand                // see what looks like its own brands, and answer
+	Look        Right = iota // see everything but people's identities
+	Decide                   // reject, withdraw, confirm and exempt within one person's bounds
+	Lead                     // be the duty officer of a decision that needs two people
+	Administer               // people, hosts, lists, settings
+	Fetch                    // fetch what is in force as a file
+	OwnBrand                 // see what looks like its own brands, and answer
+	Oversee                  // see who looked at which subscriber, give and hold what is kept of one, ask for its erasure
+	Countersign              // be the second person of what Oversee asks for
 )
 
 var rights = map[Role][]Right{
-	Viewer:        {Look, Fetch},
-	Analyst:       {Look, Decide, Fetch},
-	DutyOfficer:   {Look, Decide, Lead, Fetch},
-	Administrator: {Look, Administer, Fetch},
-	BrandOwner:    {OwnBrand},
+	Viewer:         {Look, Fetch},
+	Analyst:        {Look, Decide, Fetch},
+	DutyOfficer:    {Look, Decide, Lead, Fetch, Countersign},
+	Administrator:  {Look, Administer, Fetch},
+	BrandOwner:     {OwnBrand},
+	PrivacyOfficer: {Oversee, Countersign},
 }
 
 // Scope is what a token may do, within what its person may do.
@@ -63,16 +67,19 @@ type Scope string
 
 // The scopes.
 const (
-	Read         Scope = "read"   // look
-	Report       Scope = "report" // hand in reports
-	DecideScope  Scope = "decide" // decide for its person; never approve
-	Administrate Scope = "admin"  // people, hosts, lists, settings
-	Feed         Scope = "feed"   // fetch what is in force as a file, and nothing else
-	BrandScope   Scope = "brand"  // see what looks like its own brands, and answer
+	Read         Scope = "read"    // look
+	Report       Scope = "report"  // hand in reports
+	DecideScope  Scope = "decide"  // decide for its person; never approve
+	Administrate Scope = "admin"   // people, hosts, lists, settings
+	Feed         Scope = "feed"    // fetch what is in force as a file, and nothing else
+	BrandScope   Scope = "brand"   // see what looks like its own brands, and answer
+	PrivacyScope Scope = "privacy" // what a privacy officer does, but for approving
 )
 
 // Scopes are all scopes in the order in which a form shows them.
-func Scopes() []Scope { return []Scope{Read, Report, DecideScope, Administrate, Feed, BrandScope} }
+func Scopes() []Scope {
+	return []Scope{Read, Report, DecideScope, Administrate, Feed, BrandScope, PrivacyScope}
+}
 
 // ParseScopes reads scopes by commas or spaces. At least one is needed.
 func ParseScopes(s string) ([]Scope, error) {
@@ -80,14 +87,14 @@ func ParseScopes(s string) ([]Scope, error) {
 	for _, w := range strings.FieldsFunc(s, func(r rune) bool { return r == ',' || r == ' ' }) {
 		v := Scope(strings.ToLower(w))
 		if !slices.Contains(Scopes(), v) {
-			return nil, bolwerk.Invalid("scope %q: want read, report, decide, admin, feed or brand", clip(w))
+			return nil, bolwerk.Invalid("scope %q: want read, report, decide, admin, feed, brand or privacy", clip(w))
 		}
 		if !slices.Contains(out, v) {
 			out = append(out, v)
 		}
 	}
 	if len(out) == 0 {
-		return nil, bolwerk.Invalid("a token without a scope may do nothing: want read, report, decide, admin, feed or brand")
+		return nil, bolwerk.Invalid("a token without a scope may do nothing: want read, report, decide, admin, feed, brand or privacy")
 	}
 	return out, nil
 }
@@ -178,13 +185,15 @@ func (p Person) May(r Right) bool {
 		return slices.Contains(p.Scopes, Feed) || slices.Contains(p.Scopes, Read)
 	case OwnBrand:
 		return slices.Contains(p.Scopes, BrandScope)
+	case Oversee:
+		return slices.Contains(p.Scopes, PrivacyScope)
 	}
 	return false
 }
 
 // MayReport says whether the person may hand in reports by the API.
 func (p Person) MayReport() bool {
-	return p.State == Active && p.Role != BrandOwner && (p.By != ByToken || slices.Contains(p.Scopes, Report))
+	return p.State == Active && p.Role != BrandOwner && p.Role != PrivacyOfficer && (p.By != ByToken || slices.Contains(p.Scopes, Report))
 }
 
 // Seasoned is how old an account and its role must be before it may approve, so
@@ -208,7 +217,7 @@ func (p Person) MayApprove(now time.Time) error {
 	switch {
 	case p.By != BySession:
 		return bolwerk.WithHint(bolwerk.Forbidden("an approval is given in a session, not with a token"), "log in to the console")
-	case !p.May(Decide) && !p.May(Administer):
+	case !p.May(Decide) && !p.May(Administer) && !p.May(Countersign):
 		return bolwerk.Forbidden("the role %s approves nothing", p.Role)
 	case now.Before(from):
 		return bolwerk.WithHint(bolwerk.Forbidden("this account or its role is younger than 24 hours and may not approve yet"),

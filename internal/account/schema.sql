@@ -1,7 +1,7 @@
 create table account (
   id         text primary key,      -- keep staff: name of the account
   login      text not null unique,  -- keep staff: what the person types to log in
-  role       text not null check (role in ('viewer','analyst','duty_officer','admin','brand_owner')), -- keep staff: what the person may do
+  role       text not null check (role in ('viewer','analyst','duty_officer','admin','privacy_officer','brand_owner')), -- keep staff: what the person may do
   role_since bigint not null,       -- keep staff: since when; a young role may not approve
   made_at    bigint not null,       -- keep staff: when it was made; a young account may not approve
   exempt     boolean not null,      -- keep staff: made over the admin socket before the first publication, role unchanged since

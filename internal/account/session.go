@@ -192,7 +192,7 @@ func (s *Accounts) CreateToken(ctx context.Context, by bolwerk.Actor, n NewAPITo
 }
 
 // needs is the right without which a scope is of no use.
-var needs = map[Scope]Right{Read: Look, Report: Look, DecideScope: Decide, Administrate: Administer, Feed: Fetch, BrandScope: OwnBrand}
+var needs = map[Scope]Right{Read: Look, Report: Look, DecideScope: Decide, Administrate: Administer, Feed: Fetch, BrandScope: OwnBrand, PrivacyScope: Oversee}
 
 // within refuses a scope that the role could never use.
 func within(role Role, scopes []Scope) error {

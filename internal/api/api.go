@@ -164,7 +164,7 @@ func (x *Routes) Let(right account.Right, h http.Handler) http.Handler {
 }
 
 func mayNot(p account.Person, right account.Right) error {
-	if scope := map[account.Right]account.Scope{account.Look: account.Read, account.Decide: account.DecideScope, account.Fetch: account.Feed, account.Administer: account.Administrate, account.OwnBrand: account.BrandScope}[right]; p.By == account.ByToken {
+	if scope := map[account.Right]account.Scope{account.Look: account.Read, account.Decide: account.DecideScope, account.Fetch: account.Feed, account.Administer: account.Administrate, account.OwnBrand: account.BrandScope, account.Oversee: account.PrivacyScope}[right]; p.By == account.ByToken {
 		as := p
 		as.By = account.BySession
 		if as.May(right) {
@@ -175,6 +175,10 @@ func mayNot(p account.Person, right account.Right) error {
 	switch right {
 	case account.Administer:
 		whom = "ask an administrator"
+	case account.Oversee:
+		whom = "ask a privacy officer"
+	case account.Countersign:
+		whom = "ask a privacy officer or a duty officer"
 	case account.OwnBrand:
 		whom = "it is for somebody of a brand: bolwerk user invite LOGIN --brand NAME"
 	}

@@ -98,12 +98,14 @@ func whoMay(right account.Right, guarded bool, op *huma.Operation) string {
 		return "Needs what its description says."
 	}
 	return map[account.Right]string{
-		account.Look:       "Needs a token of the scope `read` (or `decide`), or a session.",
-		account.Decide:     "Needs a token of the scope `decide`, or a session, of an analyst or a duty officer.",
-		account.Lead:       "Needs a session of a duty officer.",
-		account.Administer: "Needs a token of the scope `admin`, or a session, of an administrator.",
-		account.Fetch:      "Needs a token of the scope `feed` or `read`, or a session.",
-		account.OwnBrand:   "Needs a token of the scope `brand`, or a session, of somebody of a brand. What is another brand's is not there: 404.",
+		account.Look:        "Needs a token of the scope `read` (or `decide`), or a session.",
+		account.Decide:      "Needs a token of the scope `decide`, or a session, of an analyst or a duty officer.",
+		account.Lead:        "Needs a session of a duty officer.",
+		account.Administer:  "Needs a token of the scope `admin`, or a session, of an administrator.",
+		account.Fetch:       "Needs a token of the scope `feed` or `read`, or a session.",
+		account.Oversee:     "Needs a token of the scope `privacy`, or a session, of a privacy officer.",
+		account.Countersign: "Needs a session of a privacy officer or a duty officer.",
+		account.OwnBrand:    "Needs a token of the scope `brand`, or a session, of somebody of a brand. What is another brand's is not there: 404.",
 	}[right]
 }
 

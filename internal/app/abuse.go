@@ -115,7 +115,7 @@ func (d *Desk) buildAbuse(pool *reading.Pool, send inform.Sender, facts *factlog
 	}
 	d.contacts = contact.New(d.cfg.Abuse.Contact, d.db, keys, d.env.Clock, reg)
 	parts := abuse.Parts{DB: d.db, Clock: d.env.Clock, Log: d.env.Log, Facts: facts, Vault: d.vault, Blobs: blob.New(d.vault), Sessions: d.sessions, Who: d.who, Contacts: d.contacts,
-		Publish: d.publish, Holder: d.lease, Reader: abuseReader{pool}, Gardens: d.views, Metrics: reg,
+		Publish: d.publish, Holder: d.lease, Holds: d.holds, Reader: abuseReader{pool}, Gardens: d.views, Metrics: reg,
 		AuthservIDs: d.cfg.Shield.AuthservIDs, OwnAddresses: append(slices.Concat(d.cfg.SMTP.Addresses, d.cfg.Shield.ReportAddresses), d.cfg.Shield.AnswerFrom, d.cfg.Abuse.Inform.From)}
 	zone, err := time.LoadLocation(d.cfg.Console.Zone)
 	if err != nil {

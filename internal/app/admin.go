@@ -60,7 +60,14 @@ func (d *Desk) admin(accounts http.Handler) http.Handler {
 	route("GET /abuse/nas", d.listAccess)
 	route("POST /abuse/nas/prove", d.proveAccess)
 	route("POST /privacy/export", d.exportSubject)
+	route("POST /privacy/document", d.documentOf)
 	route("POST /privacy/erase", d.eraseSubject)
+	route("GET /privacy/holds", func(ctx context.Context, _ *http.Request) (any, error) {
+		all, err := d.privacy.Holds(ctx)
+		return map[string]any{"items": nonNil(all)}, err
+	})
+	route("POST /privacy/hold", d.placeHold)
+	route("POST /privacy/hold/end", d.endHold)
 	route("GET /privacy/retention", func(ctx context.Context, _ *http.Request) (any, error) { return d.retentionNow(ctx) })
 	route("GET /hosts", func(ctx context.Context, _ *http.Request) (any, error) {
 		all, err := d.hosts.All(ctx)

@@ -55,6 +55,7 @@ import (
 	"bolwerk/internal/vault"
 	"bolwerk/internal/web"
 	"bolwerk/internal/webhook"
+	"bolwerk/privacy"
 	"bolwerk/shield"
 	"bolwerk/shield/edge"
 	"bolwerk/shield/fact"
@@ -64,7 +65,7 @@ import (
 
 // Schemas are the tables of the desk, in the order in which they are made.
 func Schemas() []store.Schema {
-	return []store.Schema{audit.Schema(), factlog.Schema(), blob.Schema(), job.Schema(), lease.Schema(), publish.Schema(), account.Schema(), siem.Schema(), idem.Schema(), hosts.Schema(), ledger.Schema(), webhook.Schema(), desk.Schema(), shield.Schema(), who.Schema(), abuse.Schema(), view.Schema(), quarantine.Schema(), contact.Schema(), inform.Schema(), access.Schema()}
+	return []store.Schema{audit.Schema(), factlog.Schema(), blob.Schema(), job.Schema(), lease.Schema(), publish.Schema(), account.Schema(), siem.Schema(), idem.Schema(), hosts.Schema(), ledger.Schema(), webhook.Schema(), desk.Schema(), shield.Schema(), who.Schema(), abuse.Schema(), view.Schema(), quarantine.Schema(), contact.Schema(), inform.Schema(), access.Schema(), privacy.Schema()}
 }
 
 // Desk is the role desk, built.
@@ -79,6 +80,8 @@ type Desk struct {
 	abuse     *abuse.Desk
 	contacts  *contact.Book
 	views     *view.Views
+	holds     *privacy.Holds
+	privacy   *privacy.Desk
 	access    *access.Access
 	accounts  *account.Accounts
 	people    *account.Pages
@@ -167,7 +170,13 @@ func BuildDesk(ctx context.Context, cfg Config, env Env) (_ *Desk, err error) {
 	if err := d.buildAccess(ctx, reg); err != nil {
 		return nil, err
 	}
+	if err := d.buildHolds(); err != nil {
+		return nil, err
+	}
 	if err := d.buildAbuse(pool, send, facts, reg); err != nil {
+		return nil, err
+	}
+	if err := d.buildPrivacy(); err != nil {
 		return nil, err
 	}
 	if err := d.buildHosts(reg); err != nil {
@@ -395,10 +404,15 @@ func (d *Desk) buildConsole(reg prometheus.Registerer) error {
 	if err != nil {
 		return err
 	}
+	privacyWords, err := privacy.Texts()
+	if err != nil {
+		return err
+	}
 	places = append(places, abuse.Places()...)
+	places = append(places, privacy.Places()...)
 	places = append(shield.OurPlaces(append(places, handbook.Place())...), shield.OwnerPlaces()...)
 	frame, err := web.New(web.Site{Name: "console", Config: d.cfg.Console.Config, Console: true, Search: "/search", Places: places, Who: account.Who,
-		Texts: []*web.Texts{words, shieldWords, figureWords, abuseWords}, Clock: d.env.Clock, Log: d.env.Log, Metrics: metrics})
+		Texts: []*web.Texts{words, shieldWords, figureWords, abuseWords, privacyWords}, Clock: d.env.Clock, Log: d.env.Log, Metrics: metrics})
 	if err != nil {
 		return err
 	}
@@ -426,6 +440,7 @@ func (d *Desk) buildConsole(reg prometheus.Registerer) error {
 	pages.Routes(mux, door)
 	pages.Elsewhere(abuse.Find)
 	pages.Beside(d.abuse.Waits)
+	pages.Beside(d.privacy.Waits)
 	complaints, err := abuse.NewPages(d.abuse, frame)
 	if err != nil {
 		return err
@@ -436,11 +451,17 @@ func (d *Desk) buildConsole(reg prometheus.Registerer) error {
 	}
 	complaints.Garden(kit, d.views)
 	complaints.Routes(mux, door)
+	officer, err := privacy.NewPages(d.privacy, frame)
+	if err != nil {
+		return err
+	}
+	officer.Routes(mux, door)
 	routes := api.New(mux, door, idem.New(d.db, d.vault, d.env.Log), d.env.Log)
 	names := shield.NewAPI(d.shield)
 	names.Webhooks(d.hooks)
 	names.Routes(routes, mux)
 	d.abuse.API(routes)
+	d.privacy.API(routes)
 	routes.Done()
 	l, err := net.Listen("tcp", d.cfg.Console.Listen)
 	if err != nil {

@@ -28,6 +28,7 @@ import (
 	"bolwerk/internal/clock"
 	"bolwerk/internal/store"
 	"bolwerk/internal/vault"
+	"bolwerk/privacy"
 )
 
 // ExportOptions are what "bolwerk export" is told.
@@ -98,6 +99,9 @@ var sealedFor = map[string]string{
 	"abuse_message.text_sealed":         inform.SealedText,
 	"abuse_quarantine.who_sealed":       quarantine.SealedWho,
 	"abuse_quarantine_line.held_sealed": quarantine.SealedLine,
+	"privacy_request.subscriber_sealed": privacy.SealedRequest,
+	"privacy_hold.subscriber_sealed":    privacy.SealedHold,
+	"privacy_hold.copy_sealed":          privacy.SealedCopy,
 }
 
 // boxOf has the keys of a sealed column.
@@ -109,6 +113,8 @@ func (e *exporter) boxOf(c store.Column) *vault.Vault {
 		return e.sessions.Kept()
 	case c.Table == "abuse_view", c.Table == "abuse_view_hold":
 		return e.views
+	case c.Class == "privacy":
+		return e.privacy
 	case c.Table == "abuse_contact":
 		return e.contacts
 	case strings.HasPrefix(c.Table, "abuse_") && c.Class == "session":
@@ -118,7 +124,7 @@ func (e *exporter) boxOf(c store.Column) *vault.Vault {
 }
 
 // personal are the classes of what says who somebody is or what they sent.
-var personal = []string{"body", "reply", "staff", "session", "pinned", "view", "contact"}
+var personal = []string{"body", "reply", "staff", "session", "pinned", "view", "contact", "privacy"}
 
 // Export writes everything that the installation keeps, but secrets, into a
 // folder, in open formats. The desk may run: it is one moment of the store.
@@ -148,6 +154,9 @@ func Export(ctx context.Context, cfg Config, o ExportOptions) (Manifest, error) 
 		return m, err
 	}
 	if e.contacts, err = contactKeys(cfg, c); err != nil {
+		return m, err
+	}
+	if e.privacy, err = privacyKeys(cfg, c); err != nil {
 		return m, err
 	}
 	if o.Personal {
@@ -194,6 +203,7 @@ type exporter struct {
 	// views has the keys of who chose a view.
 	views    *vault.Vault
 	contacts *vault.Vault
+	privacy  *vault.Vault
 	blobs    *blob.Store
 }
 

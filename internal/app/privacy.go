@@ -4,94 +4,134 @@ import (
 	"context"
 	"encoding/json"
 	"net/http"
-	"strings"
+	"path/filepath"
 	"time"
 
 	"bolwerk"
+	"bolwerk/abuse"
 	"bolwerk/abuse/session"
+	"bolwerk/abuse/who"
 	"bolwerk/desk"
-	"bolwerk/internal/audit"
-	"bolwerk/internal/store"
+	"bolwerk/internal/clock"
+	"bolwerk/internal/vault"
+	"bolwerk/internal/web"
+	"bolwerk/privacy"
 )
 
-// keepers are those who keep something about subscribers. The shield knows none: a
-// visitor of a blocked name leaves no address, and a reporter is no subscriber to it.
-func (d *Desk) keepers() []desk.Keeper {
-	return []desk.Keeper{d.abuse.Subjects(), d.who, d.views, d.contacts}
+// buildHolds is what a law or an order keeps from being erased, which all who erase ask.
+func (d *Desk) buildHolds() error {
+	keys, err := privacyKeys(d.cfg, d.env.Clock)
+	d.holds = privacy.NewHolds(keys)
+	return err
+}
+
+// buildPrivacy is the desk of the privacy officer: it asks everybody who keeps something
+// about subscribers. The shield does not: a visitor of a blocked name leaves no address,
+// and a reporter is no subscriber to it.
+func (d *Desk) buildPrivacy() error {
+	zone, err := time.LoadLocation(d.cfg.Console.Zone)
+	if err != nil {
+		return err
+	}
+	words, err := abuse.Texts()
+	if err != nil {
+		return err
+	}
+	d.privacy, err = privacy.New(privacy.Parts{DB: d.db, Clock: d.env.Clock, Log: d.env.Log, Holds: d.holds, Keepers: []desk.Keeper{d.abuse.Subjects(), d.who, d.views, d.contacts},
+		Lookups: lookups{d.who}, Cases: d.abuse, Words: abuseWords(words), Operator: d.cfg.Operator, Zone: zone})
+	d.back = append(d.back, part{"privacy", d.once("privacy", d.privacy.Run)})
+	return err
+}
+
+// privacyKeys are the keys of whom requests and holds are about: destroyed with them.
+func privacyKeys(cfg Config, c clock.Clock) (*vault.Vault, error) {
+	return vault.Open(filepath.Join(cfg.Data, "desk", "keys", "privacy"), c)
+}
+
+type lookups struct{ who *who.Who }
+
+// Noted notes a look at a subscriber.
+func (l lookups) Noted(ctx context.Context, by bolwerk.Actor, reason, caseID, subscriber string) error {
+	return l.who.Noted(ctx, by, reason, caseID, session.Identity{Subscriber: subscriber})
+}
+
+// abuseWords is what the abuse desk's pages call a state, class or reason.
+func abuseWords(t *web.Texts) func(bolwerk.Lang, string) (string, bool) {
+	return func(lang bolwerk.Lang, word string) (string, bool) {
+		for _, of := range []string{"class.", "reason.", "note.", "q.state.", "q.profile.", "channel.", "level."} {
+			if key := "abuse." + of + word; t.Has(key) {
+				return t.T(lang, key), true
+			}
+		}
+		return "", false
+	}
 }
 
 // Subject is a wish at the admin socket about what is kept of a subscriber.
 type Subject struct {
-	Subscriber string `json:"subscriber"` // as accounting names it
-	Reason     string `json:"reason"`
+	privacy.Wish
+	Language string `json:"language,omitempty"` // of the document
 }
 
-// Subjects is all that is kept about a subscriber.
-type Subjects struct {
-	Operator   string      `json:"operator"`
-	Subscriber string      `json:"subscriber"`
-	MadeAt     time.Time   `json:"made_at"`
-	Kept       []desk.Kept `json:"kept"`
-}
-
-// Erasure is what became of it.
-type Erasure struct {
-	ID     string        `json:"id"` // of the audit entry, which names nobody
-	At     time.Time     `json:"at"`
-	Report []desk.Erased `json:"report"`
-}
-
-func (d *Desk) subject(r *http.Request) (in Subject, err error) {
+func asked[T any](r *http.Request) (in T, err error) {
 	if err := json.NewDecoder(r.Body).Decode(&in); err != nil {
 		return in, bolwerk.Invalid("privacy: %v", err)
-	}
-	in.Subscriber, in.Reason = strings.TrimSpace(in.Subscriber), strings.TrimSpace(in.Reason)
-	switch {
-	case in.Subscriber == "" || len(in.Subscriber) > session.MaxName:
-		return in, bolwerk.Invalid("privacy: subscriber: want the name at the access server, 1 to %d octets", session.MaxName)
-	case len(in.Reason) < 3 || len(in.Reason) > 500:
-		return in, bolwerk.WithHint(bolwerk.Invalid("privacy: a reason of 3 to 500 octets is needed"), "such as the number of the subscriber's letter")
 	}
 	return in, nil
 }
 
-// exportSubject gives all that is kept about a subscriber, once the look is noted.
 func (d *Desk) exportSubject(ctx context.Context, r *http.Request) (any, error) {
-	in, err := d.subject(r)
+	in, err := asked[Subject](r)
 	if err != nil {
 		return nil, err
 	}
-	if err := d.who.Noted(ctx, bolwerk.Socket(), "export: "+in.Reason, "", session.Identity{Subscriber: in.Subscriber}); err != nil {
-		return nil, err
-	}
-	out := Subjects{Operator: d.cfg.Operator, Subscriber: in.Subscriber, MadeAt: d.env.Clock.Now().UTC(), Kept: []desk.Kept{}}
-	for _, k := range d.keepers() {
-		some, err := k.About(ctx, in.Subscriber)
-		if err != nil {
-			return nil, err
-		}
-		out.Kept = append(out.Kept, some...)
-	}
-	return out, nil
+	return d.privacy.Export(ctx, bolwerk.Socket(), in.Wish)
 }
 
-// eraseSubject erases what no duty keeps. The audit entry has the figures, and not
-// the name.
-func (d *Desk) eraseSubject(ctx context.Context, r *http.Request) (any, error) {
-	in, err := d.subject(r)
+// Document is a page of HTML for a subscriber.
+type Document struct {
+	HTML string `json:"html"`
+}
+
+func (d *Desk) documentOf(ctx context.Context, r *http.Request) (any, error) {
+	in, err := asked[Subject](r)
 	if err != nil {
 		return nil, err
 	}
-	out := Erasure{ID: bolwerk.NewID(d.env.Clock.Now()), At: d.env.Clock.Now().UTC(), Report: []desk.Erased{}}
-	for _, k := range d.keepers() {
-		some, err := k.Erase(ctx, bolwerk.Socket(), in.Subscriber)
-		if err != nil {
-			return nil, err
-		}
-		out.Report = append(out.Report, some...)
+	lang, err := privacy.ParseLang(in.Language)
+	if err != nil {
+		return nil, err
 	}
-	return out, d.db.Write(ctx, store.Decision, func(tx *store.Tx) error {
-		audit.Append(tx, bolwerk.Socket(), "privacy.erase", out.ID, in.Reason, map[string]any{"report": out.Report})
-		return nil
-	})
+	page, err := d.privacy.Document(ctx, bolwerk.Socket(), in.Wish, lang)
+	return Document{string(page)}, err
+}
+
+func (d *Desk) eraseSubject(ctx context.Context, r *http.Request) (any, error) {
+	in, err := asked[Subject](r)
+	if err != nil {
+		return nil, err
+	}
+	return d.privacy.EraseNow(ctx, in.Wish)
+}
+
+func (d *Desk) placeHold(ctx context.Context, r *http.Request) (any, error) {
+	in, err := asked[privacy.HoldWish](r)
+	if err != nil {
+		return nil, err
+	}
+	return d.privacy.Hold(ctx, bolwerk.Socket(), in)
+}
+
+// HoldEnd names a hold that is to end, and why.
+type HoldEnd struct {
+	ID     string `json:"id"`
+	Reason string `json:"reason"`
+}
+
+func (d *Desk) endHold(ctx context.Context, r *http.Request) (any, error) {
+	in, err := asked[HoldEnd](r)
+	if err != nil {
+		return nil, err
+	}
+	return privacy.Ended{State: "ended"}, d.privacy.EndHold(ctx, bolwerk.Socket(), in.ID, in.Reason)
 }

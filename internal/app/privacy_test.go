@@ -50,11 +50,12 @@ var keeperOf = map[string]string{
 	"idempotency": "- sealed answers to staff, for 24 h; a look among them is in abuse_asked",
 	"job":         "- what is to be done, by reference",
 	"desk_lease":  "- of desks", "desk_seat": "- of desks", "desk_key": "- of desks",
-	"log_*":    "- of blocks: names of websites",
-	"copy_*":   "- what edges and intakes were told: prefixes without a name (abuse_view_line), hashes of codes, blocks; each with an end",
-	"siem_*":   "- a place in the facts",
-	"webhook*": "- facts for other systems, by reference",
-	"shield_*": "- of the shield, which keeps nothing about subscribers; a reporter is under a receipt",
+	"log_*":     "- of blocks: names of websites",
+	"copy_*":    "- what edges and intakes were told: prefixes without a name (abuse_view_line), hashes of codes, blocks; each with an end",
+	"siem_*":    "- a place in the facts",
+	"webhook*":  "- facts for other systems, by reference",
+	"privacy_*": "- requests and holds: whom they are about is in them only until they are decided or over, and an order may ask that a hold is not told",
+	"shield_*":  "- of the shield, which keeps nothing about subscribers; a reporter is under a receipt",
 }
 
 func answerFor(table string) string {

@@ -26,7 +26,8 @@ type Retention struct {
 }
 
 // rule says how the age of a class in a table is seen. The oldest is a query that gives
-// microseconds, or an id (UUIDv7) with its time in front.
+// microseconds, or an id (UUIDv7) with its time in front; {held} in it are
+// the cases under a legal hold.
 type rule struct {
 	table, class string
 	limit        time.Duration // 0: as many days as is configured for the class
@@ -57,7 +58,9 @@ var rules = []rule{
 	{"abuse_contact", "contact", 0, `select min(at) from abuse_contact`},
 	{"abuse_asked", "staff", year, `select min(at) from abuse_asked`},
 	{"account", "staff", year, `select min(ended_at) from account where state='disabled' and ended_at>0`},
-	{"desk_case", "case", year, `select min(touched_at) from desk_case c where c.state in ('decided','closed') and not exists (select 1 from shield_block b where b.case_id=c.id) and not exists (select 1 from abuse_exemption x where x.case_id=c.id)`},
+	{"privacy_request", "privacy", year, `select min(case when decided_at>0 then decided_at else asked_at end) from privacy_request`},
+	{"privacy_hold", "privacy", year, `select min(case when ended_at>0 then ended_at else until end) from privacy_hold`},
+	{"desk_case", "case", year, `select min(touched_at) from desk_case c where c.id not in ({held}) and c.state in ('decided','closed') and not exists (select 1 from shield_block b where b.case_id=c.id) and not exists (select 1 from abuse_exemption x where x.case_id=c.id)`},
 	{"abuse_report", "case", year + 30*day, `select min(received_at) from abuse_report r where not exists (select 1 from abuse_event e where e.report=r.id)`},
 	{"shield_block", "case", year, `select min(ended_at) from shield_block where state<>'in_force'`},
 	{"shield_reached", "case", year, `select min(at) from shield_reached`},
@@ -73,10 +76,10 @@ var goes = map[string]string{
 // retentionNow looks at every class of every table of the desk.
 func (d *Desk) retentionNow(ctx context.Context) ([]Retention, error) {
 	days := map[string]int{"session": d.cfg.Abuse.Who.Days, "contact": d.cfg.Abuse.Contact.Days}
-	return lookRetention(ctx, d.db, d.env.Clock, Schemas(), days)
+	return lookRetention(ctx, d.db, d.env.Clock, Schemas(), days, d.abuse.HeldCases)
 }
 
-func lookRetention(ctx context.Context, db *store.DB, c clock.Clock, schemas []store.Schema, days map[string]int) (out []Retention, err error) {
+func lookRetention(ctx context.Context, db *store.DB, c clock.Clock, schemas []store.Schema, days map[string]int, heldCases func(*store.Tx) ([]string, error)) (out []Retention, err error) {
 	for _, col := range store.Columns(schemas) {
 		i := slices.IndexFunc(out, func(r Retention) bool { return r.Table == col.Table && r.Class == col.Class })
 		if i < 0 {
@@ -86,8 +89,12 @@ func lookRetention(ctx context.Context, db *store.DB, c clock.Clock, schemas []s
 		out[i].Columns = append(out[i].Columns, col.Name)
 	}
 	err = db.Read(ctx, func(tx *store.Tx) error {
+		held, err := heldCases(tx)
+		if err != nil {
+			return err
+		}
 		for i := range out {
-			if err := out[i].look(tx, c.Now(), days); err != nil {
+			if err := out[i].look(tx, c.Now(), days, held); err != nil {
 				return fmt.Errorf("retention of %s in %s: %w", out[i].Class, out[i].Table, err)
 			}
 		}
@@ -97,7 +104,7 @@ func lookRetention(ctx context.Context, db *store.DB, c clock.Clock, schemas []s
 	return out, err
 }
 
-func (r *Retention) look(tx *store.Tx, now time.Time, days map[string]int) error {
+func (r *Retention) look(tx *store.Tx, now time.Time, days map[string]int, held []string) error {
 	i := slices.IndexFunc(rules, func(x rule) bool { return x.table == r.Table && x.class == r.Class })
 	if i < 0 {
 		switch r.Class {
@@ -116,7 +123,13 @@ func (r *Retention) look(tx *store.Tx, now time.Time, days map[string]int) error
 	}
 	r.Limit = fmt.Sprint(int(limit/day), " days")
 	var at any
-	if err := tx.Row(rules[i].oldest).Scan(&at); err != nil {
+	q, args := rules[i].oldest, []any(nil)
+	if strings.Contains(q, "{held}") {
+		var in string
+		in, args = store.In(1, append(held, ""))
+		q = strings.Replace(q, "{held}", in, 1)
+	}
+	if err := tx.Row(q, args...).Scan(&at); err != nil {
 		return err
 	}
 	switch v := at.(type) {

@@ -16,13 +16,14 @@ import (
 	"bolwerk"
 	"bolwerk/internal/account"
 	"bolwerk/internal/web"
+	"bolwerk/privacy"
 	"bolwerk/shield"
 )
 
 // spoken are the packages whose refusals, hints and stored reasons stand on
 // pages of the console; not the files that only a program or a terminal hears.
 var (
-	spoken  = []string{".", "desk", "shield", "shield/judge", "shield/lists", "internal/account", "internal/webhook", "internal/web"}
+	spoken  = []string{".", "desk", "shield", "shield/judge", "shield/lists", "internal/account", "internal/webhook", "internal/web", "privacy"}
 	silent  = regexp.MustCompile(`(_test|^cli.*|^client|^api.*|^config|^admin|^replace|^demofile|^brand|^place|^ledger|^report|^intake|^guard|^duration)\.go$`)
 	refuses = []string{"Invalid", "NotFound", "Conflict", "Forbidden"}
 )
@@ -95,7 +96,7 @@ func samples(format string) (out []any) {
 func spokenTexts(t *testing.T) *web.Texts {
 	t.Helper()
 	all, err := web.OwnTexts()
-	for _, more := range []func() (*web.Texts, error){shield.Texts, account.Texts} {
+	for _, more := range []func() (*web.Texts, error){shield.Texts, account.Texts, privacy.Texts} {
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -11,12 +11,14 @@ import (
 	"bolwerk"
 	"bolwerk/internal/app"
 	"bolwerk/internal/terminal"
+	"bolwerk/privacy"
 )
 
 type privacyCmd struct {
 	Check  privacyCheck  `cmd:"" help:"Prove that nothing is kept longer than its class allows; ends with 1 where something is."`
 	Export privacyExport `cmd:"" help:"Print all that is kept about a subscriber. The look is noted."`
-	Erase  privacyErase  `cmd:"" help:"Erase what no duty keeps about a subscriber, and say what stays and why."`
+	Erase  privacyErase  `cmd:"" help:"Erase what no duty keeps about a subscriber, and say what stays and why. In the console this takes two people."`
+	Hold   privacyHold   `cmd:"" help:"What a law or an order keeps from being erased and forgotten."`
 }
 
 type privacyCheck struct{ socket }
@@ -64,13 +66,29 @@ type about struct {
 	Reason     string `help:"Why, such as the number of a letter. It is kept: name nobody in it." required:"" placeholder:"TEXT"`
 }
 
-func (a about) wish() app.Subject { return app.Subject{Subscriber: a.Subscriber, Reason: a.Reason} }
+func (a about) wish() app.Subject {
+	return app.Subject{Wish: privacy.Wish{Subscriber: a.Subscriber, Reason: a.Reason}}
+}
 
-type privacyExport struct{ about }
+type privacyExport struct {
+	about
+	HTML bool   `help:"Print a page of HTML for the subscriber to read."`
+	Lang string `help:"Its language: nl, fr, de or en." enum:"nl,fr,de,en" default:"nl" placeholder:"LANG"`
+}
 
 // Run does it.
 func (c *privacyExport) Run(ctx context.Context, t *terminal.Terminal) error {
-	return ask(ctx, t, c.socket, http.MethodPost, "/privacy/export", c.wish(), func(w io.Writer, v app.Subjects) {
+	if c.HTML {
+		in := c.wish()
+		in.Language = c.Lang
+		var page app.Document
+		if err := app.AdminCall(ctx, c.Data, http.MethodPost, "/privacy/document", in, &page); err != nil {
+			return err
+		}
+		_, err := io.WriteString(t.Out, page.HTML)
+		return err
+	}
+	return ask(ctx, t, c.socket, http.MethodPost, "/privacy/export", c.wish(), func(w io.Writer, v privacy.Export) {
 		fmt.Fprintf(w, "What %s keeps about %s, %s\n", terminal.Escape(v.Operator), terminal.Escape(v.Subscriber), v.MadeAt.Format("2006-01-02 15:04 UTC"))
 		for _, k := range v.Kept {
 			at := ""
@@ -91,7 +109,7 @@ type privacyErase struct{ about }
 
 // Run does it.
 func (c *privacyErase) Run(ctx context.Context, t *terminal.Terminal) error {
-	return ask(ctx, t, c.socket, http.MethodPost, "/privacy/erase", c.wish(), func(w io.Writer, v app.Erasure) {
+	return ask(ctx, t, c.socket, http.MethodPost, "/privacy/erase", c.wish(), func(w io.Writer, v privacy.Erasure) {
 		fmt.Fprintln(w, "WHAT\tERASED\tKEPT\tWHY")
 		for _, e := range v.Report {
 			fmt.Fprintf(w, "%s\t%d\t%d\t%s\n", e.What, e.Erased, e.Kept, terminal.Escape(e.Why))

@@ -70,7 +70,7 @@ type Authority struct {
 // Account is somebody of the desk.
 type Account struct {
 	Login string
-	Role  string // viewer, analyst, duty_officer or admin
+	Role  string // viewer, analyst, duty_officer, privacy_officer or admin
 	// MadeAt lies two days before Day, so that the account may approve.
 	MadeAt time.Time
 }
@@ -102,7 +102,7 @@ func New(day time.Time) World {
 	}
 	w.Lists = allLists(w.Brands)
 	for _, a := range []Account{{Login: "sanne", Role: "analyst"}, {Login: Decider, Role: "duty_officer"}, {Login: Approver, Role: "duty_officer"},
-		{Login: "ilse", Role: "admin"}, {Login: "tom", Role: "viewer"}} {
+		{Login: "ilse", Role: "admin"}, {Login: "tom", Role: "viewer"}, {Login: "petra", Role: "privacy_officer"}} {
 		a.MadeAt = day.Add(-48 * time.Hour)
 		w.Accounts = append(w.Accounts, a)
 	}

@@ -65,7 +65,7 @@ func Steps(a Addresses) []Step {
 	smtpHost, smtpPort, _ := net.SplitHostPort(a.SMTP)
 	webHost, webPort, _ := net.SplitHostPort(a.Page)
 	return []Step{
-		{Title: "Log in", See: "You are " + Decider + ", a duty officer. The link works once; later, everybody's password is " + a.Password + " (sanne, " + Decider + ", " + Approver + ", ilse, tom).", Links: seen(a.LogIn)},
+		{Title: "Log in", See: "You are " + Decider + ", a duty officer. The link works once; later, everybody's password is " + a.Password + " (sanne, " + Decider + ", " + Approver + ", ilse, tom, petra).", Links: seen(a.LogIn)},
 		{Title: "Look at the queue", See: "Two hundred invented reports of twelve campaigns arrive in four minutes; the worst stands on top.",
 			Links: seen(a.Console), Commands: []string{client("case list")}},
 		{Title: "Ask for a name that nobody has reported", See: "It resolves: an address of the invented world.", Commands: []string{page(a.DNS, "A")}},

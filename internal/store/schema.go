@@ -28,6 +28,7 @@ var Keep = map[string]string{
 	"pinned":  "as long as the case that rests on it: who had which address when",
 	"name":    "until a year after the block ended (30 days for a hacked site), or until a decision: opens a name in the transparency log",
 	"contact": "as many days as abuse.contact.days says after it was told last, 400 unless set: how subscribers are reached",
+	"privacy": "until a year after it was decided or ended; who it is about only until then: requests and holds of the privacy officer",
 	"view":    "until the subscriber takes the choice back, or it ends",
 	"secret":  "until it is used, changed or expires; stored as a hash or sealed",
 }

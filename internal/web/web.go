@@ -62,8 +62,10 @@ type Place struct {
 type Who struct {
 	Login string
 	Role  string // as stored: "duty_officer"; its name is the text "role."+Role
-	// Outside says that it is none of our own people: no search over everything.
+	// Outside says that it is none of our own people.
 	Outside bool
+	// NoSearch says that it may not search over everything.
+	NoSearch bool
 	// Held is what was entered into a form that came when the session had ended,
 	// and that this page shows again.
 	Held []string

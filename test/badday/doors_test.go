@@ -168,7 +168,26 @@ func consolePages(t *testing.T) (all []page) {
 			all = append(all, p)
 		}
 	}
-	if len(all) < 35 {
+	other := regexp.MustCompile(`\badd\("(GET|POST) (/[^"]*)", account\.`)
+	for _, file := range []string{"../../abuse/pages.go", "../../privacy/pages.go"} {
+		b, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, m := range other.FindAllStringSubmatch(string(b), -1) {
+			p := page{m[1], m[2], "decide"}
+			switch {
+			case strings.HasPrefix(p.path, "/privacy/erasure"):
+				p.right = "countersign"
+			case p.path == "/abuse/looks", strings.HasPrefix(p.path, "/privacy"):
+				p.right = "oversee"
+			case p.method == "GET":
+				p.right = "look"
+			}
+			all = append(all, p)
+		}
+	}
+	if len(all) < 50 {
 		t.Fatalf("only %d routes found: %v", len(all), all)
 	}
 	return all
@@ -193,6 +212,10 @@ func apiRoutes(t *testing.T, s *live.Site) (all []page) {
 				p.right = "settings"
 			case strings.HasPrefix(path, "/api/v1/feeds/"):
 				p.right = "feed"
+			case strings.HasPrefix(path, "/api/v1/privacy/erasures/"):
+				p.right = "countersign"
+			case path == "/api/v1/abuse/looks", strings.HasPrefix(path, "/api/v1/privacy/"):
+				p.right = "oversee"
 			case path == "/api/v1/abuse/leases":
 				p.right = "settings" // of a DHCP server, not of a person
 			case strings.HasPrefix(path, "/api/v1/notices/") && (strings.HasSuffix(path, "/let") || strings.HasSuffix(path, "/use-again")):
@@ -222,7 +245,7 @@ func TestForbiddenDoors_people(t *testing.T) {
 	}
 	stay := func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 	plain := &http.Client{Timeout: 20 * time.Second, CheckRedirect: stay}
-	staff := map[string][]string{"viewer": {"look", "feed"}, "analyst": {"look", "feed", "decide"}, "duty_officer": {"look", "feed", "decide", "tell"}, "admin": {"look", "feed", "admin", "settings"}}
+	staff := map[string][]string{"viewer": {"look", "feed"}, "analyst": {"look", "feed", "decide"}, "duty_officer": {"look", "feed", "decide", "tell", "countersign"}, "privacy_officer": {"oversee", "countersign"}, "admin": {"look", "feed", "admin", "settings"}}
 	visitors := map[string]visitor{
 		"nobody":         {client: plain},
 		"a wrong token":  {client: plain, token: bolwerk.NewToken().Reveal()},
@@ -244,6 +267,7 @@ func TestForbiddenDoors_people(t *testing.T) {
 	scoped("duty_officer", "read,decide", "look", "feed", "decide", "tell")
 	scoped("admin", "admin", "settings") // people are administered in a session
 	scoped("admin", "read", "look", "feed")
+	scoped("privacy_officer", "privacy", "oversee") // an approval is given in a session
 	visitors["token of a brand owner"] = visitor{client: plain, token: s.Token("bank-1", "brand"), may: []string{"brand"}}
 	gone := s.Session("gone", "duty_officer")
 	goneToken := s.Token("gone", "read,decide")
@@ -286,7 +310,7 @@ func TestForbiddenDoors_people(t *testing.T) {
 			}
 			text, _ := io.ReadAll(io.LimitReader(res.Body, 1<<20))
 			res.Body.Close()
-			shut := res.StatusCode == 401 || res.StatusCode == 403 || res.StatusCode == 303 && (strings.HasPrefix(res.Header.Get("Location"), "/login") || res.Header.Get("Location") == "/brand")
+			shut := res.StatusCode == 401 || res.StatusCode == 403 || res.StatusCode == 303 && (strings.HasPrefix(res.Header.Get("Location"), "/login") || slices.Contains([]string{"/brand", "/privacy"}, res.Header.Get("Location")))
 			may := slices.Contains(v.may, r.right) || r.right == "own" && v.own ||
 				api && r.right == "look" && slices.Contains(v.may, "decide") // who may decide may look at what it decides
 			if may == shut {
