@@ -121,6 +121,9 @@ type (
 		Profile enforce.Profile
 		At      time.Time
 	}
+	// Stray is an open session with a profile, of which nothing is known: it took it at
+	// its login, and was heard of once all was over.
+	Stray struct{ Key, NAS string }
 	// Opened says that the guest has seen the page.
 	Opened struct{}
 	// Ticked says that the guest has done the steps; or, with All false, not any more.
@@ -140,6 +143,7 @@ func (Drop) event()      {}
 func (Sessions) event()  {}
 func (Answered) event()  {}
 func (Accounted) event() {}
+func (Stray) event()     {}
 func (Opened) event()    {}
 func (Ticked) event()    {}
 func (Release) event()   {}
@@ -211,6 +215,13 @@ func Step(q Q, e Event, now time.Time) (Q, []Effect) {
 	case Accounted:
 		out = append(out, q.told(e, now)...)
 		out = append(out, q.settle(now)...)
+	case Stray:
+		if q.State == Released && q.line(e.Key) < 0 {
+			l := Line{Key: e.Key, NAS: e.NAS}
+			q.wish(&l, enforce.Normal, now)
+			q.Lines = append(q.Lines, l)
+			slices.SortFunc(q.Lines, func(a, b Line) int { return cmp.Compare(a.Key, b.Key) })
+		}
 	case Opened: // who sees the page is in the garden, whatever the network said
 		if q.State == Active || q.State == Applying || q.State == Pending {
 			q.State = Acknowledged

@@ -15,7 +15,7 @@ func (d *Desk) compare(tx *store.Tx, all []who.Filtered) error {
 	if d.p.Told == nil || len(all) == 0 {
 		return nil
 	}
-	told := map[string]Accounted{}
+	told, whose := map[string]Accounted{}, map[string]string{}
 	for _, f := range all {
 		p, ok := d.p.Told(f.NAS, f.Filters)
 		if !ok {
@@ -26,7 +26,7 @@ func (d *Desk) compare(tx *store.Tx, all []who.Filtered) error {
 			return err
 		}
 		if t, ok := told[key]; !ok || f.At.After(t.At) { // the last word of a batch
-			told[key] = Accounted{Key: key, Profile: p, At: f.At}
+			told[key], whose[key] = Accounted{Key: key, Profile: p, At: f.At}, f.Subscriber
 		}
 	}
 	keys := make([]string, 0, len(told))
@@ -34,15 +34,17 @@ func (d *Desk) compare(tx *store.Tx, all []who.Filtered) error {
 		keys = append(keys, k)
 	}
 	slices.Sort(keys)
+	known := map[string]bool{} // those of which a quarantine knows
 	for part := range slices.Chunk(keys, store.ListMost) {
 		in, args := store.In(1, part)
 		type place struct{ id, key string }
 		lines, err := store.List(tx, func(scan func(...any) error) (p place, err error) { return p, scan(&p.id, &p.key) },
-			`select quarantine,skey from abuse_quarantine_line where skey in (`+in+`) and done order by quarantine,skey`, args...)
+			`select quarantine,skey from abuse_quarantine_line where skey in (`+in+`) order by quarantine,skey`, args...)
 		if err != nil {
 			return err
 		}
 		for _, p := range lines {
+			known[p.key] = true
 			if p.id, err = d.newest(tx, p.id, p.key); err != nil {
 				return err
 			} else if p.id == "" {
@@ -61,7 +63,39 @@ func (d *Desk) compare(tx *store.Tx, all []who.Filtered) error {
 			}
 		}
 	}
+	for _, k := range keys {
+		if known[k] || told[k].Profile == enforce.Normal || whose[k] == "" {
+			continue
+		}
+		if err := d.stray(tx, k, whose[k]); err != nil {
+			return err
+		}
+	}
 	return nil
+}
+
+// stray takes back a session that accounting tells of with a profile after its
+// subscriber's quarantine was over: it took it at its login, and was heard of late.
+func (d *Desk) stray(tx *store.Tx, key, subscriber string) error {
+	marks, err := d.p.Keys.Kept().Marks(markWho, session.Identity{Subscriber: subscriber}.Who())
+	if err != nil || len(marks) == 0 {
+		return err
+	}
+	in, args := store.In(1, marks)
+	ids, err := idsOf(tx, `select id from abuse_quarantine where mark in (`+in+`) and start_at>0 order by id desc limit 1`, args...)
+	if err != nil || len(ids) == 0 {
+		return err
+	}
+	q, err := load(tx, ids[0])
+	if err != nil {
+		return err
+	}
+	open, held, err := d.open(tx, subscriber)
+	if err != nil || open.Open[key] == "" {
+		return err
+	}
+	tx.After(d.ring)
+	return d.step(tx, &q, Stray{Key: key, NAS: open.Open[key]}, rules, held)
 }
 
 // newest is id where no other quarantine has the session as well since: what an older

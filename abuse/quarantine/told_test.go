@@ -179,3 +179,39 @@ func TestTheNewestWishCounts(t *testing.T) {
 		t.Errorf("%d orders, %v", len(h.net.orders)-n, *lied)
 	}
 }
+
+// A session that took the profile at its login, and of which the desk hears long after the
+// release, is taken back as soon as accounting tells of its filter; nobody else's is.
+func TestASessionThatWasHeardOfTooLate(t *testing.T) {
+	h, _ := telling(t)
+	q := h.in("anna")
+	h.settled()
+	if _, err := h.Release(t.Context(), agent, q.ID, false, "clean"); err != nil {
+		t.Fatal(err)
+	}
+	h.settled()
+	h.want(q.ID, Released)
+	began := h.clock.Now()
+	h.clock.Add(2 * time.Hour)
+	h.net.has["s2"] = enforce.Leaky
+	for who, id := range map[string]string{"anna": "s2", "bert": "s3"} {
+		r := session.Record{Kind: session.Interim, Source: session.Radius, NAS: "bng1", Session: id, Identity: session.Identity{Subscriber: who}, At: h.clock.Now(), Lasted: h.clock.Now().Sub(began),
+			Prefixes: []netip.Prefix{netip.MustParsePrefix(map[string]string{"s2": "192.0.2.18/32", "s3": "192.0.2.19/32"}[id])}, Filters: []string{"leaky"}}
+		for range 2 { // it may come twice
+			if err := h.who.Take(t.Context(), []session.Record{r}); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	n := len(h.net.orders)
+	h.settled()
+	h.want(q.ID, Released)
+	if h.net.has["s2"] != enforce.Normal || len(h.net.orders) != n+1 {
+		t.Errorf("the network has %v after %d orders", h.net.has, len(h.net.orders)-n)
+	}
+	h.clock.Add(time.Minute)
+	h.settled()
+	if len(h.net.orders) != n+1 {
+		t.Error("it is told again and again")
+	}
+}

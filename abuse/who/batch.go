@@ -64,7 +64,7 @@ func (b *batch) write(told *Told) error {
 			told.Heard = r.At
 		}
 		if r.Source == session.Radius && len(r.Filters) > 0 && r.Kind != session.Stop {
-			told.Filters = append(told.Filters, Filtered{r.NAS, r.Session, r.Filters, r.At})
+			told.Filters = append(told.Filters, Filtered{r.NAS, r.Session, r.Subscriber, r.Filters, r.At})
 		}
 		if r.Kind == session.On || r.Kind == session.Off {
 			restarts = append(restarts, []any{r.NAS, store.Micros(r.At), string(r.Kind), false})

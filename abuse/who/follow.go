@@ -19,6 +19,7 @@ type Told struct {
 // Filtered is what an access server says is in force on a session that goes on.
 type Filtered struct {
 	NAS, Session string
+	Subscriber   string // as the record names him; empty where it does not
 	Filters      []string
 	At           time.Time
 }

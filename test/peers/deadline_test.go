@@ -3,15 +3,12 @@
 package peers
 
 import (
-	"context"
 	"database/sql"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
-	"net/netip"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -20,7 +17,6 @@ import (
 	"github.com/miekg/dns"
 
 	"bolwerk/abuse/enforce/standin"
-	"bolwerk/test/live"
 )
 
 const deadlineConfig = `
@@ -36,8 +32,8 @@ name = 'aaa1'
 from = ['127.0.0.0/8']
 secret_file = '%[2]s'
 [abuse.enforce]
-listen = '%[3]s'
-token_file = '%[4]s'
+listen = 'LOGIN'
+token_file = 'TOKEN'
 [[abuse.enforce.nas]]
 name = 'bng1'
 address = '%[1]s:3799'
@@ -77,17 +73,11 @@ type guest struct{ name, nas, session, addr, here string }
 // server with a timer of its own (Juniper's service timeout) has ended it; the one
 // without keeps its filter until a desk is back, which lets out at once and locks nobody in.
 func TestTheDeskIsDeadAtTheDeadline(t *testing.T) {
-	radclient := Need(t, "radclient")
 	const token = "a token of aaa1, long"
-	s := live.Apart(t, "", "", nil)
-	ip, _, _ := strings.Cut(s.DNS, ":")
-	door := netip.MustParseAddrPort(ip + ":8191")
+	door := FreePort(t)
 	aaa := StartFreeRADIUS(t, door, token)
-	secret := secretOf(t, aaa.Secret)
-	more := fmt.Sprintf(deadlineConfig, ip, secret, door, secretOf(t, token))
-	for _, role := range s.Roles() {
-		appendTo(t, filepath.Join(s.Dir, role+".toml"), more)
-	}
+	s := newAbuseDesk(t, aaa.Secret, strings.NewReplacer("LOGIN", door.String(), "TOKEN", secretOf(t, token)).Replace(deadlineConfig), "edge")
+	ip := s.ip
 	bng1, bng2 := accessServer(t, ip+":3799", aaa.Secret), accessServer(t, ip+":3800", aaa.Secret)
 	anna := guest{"anna", "bng1", "a1", "198.51.100.7", "127.1.2.3"}
 	bert := guest{"bert", "bng2", "b1", "198.51.100.8", "127.1.2.4"}
@@ -97,64 +87,13 @@ func TestTheDeskIsDeadAtTheDeadline(t *testing.T) {
 	for id, user := range map[string]string{"b1": "bert", "b1h": "bert", "c2": "canary2"} {
 		bng2.Add(standin.Session{ID: id, User: user, Filter: "normal"})
 	}
-
-	s.MustStart("desk")
-	s.Session("dora", "duty_officer")
-	tok := s.Token("dora", "read,report,decide")
-	s.Decide(tok)
-	for _, role := range []string{"intake", "edge"} {
-		s.Join(role, role+"-1")
-		s.MustStart(role)
-	}
-	until := func(what string, d time.Duration, done func() (bool, error)) {
-		t.Helper()
-		if err := live.Until(d, func() (bool, error) {
-			ok, err := done()
-			if ok {
-				err = nil
-			}
-			return ok, err
-		}); err != nil {
-			t.Fatalf("%s: %v", what, err)
-		}
-	}
-	tell := func(records ...string) {
-		t.Helper()
-		cmd := exec.Command(radclient, "-x", "-r", "5", "-t", "3", ip+":1813", "acct", aaa.Secret)
-		cmd.Stdin = strings.NewReader(strings.Join(records, "\n\n") + "\n")
-		if out, err := cmd.CombinedOutput(); err != nil {
-			t.Fatalf("accounting: %v\n%s", err, out)
-		}
-	}
-	session := func(user, nas, id, addr string) string {
-		return fmt.Sprintf(`Acct-Status-Type = Interim-Update, Acct-Session-Id = "%s", User-Name = "%s", NAS-Identifier = "%s", Framed-IP-Address = %s, Acct-Session-Time = 3600`, id, user, nas, addr)
-	}
 	of := func(g guest) []string {
-		return []string{session(g.name, g.nas, g.session, g.addr), session(g.name, g.nas, g.session+"h", g.here)}
+		return []string{alive(g.name, g.nas, g.session, g.addr), alive(g.name, g.nas, g.session+"h", g.here)}
 	}
-	tell(append(of(anna), of(bert)...)...)
-
-	table, tokenFile := filepath.Join(s.Dir, "sinkhole.csv"), filepath.Join(s.Dir, "dora.token")
-	rows := "timestamp,protocol,src_ip,src_port,src_asn,dst_ip,dst_port,infection\n"
-	for _, g := range []guest{anna, bert} {
-		rows += fmt.Sprintf("%s,tcp,%s,48101,64496,203.0.113.90,23,mirai\n", time.Now().UTC().Add(-30*time.Minute).Format(time.DateTime), g.addr)
-	}
-	appendTo(t, table, rows)
-	appendTo(t, tokenFile, tok+"\n")
-	s.MustRun("abuse", "import", table, "--server", s.Console, "--token-file", tokenFile)
-	var cases, in struct{ Items []struct{ ID, State string } }
-	until("cases", time.Minute, func() (bool, error) {
-		_, err := s.Call("GET", s.Console+"/api/v1/abuse/cases?limit=10", "", nil, &cases)
-		return len(cases.Items) == 2, err
-	})
-	ask := func(id string) {
-		t.Helper()
-		if _, err := s.Call("POST", s.Console+"/api/v1/abuse/quarantines", "", map[string]any{"case": id, "profile": "leaky", "why": map[string]string{"threat": "t", "necessity": "n", "proportion": "p"}}, nil); err != nil {
-			t.Fatal(err)
-		}
-	}
-	for _, c := range cases.Items {
-		ask(c.ID)
+	s.tell(append(of(anna), of(bert)...)...)
+	cases := []string{s.report(anna.addr), s.report(bert.addr)}
+	for _, c := range cases {
+		s.ask(c)
 	}
 	// They wait for the canaries. Nobody asks for less than a day: while the desk is
 	// stopped, their ends are moved to a moment that a test can wait for.
@@ -162,8 +101,9 @@ func TestTheDeskIsDeadAtTheDeadline(t *testing.T) {
 	end := time.Now().Add(endsIn).Truncate(time.Second)
 	change(t, s.Store(), `update abuse_quarantine set until=$1`, end.UnixMicro())
 	s.MustStart("desk")
-	tell(session("canary1", "bng1", "c1", "198.51.100.251"), session("canary2", "bng2", "c2", "198.51.100.252"))
+	s.tell(alive("canary1", "bng1", "c1", "198.51.100.251"), alive("canary2", "bng2", "c2", "198.51.100.252"))
 	states := func() string {
+		var in struct{ Items []quarantined }
 		var out []string
 		if _, err := s.Call("GET", s.Console+"/api/v1/abuse/quarantines?limit=10", "", nil, &in); err != nil {
 			return err.Error()
@@ -174,25 +114,17 @@ func TestTheDeskIsDeadAtTheDeadline(t *testing.T) {
 		return strings.Join(out, " ")
 	}
 	filter := func(n *standin.Server, id string) string { f, _ := n.Filter(id); return f }
-	until("both are in", endsIn-20*time.Second, func() (bool, error) {
-		return filter(bng1, "a1") == "bolwerk-leaky" && filter(bng2, "b1") == "bolwerk-leaky" && states() == "active active", fmt.Errorf("%s", states())
-	})
+	s.until("both are in", endsIn-20*time.Second, func() bool {
+		return filter(bng1, "a1") == "bolwerk-leaky" && filter(bng2, "b1") == "bolwerk-leaky" && states() == "active active"
+	}, states)
 	seen := func(g guest) string {
 		return fmt.Sprintf("page %v, name %v", captive(t, ip, g.here), led(t, s.DNS, g.here))
 	}
 	const guestOf, free = "page true, name true", "page false, name false"
 	for _, g := range []guest{anna, bert} {
-		until(g.name+" has the page", 20*time.Second, func() (bool, error) { return seen(g) == guestOf, nil })
+		s.until(g.name+" has the page", 20*time.Second, func() bool { return seen(g) == guestOf }, func() string { return seen(g) })
 	}
-	login := func(g guest) string {
-		cmd := exec.Command(radclient, "-x", "-r", "1", "-t", "10", aaa.Auth.String(), "auth", aaa.Secret)
-		cmd.Stdin = strings.NewReader(fmt.Sprintf(`User-Name = "%s", User-Password = "x", NAS-Identifier = "%s", Message-Authenticator = 0x00`, g.name, g.nas))
-		out, _ := cmd.CombinedOutput()
-		if !strings.Contains(string(out), "Received Access-Accept") {
-			t.Fatalf("%s is not let in:\n%s", g.name, out)
-		}
-		return string(out)
-	}
+	login := func(g guest) string { return aaa.login(t, g.name, g.nas) }
 	if out := login(anna); !strings.Contains(out, `ERX-Service-Activate:1 = "bolwerk-leaky"`) || !strings.Contains(out, "ERX-Service-Timeout:1 = ") {
 		t.Errorf("anna logs in before the end:\n%s", out)
 	}
@@ -210,10 +142,10 @@ func TestTheDeskIsDeadAtTheDeadline(t *testing.T) {
 			t.Errorf("%s before the end: %s", g.name, got)
 		}
 	}
-	tell(append(of(anna), of(bert)...)...) // the intake keeps it for the desk
+	s.tell(append(of(anna), of(bert)...)...) // the intake keeps it for the desk
 	time.Sleep(time.Until(end))
 	for _, g := range []guest{anna, bert} {
-		until(g.name+" is free at the edge", 15*time.Second, func() (bool, error) { return seen(g) == free, fmt.Errorf("%s", seen(g)) })
+		s.until(g.name+" is free at the edge", 15*time.Second, func() bool { return seen(g) == free }, func() string { return seen(g) })
 		t.Logf("%s is free at the edge %s after the end", g.name, time.Since(end).Round(100*time.Millisecond))
 	}
 	if a, b := filter(bng1, "a1"), filter(bng2, "b1"); a != "" || b != "bolwerk-leaky" {
@@ -223,7 +155,7 @@ func TestTheDeskIsDeadAtTheDeadline(t *testing.T) {
 	// The desk is back: it lets out whom the access server did not, and takes what had
 	// ended by itself for ended.
 	s.MustStart("desk")
-	until("both are out", time.Minute, func() (bool, error) { return states() == "released released", fmt.Errorf("%s", states()) })
+	s.until("both are out", time.Minute, func() bool { return states() == "released released" }, states)
 	if a, b := filter(bng1, "a1"), filter(bng2, "b1"); a != "" || b != "normal" {
 		t.Errorf("after the desk is back bng1 has %q, bng2 %q", a, b)
 	}
@@ -241,42 +173,26 @@ func TestTheDeskIsDeadAtTheDeadline(t *testing.T) {
 	must(t, s.Stop("desk"))
 	replace(t, filepath.Join(s.Dir, "desk.toml"), "silence = '1h'", "silence = '15s'")
 	s.MustStart("desk")
-	ask(cases.Items[0].ID)
-	ask(cases.Items[1].ID)
-	until("both are in again", time.Minute, func() (bool, error) {
-		tell(append(of(anna), of(bert)...)...)
-		return seen(anna) == guestOf && seen(bert) == guestOf && states() == "active active released released", fmt.Errorf("%s", states())
-	})
-	tell(session("zoe", "bng1", "z1", "198.51.100.20")) // once it is known, so is the shorter silence
-	until("accounting reaches the desk", time.Minute, func() (bool, error) {
+	s.ask(cases[0])
+	s.ask(cases[1])
+	s.until("both are in again", time.Minute, func() bool {
+		s.tell(append(of(anna), of(bert)...)...)
+		return seen(anna) == guestOf && seen(bert) == guestOf && states() == "active active released released"
+	}, states)
+	s.tell(alive("zoe", "bng1", "z1", "198.51.100.20")) // once it is known, so is the shorter silence
+	s.until("accounting reaches the desk", time.Minute, func() bool {
 		out, err := s.Run("abuse", "who", "198.51.100.20", "--data", s.Data("desk"), "--at", time.Now().UTC().Format(time.RFC3339), "--reason", "is the map there")
-		return strings.Contains(out, "zoe"), err
-	})
+		return err == nil && strings.Contains(out, "zoe")
+	}, states)
 	s.Kill("desk")
 	for _, g := range []guest{anna, bert} {
-		until(g.name+" is free a while after the desk died", 40*time.Second, func() (bool, error) { return seen(g) == free, fmt.Errorf("%s", seen(g)) })
+		s.until(g.name+" is free a while after the desk died", 40*time.Second, func() bool { return seen(g) == free }, func() string { return seen(g) })
 	}
 	s.MustStart("desk")
-	until("both are in the garden again", time.Minute, func() (bool, error) {
-		tell(append(of(anna), of(bert)...)...)
-		return seen(anna) == guestOf && seen(bert) == guestOf, nil
-	})
-}
-
-func must(t *testing.T, err error) {
-	t.Helper()
-	if err != nil {
-		t.Fatal(err)
-	}
-}
-
-func appendTo(t *testing.T, file, text string) {
-	t.Helper()
-	f, err := os.OpenFile(file, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600)
-	must(t, err)
-	_, err = f.WriteString(text)
-	must(t, err)
-	must(t, f.Close())
+	s.until("both are in the garden again", time.Minute, func() bool {
+		s.tell(append(of(anna), of(bert)...)...)
+		return seen(anna) == guestOf && seen(bert) == guestOf
+	}, states)
 }
 
 func replace(t *testing.T, file, from, to string) {
@@ -297,19 +213,6 @@ func change(t *testing.T, file, query string, args ...any) {
 	_, err = db.Exec(query, args...)
 	must(t, err)
 	must(t, db.Close())
-}
-
-// accessServer is our stand-in at an address.
-func accessServer(t *testing.T, addr, secret string) *standin.Server {
-	t.Helper()
-	n := standin.New(secret, nil)
-	conn, err := net.ListenPacket("udp", addr)
-	must(t, err)
-	ctx, stop := context.WithCancel(context.Background())
-	ended := make(chan struct{})
-	go func() { defer close(ended); n.Run(ctx, conn) }()
-	t.Cleanup(func() { stop(); <-ended })
-	return n
 }
 
 // captive says whether the edge tells a device at an address that a page stands before it.

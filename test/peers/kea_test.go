@@ -14,6 +14,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strconv"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -103,6 +104,27 @@ func TestKeaGivesTheGardenAtTheNextRenewal(t *testing.T) {
 		if gotDNS != dns || gotPortal != portal {
 			t.Errorf("the device asks %s, its page is %q; want %s and %q", gotDNS, gotPortal, dns, portal)
 		}
+	}
+	// Tables of a version that is not known are not written; the way back is open.
+	for version, want := range map[int]enforce.State{14: enforce.Refused, 13: enforce.Offline} {
+		if _, err := db.Exec(`update schema_version set version=$1`, version); err != nil {
+			t.Fatal(err)
+		}
+		other, err := kea.New(kea.Config{Name: "kea1", DatabaseFile: file, Leaky: "bolwerk-leaky", Canary: "02:00:5e:00:53:01"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		o := enforce.Order{Profile: enforce.Leaky, Until: time.Now().Add(time.Hour), Session: session.Held{Identity: session.Identity{Calling: "02:00:5e:00:53:02"}}}
+		if r, err := other.Put(t.Context(), o); err != nil || r.State != want || want == enforce.Refused && !strings.Contains(r.Code, "version 14") {
+			t.Errorf("tables of version %d: %+v %v, want %s", version, r, err, want)
+		}
+		o.Profile = enforce.Normal
+		if r, err := other.Put(t.Context(), o); err != nil || r.State != enforce.Offline {
+			t.Errorf("the way back with tables of version %d: %+v %v", version, r, err)
+		}
+	}
+	if _, err := db.Exec(`update schema_version set version=13`); err != nil {
+		t.Fatal(err)
 	}
 	const normal, garden, portal = "192.0.2.53", "192.0.2.9", "https://safe.isp.example/captive"
 	has(normal, "")

@@ -16,6 +16,7 @@ import (
 	"net/url"
 	"os"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"bolwerk"
@@ -78,7 +79,8 @@ type Port struct {
 	cfg    Config
 	login  string // user:password
 	client *http.Client
-	hosts  *sql.DB // nil: it is told over its control channel
+	hosts  *sql.DB     // nil: it is told over its control channel
+	known  atomic.Bool // the version of its tables
 }
 
 const (
