@@ -380,6 +380,14 @@ func (h *town) work(how string) {
 		}
 	}
 	h.fresh = false
+	h.must(h.db.Read(h.t.Context(), func(tx *store.Tx) error {
+		n := 0
+		err := tx.Row(`select count(*) from abuse_quarantine q join desk_case c on c.id=q.case_id where c.state='closed' and q.state in ` + holdsSQL).Scan(&n)
+		if n > 0 {
+			h.t.Fatalf("%d quarantines hold though their cases are closed, and the desk has looked", n)
+		}
+		return err
+	}))
 }
 
 func (h *town) rows() (out []Row) {
