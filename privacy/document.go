@@ -33,6 +33,13 @@ func newPaper(of Parts) (*paper, error) {
 	if err != nil {
 		return nil, err
 	}
+	dates, err := web.OwnTexts()
+	if err == nil {
+		texts, err = dates.With(texts)
+	}
+	if err != nil {
+		return nil, err
+	}
 	p := &paper{words: of.Words, zone: of.Zone, texts: texts}
 	if p.zone == nil {
 		p.zone = time.UTC

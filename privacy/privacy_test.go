@@ -323,12 +323,12 @@ func TestTheDocumentIsReadable(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		for _, w := range append(want, `<html lang="`+string(lang)+`">`, "192.0.2.7", "closed &lt;b&gt;", "Example Telecom") {
+		for _, w := range append(want, `<html lang="`+string(lang)+`">`, "192.0.2.7", "closed &lt;b&gt;", "Example Telecom", "2026") {
 			if !strings.Contains(string(page), w) {
 				t.Errorf("%s: %q is not in the document:\n%s", lang, w, page)
 			}
 		}
-		for _, not := range []string{"\u202e", "<script", "abuse.", "privacy."} {
+		for _, not := range []string{"\u202e", "<script", "abuse.", "privacy.", "date."} {
 			if strings.Contains(string(page), not) {
 				t.Errorf("%s: %q is in the document", lang, not)
 			}

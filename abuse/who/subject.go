@@ -30,7 +30,7 @@ func (w *Who) About(ctx context.Context, subscriber string) (out []desk.Kept, er
 	}
 	until := fmt.Sprintf("%d days after it ended: %s", w.cfg.Days, w.cfg.Legal)
 	for _, h := range held {
-		out = append(out, desk.Kept{What: "session", ID: h.Prefix.String(), At: h.Start, Until: until, Data: h})
+		out = append(out, desk.Kept{What: "session", ID: h.Prefix.String(), At: h.Start, Until: until, Days: w.cfg.Days, Data: h})
 	}
 	looks, err := w.LooksAt(ctx, subscriber, maxAbout)
 	if err != nil {

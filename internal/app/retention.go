@@ -27,7 +27,7 @@ type Retention struct {
 
 // rule says how the age of a class in a table is seen. The oldest is a query that gives
 // microseconds, or an id (UUIDv7) with its time in front; {held} in it are
-// the cases under a legal hold.
+// the cases under a legal hold, {now} is the time.
 type rule struct {
 	table, class string
 	limit        time.Duration // 0: as many days as is configured for the class
@@ -60,7 +60,7 @@ var rules = []rule{
 	{"account", "staff", year, `select min(ended_at) from account where state='disabled' and ended_at>0`},
 	{"privacy_request", "privacy", year, `select min(case when decided_at>0 then decided_at else asked_at end) from privacy_request`},
 	{"privacy_hold", "privacy", year, `select min(case when ended_at>0 then ended_at else until end) from privacy_hold`},
-	{"desk_case", "case", year, `select min(touched_at) from desk_case c where c.id not in ({held}) and c.state in ('decided','closed') and not exists (select 1 from shield_block b where b.case_id=c.id) and not exists (select 1 from abuse_exemption x where x.case_id=c.id)`},
+	{"desk_case", "case", year, `select min(touched_at) from desk_case c where c.id not in ({held}) and c.state in ('decided','closed') and not exists (select 1 from shield_block b where b.case_id=c.id) and not exists (select 1 from abuse_exemption x where x.case_id=c.id and x.until>{now})`},
 	{"abuse_report", "case", year + 30*day, `select min(received_at) from abuse_report r where not exists (select 1 from abuse_event e where e.report=r.id)`},
 	{"shield_block", "case", year, `select min(ended_at) from shield_block where state<>'in_force'`},
 	{"shield_reached", "case", year, `select min(at) from shield_reached`},
@@ -123,7 +123,7 @@ func (r *Retention) look(tx *store.Tx, now time.Time, days map[string]int, held 
 	}
 	r.Limit = fmt.Sprint(int(limit/day), " days")
 	var at any
-	q, args := rules[i].oldest, []any(nil)
+	q, args := strings.ReplaceAll(rules[i].oldest, "{now}", fmt.Sprint(store.Micros(now))), []any(nil)
 	if strings.Contains(q, "{held}") {
 		var in string
 		in, args = store.In(1, append(held, ""))
