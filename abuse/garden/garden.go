@@ -78,12 +78,6 @@ type Kit struct {
 	csp   string
 }
 
-// colours are those of the page, light and dark. A test holds 7:1 for every text.
-var colours = map[string]string{
-	"$paper": "#ffffff", "$ink": "#16202b", "$soft": "#3c4855", "$line": "#8a95a1", "$field": "#f4f6f8", "$accent": "#0b4a7d", "$bad": "#8a1010", "$good": "#0d4f26",
-	"$Paper": "#121a21", "$Ink": "#f0f3f6", "$Soft": "#c3ccd5", "$Line": "#6c7885", "$Field": "#1c252f", "$Accent": "#9fd0fb", "$Bad": "#ffb4ab", "$Good": "#a6e3b8",
-}
-
 // New reads texts and templates, and the files of the brand.
 func New(l Look) (*Kit, error) {
 	texts, err := Texts()
@@ -105,7 +99,7 @@ func New(l Look) (*Kit, error) {
 		l.Zone = time.UTC
 	}
 	k := &Kit{look: l, texts: texts.Replaced(own), pages: map[bolwerk.Lang]*template.Template{}}
-	css := style(l.Brand)
+	css := l.Brand.Style(pageCSS)
 	sum := sha256.Sum256([]byte(css))
 	images := ""
 	if logo != "" {
@@ -123,20 +117,6 @@ func New(l Look) (*Kit, error) {
 		}
 	}
 	return k, nil
-}
-
-func style(b brand.Brand) string {
-	var pairs []string
-	for token, colour := range colours {
-		switch {
-		case token == "$accent" && b.Accent != "":
-			colour = b.Accent
-		case token == "$Accent" && b.AccentDark != "":
-			colour = b.AccentDark
-		}
-		pairs = append(pairs, token, colour)
-	}
-	return strings.NewReplacer(pairs...).Replace(strings.ReplaceAll(strings.TrimSpace(pageCSS), "\n", ""))
 }
 
 // Policy is the content security policy of the page.

@@ -33,13 +33,6 @@ var textFiles embed.FS
 // Texts are the words of the warning page.
 func Texts() (*web.Texts, error) { return web.ReadTexts(textFiles, "texts") }
 
-// The colours of the page, light and dark; $Accent in page.css is the dark one.
-// A test holds 7:1 for every text.
-var colours = map[string]string{
-	"$paper": "#ffffff", "$ink": "#16202b", "$soft": "#3c4855", "$line": "#8a95a1", "$field": "#f4f6f8", "$accent": "#0b4a7d", "$bad": "#8a1010",
-	"$Paper": "#121a21", "$Ink": "#f0f3f6", "$Soft": "#c3ccd5", "$Line": "#6c7885", "$Field": "#1c252f", "$Accent": "#9fd0fb", "$Bad": "#ffb4ab",
-}
-
 type look struct {
 	texts *web.Texts
 	csp   string
@@ -68,7 +61,7 @@ func newLook(cfg Config) (*look, error) {
 	if err != nil {
 		return nil, err
 	}
-	css := style(cfg)
+	css := cfg.Brand.Style(pageCSS)
 	sum := sha256.Sum256([]byte(css))
 	l := &look{texts: texts.Replaced(own), pages: map[bolwerk.Lang]*template.Template{}, kinds: map[bolwerk.Lang]map[aid.Kind]template.HTML{}}
 	images := ""
@@ -108,22 +101,6 @@ func (l *look) kind(cfg Config, lang bolwerk.Lang, k aid.Kind) kind {
 		out.Also = append(out.Also, l.texts.T(lang, key+"also"+strconv.Itoa(i)))
 	}
 	return out
-}
-
-// style is the stylesheet with the brand's colours. They are written out: a
-// telephone that is ten years old knows no custom properties.
-func style(cfg Config) string {
-	var pairs []string
-	for token, colour := range colours {
-		switch {
-		case token == "$accent" && cfg.Brand.Accent != "":
-			colour = cfg.Brand.Accent
-		case token == "$Accent" && cfg.Brand.AccentDark != "":
-			colour = cfg.Brand.AccentDark
-		}
-		pairs = append(pairs, token, colour)
-	}
-	return strings.NewReplacer(pairs...).Replace(strings.ReplaceAll(strings.TrimSpace(pageCSS), "\n", ""))
 }
 
 // entered gives the steps for what the campaign asks for, and those for the rest.

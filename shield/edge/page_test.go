@@ -8,7 +8,6 @@ import (
 	"flag"
 	"fmt"
 	"io"
-	"maps"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -16,13 +15,11 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
-	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"bolwerk"
-	"bolwerk/internal/brand"
 	"bolwerk/internal/nameset"
 	"bolwerk/shield/aid"
 )
@@ -248,37 +245,6 @@ func TestPage_counts_views(t *testing.T) {
 	e.rollUp(t.Context())
 	if len(d.got) != 1 || !strings.Contains(string(d.got[0].body), `[{"block":"B-2026-000147","page_views":1}]`) {
 		t.Errorf("got %s", d.got)
-	}
-}
-
-// 7:1 for every text (WCAG 2.2, 1.4.6), light and dark. What stands on what is
-// in page.css; that no other colour is used there is tested too.
-func TestPage_contrast(t *testing.T) {
-	for _, pair := range [][2]string{{"ink", "paper"}, {"ink", "field"}, {"soft", "paper"}, {"accent", "paper"}, {"accent", "field"}, {"bad", "paper"},
-		{"Ink", "Paper"}, {"Ink", "Field"}, {"Soft", "Paper"}, {"Accent", "Paper"}, {"Accent", "Field"}, {"Bad", "Paper"}} {
-		if r, err := brand.Contrast(colours["$"+pair[0]], colours["$"+pair[1]]); err != nil || r < 7 {
-			t.Errorf("%s on %s: %.1f:1, %v", pair[0], pair[1], r, err)
-		}
-	}
-	for light, papers := range map[string][]string{"$paper $field": brand.LightPapers, "$Paper $Field": brand.DarkPapers} {
-		for token := range strings.FieldsSeq(light) {
-			if !slices.Contains(papers, colours[token]) {
-				t.Errorf("%s is no paper that a brand's accent is held against", token)
-			}
-		}
-	}
-	if left := regexp.MustCompile(`#[0-9a-f]{3,6}\b|\$\w+`).FindAllString(style(Config{}), -1); len(left) == 0 {
-		t.Error("no colours")
-	} else {
-		for _, c := range left {
-			if !slices.Contains(slices.Collect(maps.Values(colours)), c) && c != "#fff" && c != "#000" { // the last two are the printer's
-				t.Errorf("page.css uses %s", c)
-			}
-		}
-	}
-	// Legible where custom properties and grid are not known.
-	if strings.Contains(pageCSS, "var(") || strings.Contains(pageCSS, "grid") {
-		t.Error("page.css asks for a browser of our days")
 	}
 }
 

@@ -219,3 +219,69 @@ func TestGuestWhoNeedsHelp(t *testing.T) {
 		accessible(t, ctx, lang)
 	}
 }
+
+// TestEveryStateOfTheGarden looks at every state of the page in every language, on a phone
+// and at a desk, by day and by night: it fits, and axe finds nothing.
+func TestEveryStateOfTheGarden(t *testing.T) {
+	chromium(t)
+	s := newSafe(t)
+	ctx := openFor(t, 10*time.Minute)
+	mirai, now := s.guest, time.Now()
+	open := mirai
+	open.Family, open.Class, open.Seen = "", "vulnerable/ddos-amplifier", []garden.Seen{{At: now.Add(-40 * time.Minute), What: "UDP 53"}}
+	open.Tests = []string{"UDP 53", "UDP 53 (IPv6)"}
+	of := func(g garden.Guest, change func(*garden.Guest)) garden.Guest { change(&g); return g }
+	tested := func(found string, ago time.Duration) garden.Guest {
+		return of(open, func(g *garden.Guest) { g.Test, g.TestAt = found, now.Add(-ago) })
+	}
+	for name, g := range map[string]*garden.Guest{
+		"steps":     &mirai,
+		"unknown":   new(of(mirai, func(g *garden.Guest) { g.Family = "" })),
+		"strict":    new(of(mirai, func(g *garden.Guest) { g.Profile = "strict" })),
+		"ticked":    new(of(mirai, func(g *garden.Guest) { g.Done = garden.Thing.Steps() })),
+		"staff":     new(of(mirai, func(g *garden.Guest) { g.Done, g.SelfLeft = garden.Thing.Steps(), 0 })),
+		"asked":     new(of(mirai, func(g *garden.Guest) { g.State = "asked" })),
+		"releasing": new(of(mirai, func(g *garden.Guest) { g.State = "releasing" })),
+		"test":      &open,
+		"testing":   new(tested(garden.TestAsked, 0)),
+		"open":      new(tested(garden.TestOpen, time.Hour)),
+		"quiet":     new(tested(garden.TestQuiet, time.Minute)),
+		"offline":   new(tested(garden.TestOffline, time.Hour)),
+		"failed":    new(tested(garden.TestFailed, time.Minute)),
+		"free":      nil,
+	} {
+		if g != nil {
+			s.guest = *g
+		}
+		s.tell(g == nil)
+		for _, lang := range []string{"nl", "fr", "de", "en"} {
+			for _, night := range []string{"light", "dark"} {
+				scheme(t, ctx, night)
+				where := name + " " + lang + " " + night
+				do(t, ctx, where, chromedp.EmulateViewport(map[string]int64{"light": 390, "dark": 1440}[night], 844), chromedp.Navigate(s.at+"/?lang="+lang), chromedp.WaitVisible(chromedp.CSS("h1")))
+				fits(t, ctx, where)
+				accessible(t, ctx, where)
+				if lang == "nl" && night == "dark" {
+					picture(t, ctx, "garden-"+name+"-dark")
+				}
+			}
+		}
+	}
+	// Twice as large, as somebody reads who sees little (WCAG 2.2, 1.4.4).
+	s.guest = open
+	s.tell(false)
+	scheme(t, ctx, "light")
+	do(t, ctx, "twice as large", chromedp.EmulateViewport(720, 450, chromedp.EmulateScale(2)), chromedp.Navigate(s.at+"/?lang=nl"), chromedp.WaitVisible(chromedp.CSS("#test button")))
+	fits(t, ctx, "twice as large")
+	// The button, by keyboard alone.
+	do(t, ctx, "test", chromedp.Evaluate[chromedp.Void](`document.querySelector('button[value=test]').focus({focusVisible:true})`), chromedp.KeyEvent(kb.Enter), chromedp.WaitVisible(chromedp.CSS("#test strong")))
+	wants(t, ctx, "test", "We testen uw lijn nu", "Tien minuten na een test")
+	accessible(t, ctx, "a test was asked for")
+	if s.took("test") != 1 {
+		t.Errorf("a test is handed in %d times", s.took("test"))
+	}
+	// What is wrong with a form is said beside it.
+	do(t, ctx, "help without a word", chromedp.Click(chromedp.CSS("summary")), chromedp.WaitVisible(chromedp.CSS("#t")), chromedp.SendKeys(chromedp.CSS("#t"), " "), chromedp.Click(chromedp.CSS("button[value=help]")), chromedp.WaitVisible(chromedp.CSS(".error")))
+	wants(t, ctx, "help without a word", "Schrijf kort wat er niet lukt")
+	accessible(t, ctx, "help without a word")
+}
