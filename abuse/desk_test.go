@@ -47,6 +47,9 @@ func (h *here) Look(_ context.Context, task string, raw []byte, ask any) (json.R
 	}
 	h.pages++
 	q, err := json.Marshal(ask)
+	if task == BounceTask {
+		return LookBounce(raw, q), nil
+	}
 	if err != nil || task != ReadTask {
 		return nil, fmt.Errorf("task %s: %v", task, err)
 	}

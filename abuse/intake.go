@@ -21,6 +21,7 @@ func Kinds() map[string]handin.Kind {
 	return map[string]handin.Kind{
 		door.KindReport: {Roles: []join.Role{join.Intake}, Sealed: true},
 		door.KindNotice: {Roles: []join.Role{join.Intake}, Sealed: true},
+		door.KindBounce: {Roles: []join.Role{join.Intake}, Sealed: true},
 		garden.Kind:     {Roles: []join.Role{join.Edge}, Max: 16 << 10},
 	}
 }
@@ -39,6 +40,9 @@ func (d *Desk) TakeGuest(ctx context.Context, body []byte) error {
 func (d *Desk) Receive(ctx context.Context, host, kind, id string, body []byte) error {
 	if kind == door.KindNotice && d.inform != nil {
 		return d.inform.Receive(ctx, body)
+	}
+	if kind == door.KindBounce && d.inform != nil {
+		return d.takeBounce(ctx, body)
 	}
 	if kind != door.KindReport {
 		return bolwerk.Invalid("the abuse desk takes no %q", kind)

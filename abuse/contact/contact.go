@@ -62,6 +62,9 @@ type Entry struct {
 	Flags
 	// AbuseMail is a reseller's mailbox for reports about its customers.
 	AbuseMail string `json:"abuse_mail,omitempty"`
+	// MailBack is the status (RFC 3463) with which a mail to Mail, or to a reseller's
+	// AbuseMail, came back lately: that way is not taken. It is found, and never imported.
+	MailBack string `json:"mail_back,omitempty"`
 }
 
 // Bounds of an entry.
@@ -120,7 +123,7 @@ func (e Entry) Reach(want []notice.Channel) (out []notice.Channel) {
 	if len(want) == 0 {
 		want = e.Channels
 	}
-	may := map[notice.Channel]bool{notice.Mail: e.Mail != "", notice.SMS: e.Phone != "", notice.Letter: e.Street != "" && e.City != "" && e.Name != "", notice.App: e.Subscriber != ""}
+	may := map[notice.Channel]bool{notice.Mail: e.Mail != "" && e.MailBack == "", notice.SMS: e.Phone != "", notice.Letter: e.Street != "" && e.City != "" && e.Name != "", notice.App: e.Subscriber != ""}
 	for _, c := range want {
 		if may[c] && !slices.Contains(out, c) {
 			out = append(out, c)
@@ -206,6 +209,7 @@ func (b *Book) Put(ctx context.Context, by bolwerk.Actor, file string, all []Ent
 		if err := e.Check(); err != nil {
 			return bolwerk.Invalid("contact %d: %v", i+1, err)
 		}
+		e.MailBack = ""
 		plain, err := json.Marshal(e)
 		if err != nil {
 			return err
@@ -311,7 +315,14 @@ func (b *Book) Find(tx *store.Tx, who session.Identity) (e Entry, err error) {
 		if err != nil {
 			return e, err
 		}
-		err = json.Unmarshal(plain, &e)
+		if err = json.Unmarshal(plain, &e); err != nil {
+			return e, err
+		}
+		address := e.Mail
+		if e.Reseller {
+			address = e.AbuseMail
+		}
+		e.MailBack, err = b.badness(tx, address)
 		return e, err
 	}
 	return e, bolwerk.NotFound("nobody has told how this subscriber is reached")
@@ -342,6 +353,12 @@ func (b *Book) Forget(ctx context.Context) error {
 		}); err != nil {
 			return err
 		}
+	}
+	if err := b.db.Write(ctx, store.Intake, func(tx *store.Tx) error {
+		_, err := tx.Exec(`delete from abuse_contact_bad where at<$1`, store.Micros(b.clock.Now().Add(-badTime)))
+		return err
+	}); err != nil {
+		return err
 	}
 	_, err := b.keys.Destroy(vault.Month(cut))
 	return err

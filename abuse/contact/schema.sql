@@ -9,3 +9,9 @@ create table abuse_contact (
   at         bigint not null   -- keep contact: when it was told last
 );
 create index abuse_contact_at on abuse_contact(at);
+create table abuse_contact_bad (
+  mark   text primary key, -- keep contact: keyed hash of a mail address
+  status text not null,    -- keep contact: with which status a mail to it came back (RFC 3463)
+  at     bigint not null   -- keep contact: when
+);
+create index abuse_contact_bad_at on abuse_contact_bad(at);

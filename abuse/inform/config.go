@@ -3,6 +3,7 @@ package inform
 import (
 	"errors"
 	"net/url"
+	"strings"
 
 	"bolwerk"
 	"bolwerk/abuse/notice"
@@ -14,6 +15,10 @@ type Config struct {
 	// From writes the mails. Its domain has to be one that mail.dkim or the relay signs for (DKIM)
 	// and that DMARC covers; empty: shield.answer_from.
 	From mail.Address `toml:"from"`
+	// Bounce is where mails come back to, with a +tag of the desk's: point it at the
+	// intake's SMTP door or at a mailbox that is fetched. Empty: they have the null return
+	// path, and nobody hears that one came back.
+	Bounce mail.Address `toml:"bounce"`
 	// CodeDays is how long the code in a notice works.
 	CodeDays int `toml:"code_days"`
 	// SMS takes text messages.
@@ -52,6 +57,9 @@ func (c Config) Validate() error {
 	var errs []error
 	if c.CodeDays < 1 || c.CodeDays > 365 {
 		errs = append(errs, bolwerk.Invalid("code_days %d: want 1 to 365", c.CodeDays))
+	}
+	if l := c.Bounce.Local(); len(l) > maxLocal || strings.Contains(l, "+") {
+		errs = append(errs, bolwerk.Invalid("bounce: want at most %d octets before the @, and no +: a tag is added", maxLocal))
 	}
 	for name, w := range c.ways() {
 		if err := w.validate(); err != nil {

@@ -12,6 +12,7 @@ import (
 type metrics struct {
 	messages *prometheus.CounterVec
 	said     *prometheus.CounterVec
+	bounces  *prometheus.CounterVec
 	took     prometheus.Histogram
 }
 
@@ -19,6 +20,7 @@ func newMetrics(r prometheus.Registerer, db *store.DB) *metrics {
 	m := &metrics{
 		messages: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "bolwerk_abuse_messages_total", Help: "Messages to subscribers and resellers, by kind, channel and what became of them: made, sent, delivered, failed, unreachable."}, []string{"kind", "channel", "what"}),
 		said:     prometheus.NewCounterVec(prometheus.CounterOpts{Name: "bolwerk_abuse_said_total", Help: "What holders of a notice's code did at the public site: seen, done, undone, help, statement, release."}, []string{"what"}),
+		bounces:  prometheus.NewCounterVec(prometheus.CounterOpts{Name: "bolwerk_abuse_bounces_total", Help: "Mails that came to a return path of a notice: failed, delayed, late (its message is not on its way), forged, or other."}, []string{"what"}),
 		took:     prometheus.NewHistogram(prometheus.HistogramOpts{Name: "bolwerk_abuse_report_to_notice_seconds", Help: "Time from the arrival of a case's first report to the first notice to its subscriber that left.", Buckets: []float64{1, 10, 60, 600, 3600, 6 * 3600, 24 * 3600, 72 * 3600, 168 * 3600}}),
 	}
 	if r == nil {
@@ -35,6 +37,6 @@ func newMetrics(r prometheus.Registerer, db *store.DB) *metrics {
 		}
 		return n
 	})
-	r.MustRegister(m.messages, m.said, m.took, waiting)
+	r.MustRegister(m.messages, m.said, m.bounces, m.took, waiting)
 	return m
 }

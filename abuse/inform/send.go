@@ -78,6 +78,9 @@ func (d *Desk) send(ctx context.Context, j job.Job) error {
 	if errors.Is(err, bolwerk.ErrInvalid) || errors.Is(err, bolwerk.ErrForbidden) || errors.Is(err, mail.ErrPermanent) {
 		return errors.Join(err, d.became(ctx, j.Ref, "failed", "refused"))
 	}
+	if err != nil && j.Last {
+		return errors.Join(err, d.became(ctx, j.Ref, "failed", "given_up"))
+	}
 	if err != nil {
 		return err
 	}
@@ -102,6 +105,8 @@ func (d *Desk) outgoing(tx *store.Tx, id string) (o outgoing, err error) {
 	}
 	return o, err
 }
+
+func isNotFound(err error) bool { return errors.Is(err, bolwerk.ErrNotFound) }
 
 // left marks a message as sent.
 func (d *Desk) left(ctx context.Context, o outgoing) error {
@@ -185,7 +190,11 @@ func (d *Desk) sendMail(ctx context.Context, o outgoing) error {
 	if err != nil {
 		return bolwerk.Invalid("message %s: no mail address is known any more", o.ID)
 	}
-	return d.p.Mail.Send(ctx, mail.Message{ID: mailID(o.ID), From: d.cfg.From, FromName: d.p.Operator, To: addr, Subject: o.Text.Subject, Body: o.Text.Body,
+	back, err := d.returnPath(o.ID, d.p.Clock.Now())
+	if err != nil {
+		return err
+	}
+	return d.p.Mail.Send(ctx, mail.Message{ID: mailID(o.ID), ReturnPath: back, From: d.cfg.From, FromName: d.p.Operator, To: addr, Subject: o.Text.Subject, Body: o.Text.Body,
 		Lang: o.Lang, Date: o.At, Automatic: true, Report: o.Text.Report})
 }
 

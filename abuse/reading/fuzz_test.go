@@ -202,3 +202,15 @@ func FuzzOuter(f *testing.F) {
 		}
 	})
 }
+
+// FuzzBounce is what comes to a return path of ours.
+func FuzzBounce(f *testing.F) {
+	f.Add([]byte("To: b+x@c.example\nContent-Type: multipart/report; report-type=delivery-status; boundary=x\n\n--x\nContent-Type: message/delivery-status\n\nReporting-MTA: dns; a\n\nAction: failed\nStatus: 5.1.1\n--x--\n"))
+	f.Add([]byte("Content-Type: multipart/report; report-type=\"delivery-status\"; boundary=\"x\"\n\n--x\nContent-Type: message/global-delivery-status\nContent-Transfer-Encoding: base64\n\nQWN0aW9uOiBkZWxheWVkClN0YXR1czogNC40LjEK\n--x\n"))
+	f.Fuzz(func(t *testing.T, raw []byte) {
+		b := BounceOf(raw)
+		if len(b.To) > maxBounceTo || b.Action != "" && (!actions[b.Action] || !statusCode.MatchString(b.Status)) || b.Action == "" && b.Status != "" {
+			t.Errorf("not bounded: %+v", b)
+		}
+	})
+}

@@ -83,7 +83,7 @@ func (d *Desk) whoHad(ctx context.Context, r *http.Request) (any, error) {
 // looks are the tasks that reader processes do beside those of the shield.
 func looks() map[reading.Task]reading.Look {
 	all := seen.Looks()
-	all[abuse.ReadTask] = abuse.Look
+	all[abuse.ReadTask], all[abuse.BounceTask] = abuse.Look, abuse.LookBounce
 	return all
 }
 

@@ -72,7 +72,8 @@ func BuildIntake(ctx context.Context, cfg Config, env Env, dir string) (*Intake,
 		return nil, fmt.Errorf("smtp.listen: %w", err)
 	}
 	reports := abuse.Box{Addresses: cfg.Abuse.Addresses, Put: j.spool.Put, PutAs: j.spool.PutAs}
-	accept := reports.Sort(d.Accept)
+	back := abuse.Bounces{Address: cfg.Abuse.Inform.Bounce, Put: j.spool.Put, PutAs: j.spool.PutAs}
+	accept := back.Sort(reports.Sort(d.Accept))
 	box := mail.NewDoor(cfg.smtp(), accept, env.Clock, env.Log, j.reg)
 	once, err := abuse.OpenOnce(disk.System{}, filepath.Join(dir, "abuse"), env.Clock.Now())
 	if err != nil {
@@ -127,10 +128,12 @@ func BuildIntake(ctx context.Context, cfg Config, env Env, dir string) (*Intake,
 // Run serves until ctx ends.
 func (i *Intake) Run(ctx context.Context) error { return runOrdered(ctx, i.env.Log, i.front, i.back) }
 
-// smtp is the mail door's configuration: the abuse desk's addresses are taken too.
+// smtp is the mail door's configuration: the abuse desk's addresses are taken too, and the
+// return path of its notices.
 func (c Config) smtp() mail.Config {
 	out := c.SMTP
 	out.Addresses = append(slices.Clone(out.Addresses), c.Abuse.Addresses...)
+	out.Tagged = c.Abuse.Inform.Bounce
 	return out
 }
 

@@ -26,7 +26,7 @@ var keeperOf = map[string]string{
 	"abuse_quarantine": byCases, "abuse_quarantine_line": byCases, "abuse_quarantine_said": byCases,
 	"abuse_held": bySessions, "abuse_identity": bySessions, "abuse_asked": bySessions, "abuse_asked_about": bySessions,
 	"abuse_view": byViews, "abuse_view_hold": byViews, "abuse_view_line": byViews,
-	"abuse_contact": byContacts,
+	"abuse_contact": byContacts, "abuse_contact_bad": byContacts,
 
 	"abuse_case_reporter":   "- of those who report, as a hash of one month",
 	"abuse_report":          "- of those who report; its body is a report of many lines and goes after 30 days",

@@ -56,6 +56,7 @@ var rules = []rule{
 	{"abuse_view_line", "session", 0, `select min(until) from abuse_view_line`},
 	{"abuse_view", "view", 0, `select min(until) from abuse_view where until>0`},
 	{"abuse_contact", "contact", 0, `select min(at) from abuse_contact`},
+	{"abuse_contact_bad", "contact", 30 * day, `select min(at) from abuse_contact_bad`},
 	{"abuse_asked", "staff", year, `select min(at) from abuse_asked`},
 	{"account", "staff", year, `select min(ended_at) from account where state='disabled' and ended_at>0`},
 	{"privacy_request", "privacy", year, `select min(case when decided_at>0 then decided_at else asked_at end) from privacy_request`},

@@ -33,6 +33,8 @@ type Job struct {
 	Kind  string
 	Ref   string
 	Tries int // how often it was tried before this time
+	// Last says that it is not tried again after this time, whatever comes of it.
+	Last bool
 }
 
 // Add asks for work to be done at due or soon after. The same kind and key is
@@ -140,6 +142,7 @@ func (r *Runner) one(ctx context.Context, j Job) error {
 	}
 	try, cancel := context.WithTimeout(ctx, claim-10*time.Second)
 	failed := errTries
+	j.Last = j.Tries+1 >= maxTries
 	if j.Tries < maxTries { // a try that ended the whole program left no error
 		failed = guard(func() error { return r.kinds[j.Kind](try, j) })
 	}

@@ -19,6 +19,8 @@ type Config struct {
 	// section 4.5.1 wants postmaster at each domain too: whoever points an MX
 	// here and wants it read lists it.
 	Addresses []Address `toml:"addresses"`
+	// Tagged is taken too, with any +tag, which stays; zero is none.
+	Tagged Address `toml:"-"`
 	// OwnNetworks are the operator's mail gateways and customers' networks:
 	// no quota, no bound of connections per network, and their reporters count
 	// as proved.

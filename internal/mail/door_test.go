@@ -191,7 +191,7 @@ func TestDoor_acknowledgesWhatIsKept(t *testing.T) {
 }
 
 func TestDoor_takesReportAddressesOnly(t *testing.T) {
-	d := openDoor(t, nil)
+	d := openDoor(t, func(c *Config) { c.Tagged = MustAddress("bounce@bolwerk.example") })
 	k := d.dial(t)
 	k.say("", "220")
 	k.say("HELO client.example", "250")
@@ -199,6 +199,10 @@ func TestDoor_takesReportAddressesOnly(t *testing.T) {
 	for to, want := range map[string]string{
 		"SUSPICIOUS@Bolwerk.Example":            "250",
 		"@relay.example:" + report:              "250", // an old source route; RFC 5321 appendix C
+		"Bounce+AbC@Bolwerk.example":            "250", // tagged
+		"bouncer@bolwerk.example":               "550 5.1.1",
+		"+x@bolwerk.example":                    "550 5.1.1",
+		"bounce+x@elsewhere.example":            "554 5.7.1",
 		"other@bolwerk.example":                 "550 5.1.1",
 		"suspicious+tag@bolwerk.example":        "550 5.1.1",
 		"anna@elsewhere.example":                "554 5.7.1",

@@ -70,6 +70,10 @@ func (s *session) Rcpt(to string, _ *smtp.RcptOptions) error {
 			s.rcpt = append(s.rcpt, own.String())
 			return nil
 		}
+		if s.door.tagged(a) {
+			s.rcpt = append(s.rcpt, a.String())
+			return nil
+		}
 	}
 	if s.refused++; s.refused >= maxRefused {
 		s.conn.stop()
@@ -162,6 +166,12 @@ func refusal(code, class, subject, detail int, text string) *smtp.SMTPError {
 }
 
 // folded is how an address of ours is compared.
+// tagged says that a is Config.Tagged, with or without a tag.
+func (d *Door) tagged(a Address) bool {
+	local, _, _ := strings.Cut(a.local, "+")
+	return local != "" && a.domain == d.cfg.Tagged.domain && strings.EqualFold(local, d.cfg.Tagged.local)
+}
+
 func folded(a Address) string { return strings.ToLower(a.String()) }
 
 // oneLine makes text fit for a reply: printable, one line, 200 octets.
