@@ -62,6 +62,15 @@ func (d *Desk) join(tx *store.Tx, o outcome, by bolwerk.Actor) error {
 	if err != nil {
 		return err
 	}
+	if fresh > 0 && o.before != "" { // known from the month before: no second voice
+		var had bool
+		if err := tx.Row(`select exists(select 1 from abuse_case_reporter where case_id=$1 and reporter=$2)`, c.ID, o.before).Scan(&had); err != nil {
+			return err
+		}
+		if had {
+			fresh = 0
+		}
+	}
 	at := o.at
 	if at == 0 {
 		at = o.received

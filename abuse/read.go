@@ -104,9 +104,11 @@ func onceOf(e reading.Event) string {
 type row struct {
 	reading.Event
 	nth          int
-	once         string
+	once         string // its mark
+	onceBefore   string // the same under last month's key; empty where there is none
 	detail, from []byte
 	reporter     string
+	before       string // who reported, under last month's key
 }
 
 // keep writes a page of events, some at a time, each with how far it is.
@@ -119,10 +121,10 @@ func (d *Desk) keep(ctx context.Context, id string, in door.Report, from int, p 
 			nth++
 			who := reporterOf(in, e)
 			var err error
-			if r.reporter, err = d.p.Vault.Mark(markReporter, who); err != nil {
+			if r.reporter, r.before, err = d.lately(markReporter, who); err != nil {
 				return err
 			}
-			if r.once, err = d.p.Vault.Mark(markEvent, who+"\n"+onceOf(e)); err != nil {
+			if r.once, r.onceBefore, err = d.lately(markEvent, who+"\n"+onceOf(e)); err != nil {
 				return err
 			}
 			plain, err := json.Marshal(e)
@@ -143,6 +145,16 @@ func (d *Desk) keep(ctx context.Context, id string, in door.Report, from int, p 
 		ring(d.found)
 	}
 	return nil
+}
+
+// lately are the marks of a value under this month's key and under last month's: what was
+// told on the last day of a month is known on the first of the next.
+func (d *Desk) lately(purpose, value string) (now, before string, err error) {
+	all, err := d.p.Vault.Lately(purpose, value, 1)
+	if err != nil {
+		return "", "", err
+	}
+	return all[0], strings.Join(all[1:], ""), nil
 }
 
 func cmpOr(a, b string) string {
@@ -166,6 +178,16 @@ func (d *Desk) insert(tx *store.Tx, report string, total int, rows []row) error 
 	}
 	fresh, again := 0, 0
 	for _, r := range rows {
+		if r.onceBefore != "" {
+			n, err := tx.Exec(`update abuse_event set again=again+1 where once=$1`, r.onceBefore)
+			if err != nil {
+				return err
+			}
+			if n > 0 {
+				again++
+				continue
+			}
+		}
 		at := int64(0)
 		if !r.Time.IsZero() {
 			at = store.Micros(r.Time)
@@ -186,8 +208,8 @@ func (d *Desk) insert(tx *store.Tx, report string, total int, rows []row) error 
 		}
 	}
 	tx.After(func() { d.count.events.WithLabelValues("repeated").Add(float64(again)) })
-	_, err := tx.Exec(`update abuse_report set total=$1, read_to=read_to+$2, fresh=fresh+$3, repeated=repeated+$4, tries=1, claimed_until=$5, reporter=$6, from_sealed=$7 where id=$8`,
-		total, len(rows), fresh, again, store.Micros(tx.Now().Add(claimTime)), rows[0].reporter, rows[0].from, report)
+	_, err := tx.Exec(`update abuse_report set total=$1, read_to=read_to+$2, fresh=fresh+$3, repeated=repeated+$4, tries=1, claimed_until=$5, reporter=$6, reporter_before=$7, from_sealed=$8 where id=$9`,
+		total, len(rows), fresh, again, store.Micros(tx.Now().Add(claimTime)), rows[0].reporter, rows[0].before, rows[0].from, report)
 	return err
 }
 

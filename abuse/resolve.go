@@ -83,6 +83,7 @@ type pending struct {
 	sealed     []byte
 	event      reading.Event
 	reporter   string
+	before     string // the reporter's mark of the month before
 	received   int64
 }
 
@@ -154,8 +155,8 @@ func (d *Desk) resolveSome(ctx context.Context) (int, error) {
 
 func (d *Desk) pendings(tx *store.Tx, where string, args ...any) ([]pending, error) {
 	return store.List(tx, func(scan func(...any) error) (p pending, err error) {
-		return p, scan(&p.id, &p.report, (*string)(&p.class), (*string)(&p.role), &p.spoofable, &p.plain, &p.at, &p.asked, (*string)(&p.state), &p.sealed, &p.reporter, &p.received)
-	}, `select e.id,e.report,e.class,e.role,e.spoofable,e.plain,e.at,e.asked,e.state,e.detail_sealed,r.reporter,r.received_at from abuse_event e join abuse_report r on r.id=e.report where `+where, args...)
+		return p, scan(&p.id, &p.report, (*string)(&p.class), (*string)(&p.role), &p.spoofable, &p.plain, &p.at, &p.asked, (*string)(&p.state), &p.sealed, &p.reporter, &p.before, &p.received)
+	}, `select e.id,e.report,e.class,e.role,e.spoofable,e.plain,e.at,e.asked,e.state,e.detail_sealed,r.reporter,r.reporter_before,r.received_at from abuse_event e join abuse_report r on r.id=e.report where `+where, args...)
 }
 
 // open gives an event as it was read.

@@ -10,6 +10,7 @@ create table abuse_report (
   claimed_until bigint not null, -- keep tech: who reads it has until then
   receipt     text not null,    -- keep case: hash of the code that the reporter holds
   reporter    text not null,    -- keep case: keyed hash of who reported, of this month only
+  reporter_before text not null, -- keep case: the same under the key of the month before; empty where there was none
   from_sealed bytea,            -- keep body: who reported, as the report says
   body_ref    text not null,    -- keep body: digest of the report as it came
   format      text not null,    -- keep case: in which format

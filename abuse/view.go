@@ -28,7 +28,7 @@ type CaseRow struct {
 	Class     reading.Class  `json:"class" doc:"class of the RSIT taxonomy, as taxonomy/type"`
 	Severity  string         `json:"severity" enum:"low,medium,high,critical"`
 	Events    int64          `json:"events"`
-	Reporters int64          `json:"reporters" doc:"different ones, counted anew each month"`
+	Reporters int64          `json:"reporters" doc:"different ones; who was silent for a month counts anew"`
 	Solid     int64          `json:"solid" doc:"events that no forged sender's address explains"`
 	FirstSeen time.Time      `json:"first_seen"`
 	LastSeen  time.Time      `json:"last_seen"`

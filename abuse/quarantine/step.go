@@ -232,7 +232,7 @@ func (d *Desk) open(tx *store.Tx, subscriber string) (Sessions, map[string]sessi
 		if h.Source != session.Radius && h.Source != session.Lease {
 			continue // a table knows no session
 		}
-		key, err := d.keyOf(h)
+		key, err := d.keyOf(tx, h)
 		if err != nil {
 			return out, held, err
 		}
@@ -244,8 +244,29 @@ func (d *Desk) open(tx *store.Tx, subscriber string) (Sessions, map[string]sessi
 	return out, held, nil
 }
 
-func (d *Desk) keyOf(h session.Held) (string, error) {
-	return d.p.Keys.Kept().Mark(markLine, strings.Join([]string{string(h.Source), h.NAS, h.Session}, "\x00"))
+// keyMonths are the months before this one whose keys may name a line that is in
+// quarantine, or came out a day ago: a quarantine lasts 30 days at most.
+const keyMonths = 2
+
+// keysOf are the keys under which the line of a session may be kept, newest first: a line
+// keeps that of the month in which it was put into quarantine.
+func (d *Desk) keysOf(h session.Held) ([]string, error) {
+	return d.p.Keys.Kept().Lately(markLine, strings.Join([]string{string(h.Source), h.NAS, h.Session}, "\x00"), keyMonths)
+}
+
+// keyOf is the key of the line of a session: the one that it has, else this month's.
+func (d *Desk) keyOf(tx *store.Tx, h session.Held) (string, error) {
+	keys, err := d.keysOf(h)
+	if err != nil || len(keys) == 1 {
+		return strings.Join(keys, ""), err
+	}
+	in, args := store.In(1, keys)
+	var key string
+	err = tx.Row(`select skey from abuse_quarantine_line where skey in (`+in+`) order by quarantine desc limit 1`, args...).Scan(&key)
+	if store.None(err) {
+		return keys[0], nil
+	}
+	return key, err
 }
 
 func (d *Desk) heldOf(l line) (h session.Held, err error) {

@@ -21,12 +21,14 @@ func (d *Desk) compare(tx *store.Tx, all []who.Filtered) error {
 		if !ok {
 			continue
 		}
-		key, err := d.keyOf(session.Held{Source: session.Radius, NAS: f.NAS, Session: f.Session})
+		may, err := d.keysOf(session.Held{Source: session.Radius, NAS: f.NAS, Session: f.Session})
 		if err != nil {
 			return err
 		}
-		if t, ok := told[key]; !ok || f.At.After(t.At) { // the last word of a batch
-			told[key], whose[key] = Accounted{Key: key, Profile: p, At: f.At}, f.Subscriber
+		for _, key := range may {
+			if t, ok := told[key]; !ok || f.At.After(t.At) { // the last word of a batch
+				told[key], whose[key] = Accounted{Key: key, Profile: p, At: f.At}, f.Subscriber
+			}
 		}
 	}
 	keys := make([]string, 0, len(told))

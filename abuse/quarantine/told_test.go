@@ -215,3 +215,35 @@ func TestASessionThatWasHeardOfTooLate(t *testing.T) {
 		t.Error("it is told again and again")
 	}
 }
+
+// A line keeps its key over the end of a month: it is no second line, and accounting is
+// compared with what it is to have, in quarantine and after it.
+func TestALineOverTheEndOfAMonth(t *testing.T) {
+	h, lied := telling(t)
+	h.net.say = lazy
+	h.clock.Add(time.Date(2026, 11, 30, 23, 50, 0, 0, time.UTC).Sub(h.clock.Now()))
+	h.told1("full", h.clock.Now())
+	q := h.in("anna")
+	h.settled()
+	orders := len(h.net.orders)
+	h.interim("leaky") // December
+	if l := h.line(q.ID); !l.Seen || len(*lied) != 0 {
+		t.Errorf("the line is %+v; lied %v", l, *lied)
+	}
+	if err := h.db.Write(t.Context(), store.Intake, func(tx *store.Tx) error { // its session is looked at again
+		r, err := load(tx, q.ID)
+		if err != nil {
+			return err
+		}
+		return h.meet(tx, &r, rules)
+	}); err != nil {
+		t.Fatal(err)
+	}
+	if n := len(h.net.orders); n != orders {
+		t.Errorf("%d orders, %d before the month ended", n, orders)
+	}
+	h.interim("normal")
+	if l := h.line(q.ID); l.Seen || l.Code == "" {
+		t.Errorf("accounting tells of another profile, and nobody compares: %+v", l)
+	}
+}

@@ -181,6 +181,30 @@ func (v *Vault) Mark(purpose, value string) (string, error) {
 	return markWith(k, purpose, value), nil
 }
 
+// Lately are the marks of value under this month's key and those of some months before,
+// the newest first, without those that there is no key of: for what is compared across
+// the end of a month.
+func (v *Vault) Lately(purpose, value string, before int) ([]string, error) {
+	mark, err := v.Mark(purpose, value)
+	if err != nil {
+		return nil, err
+	}
+	all := []string{mark}
+	now := v.clock.Now().UTC()
+	first := time.Date(now.Year(), now.Month(), 1, 0, 0, 0, 0, time.UTC)
+	for i := range before {
+		k, err := v.key(Month(first.AddDate(0, -1-i, 0)), false)
+		if errors.Is(err, bolwerk.ErrNotFound) {
+			continue
+		}
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, markWith(k, purpose, value))
+	}
+	return all, nil
+}
+
 // Marks are the marks of value under the keys of every month that there are, the
 // newest first: for what was marked in an earlier month and is kept longer.
 func (v *Vault) Marks(purpose, value string) (all []string, err error) {

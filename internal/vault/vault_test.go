@@ -148,3 +148,20 @@ func FuzzOpen(f *testing.F) {
 		}
 	})
 }
+
+func TestMarksOfLately(t *testing.T) {
+	v, c := open(t, filepath.Join(t.TempDir(), "keys"), november)
+	first, err := v.Lately("reporter", "klant@klant.example", 2)
+	if err != nil || len(first) != 1 {
+		t.Fatalf("%q, %v: there is one key", first, err)
+	}
+	c.Add(10 * 24 * time.Hour)
+	next, err := v.Lately("reporter", "klant@klant.example", 2)
+	if err != nil || len(next) != 2 || next[1] != first[0] || next[0] == first[0] {
+		t.Errorf("a month later %q, before %q, %v", next, first, err)
+	}
+	c.Add(31 * 24 * time.Hour)
+	if all, err := v.Lately("reporter", "klant@klant.example", 1); err != nil || len(all) != 2 || all[1] != next[0] {
+		t.Errorf("two months later %q, %v", all, err)
+	}
+}
