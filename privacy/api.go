@@ -8,12 +8,13 @@ import (
 	"bolwerk/internal/api"
 )
 
-type byID struct {
+// ByID names what a path is about. Exported: the API sees no fields of others.
+type ByID struct {
 	ID string `path:"id" maxLength:"64"`
 }
 
 type decideIn[T any] struct {
-	byID
+	ByID
 	Body T
 }
 
@@ -63,7 +64,7 @@ func (d *Desk) API(x *api.Routes) {
 		r, err := d.AskErasure(ctx, api.Who(ctx), in.Body)
 		return &one{Body: r}, err
 	})
-	api.Add(x, account.Countersign, "GET", "/privacy/erasures/{id}", "An erasure. Where it waits it names the subscriber, and the look is noted.", func(ctx context.Context, in *byID) (*one, error) {
+	api.Add(x, account.Countersign, "GET", "/privacy/erasures/{id}", "An erasure. Where it waits it names the subscriber, and the look is noted.", func(ctx context.Context, in *ByID) (*one, error) {
 		r, err := d.Show(ctx, api.Who(ctx), in.ID)
 		return &one{Body: r}, err
 	})
