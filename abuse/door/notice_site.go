@@ -1,7 +1,6 @@
 package door
 
 import (
-	"crypto/sha256"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -9,12 +8,12 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"time"
 	"unicode/utf8"
 
 	"bolwerk"
 	"bolwerk/abuse/garden"
 	copies "bolwerk/internal/copy"
-	"bolwerk/internal/recent"
 	"bolwerk/internal/web"
 )
 
@@ -184,18 +183,17 @@ func (s *Site) said(r *http.Request, p *noticePage, hash string) (status int, ke
 	if err := s.within(s.saids, r, 1, "too many messages from your network in the last hour"); err != nil {
 		return 0, "", err
 	}
-	put := func() (bolwerk.Token, error) {
-		e.ID = bolwerk.NewID(e.At)
-		_, err := s.Put(KindNotice, e.Encode())
-		return bolwerk.Token{}, err
+	put := func(id string, at time.Time, _ bolwerk.Token) error {
+		e.ID, e.At = id, at
+		return s.PutAs(id, KindNotice, e.Encode())
 	}
 	// The same form sent again has one effect; looks of one code count once in an hour.
 	mark := f["once"]
 	if e.What == "seen" {
 		mark = e.At.UTC().Format("2006-01-02T15")
 	}
-	sum := sha256.Sum256([]byte(fmt.Sprintf("notice %s\n%s\n%s\n%s\n%s\n%s", hash, e.What, e.Step, e.Text, e.Contact, mark)))
-	_, err = s.requests.Wait(r.Context(), s.Clock.Now, recent.Key(sum), put)
+	sent := fmt.Sprintf("notice %s\n%s\n%s\n%s\n%s\n%s", hash, e.What, e.Step, e.Text, e.Contact, mark)
+	_, err = s.Once.Wait(r.Context(), s.Clock.Now, sent, put)
 	switch {
 	case errors.Is(err, bolwerk.ErrFull) && e.What == "seen": // what stands here is still shown
 		return http.StatusOK, "", nil

@@ -16,6 +16,13 @@ import (
 func (s *stand) published(t *testing.T, n Notice) CaseCode {
 	t.Helper()
 	code := NewCaseCode()
+	s.publish(t, code, n)
+	return code
+}
+
+// publish tells the site what the holder of a code sees.
+func (s *stand) publish(t *testing.T, code CaseCode, n Notice) {
+	t.Helper()
 	body, err := json.Marshal(n)
 	if err != nil {
 		t.Fatal(err)
@@ -27,7 +34,6 @@ func (s *stand) published(t *testing.T, n Notice) CaseCode {
 	if len(r.ids) != 1 || r.ids[0] != "r:x" {
 		t.Fatalf("the other sink got %q", r.ids)
 	}
-	return code
 }
 
 func resolver() Notice {
@@ -61,7 +67,14 @@ func TestNotice(t *testing.T) {
 		t.Errorf("looks of one hour are handed in as %+v", s.said)
 	}
 	// A step, a question, a statement; the same form again has one effect.
-	for range 2 {
+	for again := range 3 {
+		if again == 2 {
+			s.restart(t)
+			if err := s.Beside(&rest{}).Reset(copies.Head{}, func(func(copies.Entry) bool) {}); err != nil {
+				t.Fatal(err)
+			}
+			s.publish(t, code, resolver())
+		}
 		status, body := s.post("nl", url.Values{"code": {code.Reveal()}, "what": {"done"}, "step": {"s_close"}, "once": {"a"}})
 		if status != 200 || strings.Count(body, `value="undone"`) != 1 {
 			t.Errorf("a step: %d\n%s", status, body)

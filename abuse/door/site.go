@@ -25,6 +25,7 @@ import (
 	"bolwerk/internal/clock"
 	copies "bolwerk/internal/copy"
 	"bolwerk/internal/mail"
+	"bolwerk/internal/once"
 	"bolwerk/internal/quota"
 	"bolwerk/internal/recent"
 	"bolwerk/internal/web"
@@ -41,9 +42,8 @@ func Texts() (*web.Texts, error) { return web.ReadTexts(textFiles, "texts") }
 
 // With is what a Site needs.
 type With struct {
-	Put         func(kind string, body []byte) (string, error)
 	PutAs       func(id, kind string, body []byte) error
-	Once        *Once // requests with an Idempotency-Key
+	Once        *once.Requests // those that may come again
 	Frame       *web.Frame
 	Clock       clock.Clock
 	OwnNetworks []netip.Prefix // held to no rate
@@ -56,16 +56,15 @@ type With struct {
 // became of them.
 type Site struct {
 	With
-	pages    *web.Pages
-	requests *recent.Requests
-	issued   recent.Window[Status]
-	reports  *quota.Quota
-	bytes    *quota.Quota
-	looks    *quota.Quota
-	uploads  *quota.Places
-	codes    *quota.Quota
-	saids    *quota.Quota
-	kit      *garden.Kit
+	pages   *web.Pages
+	issued  recent.Window[Status]
+	reports *quota.Quota
+	bytes   *quota.Quota
+	looks   *quota.Quota
+	uploads *quota.Places
+	codes   *quota.Quota
+	saids   *quota.Quota
+	kit     *garden.Kit
 
 	mu      sync.RWMutex
 	ready   bool
@@ -88,7 +87,6 @@ const (
 	uploadsAtOnce  = 8
 	smallBody      = 1 << 20
 	uploadTime     = 2 * time.Minute
-	keepRequest    = 24 * time.Hour
 	keepIssued     = 48 * time.Hour
 	maxRemembered  = 1 << 16
 	maxText        = 20_000
@@ -96,7 +94,7 @@ const (
 
 // NewSite reads the templates.
 func NewSite(with With) (*Site, error) {
-	s := &Site{With: with, requests: recent.NewRequests(keepRequest, maxRemembered), issued: recent.NewWindow[Status](keepIssued, maxRemembered),
+	s := &Site{With: with, issued: recent.NewWindow[Status](keepIssued, maxRemembered),
 		reports: quota.New(reportsPerHour), bytes: quota.New(bytesPerHour), looks: quota.New(looksPerHour), uploads: quota.NewPlaces(uploadsAtOnce),
 		codes: quota.New(codesPerHour), saids: quota.New(saidPerHour), told: map[string]told{}, notices: map[string]kept{}, given: garden.Given{}}
 	var err error
@@ -327,7 +325,7 @@ func (s *Site) once(r *http.Request, rep Report) (bolwerk.Token, error) {
 	h := sha256.New()
 	io.WriteString(h, rep.Name+"\n")
 	h.Write(rep.Body)
-	return s.Once.Do(s.Clock.Now(), web.Network(s.Frame.Source(r)).String()+"\n"+key, recent.Key(h.Sum(nil)), func(id string, at time.Time, code bolwerk.Token) error {
+	return s.Once.Do(s.Clock.Now(), "abuse report "+web.Network(s.Frame.Source(r)).String()+"\n"+key, recent.Key(h.Sum(nil)), func(id string, at time.Time, code bolwerk.Token) error {
 		return s.takeAs(id, at, code, rep)
 	})
 }
@@ -444,13 +442,13 @@ func (s *Site) send(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	rep := Report{Channel: ByWeb, Lang: web.Lang(r), From: f.Contact, Form: Filled, Body: body}
-	do := func() (bolwerk.Token, error) { return s.take(rep) }
 	var code bolwerk.Token
 	if p.F["once"] == "" {
-		code, err = do()
+		code, err = s.take(rep)
 	} else {
-		h := sha256.Sum256([]byte("form " + web.Network(s.Frame.Source(r)).String() + "\n" + p.F["once"] + "\n" + string(body)))
-		code, err = s.requests.Wait(r.Context(), s.Clock.Now, recent.Key(h), do)
+		code, err = s.Once.Wait(r.Context(), s.Clock.Now, "abuse form "+web.Network(s.Frame.Source(r)).String()+"\n"+p.F["once"]+"\n"+string(body), func(id string, at time.Time, code bolwerk.Token) error {
+			return s.takeAs(id, at, code, rep)
+		})
 	}
 	if errors.Is(err, bolwerk.ErrFull) {
 		p.Busy = true

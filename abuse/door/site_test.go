@@ -19,12 +19,15 @@ import (
 	copies "bolwerk/internal/copy"
 	"bolwerk/internal/disk"
 	"bolwerk/internal/mail"
+	"bolwerk/internal/once"
 	"bolwerk/internal/web"
 )
 
 var noon = time.Date(2026, 11, 26, 12, 0, 0, 0, time.UTC)
 
 type stand struct {
+	dir string
+	ids map[string]bool // of what was handed in
 	*Site
 	h     http.Handler
 	clock *clock.Fake
@@ -50,7 +53,14 @@ func (r *rest) Apply(_ copies.Head, all []copies.Entry) error {
 
 func site(t *testing.T) *stand {
 	t.Helper()
-	s := &stand{clock: clock.NewFake(noon)}
+	s := &stand{clock: clock.NewFake(noon), dir: t.TempDir(), ids: map[string]bool{}}
+	s.restart(t)
+	return s
+}
+
+// restart begins the intake anew.
+func (s *stand) restart(t *testing.T) {
+	t.Helper()
 	words, err := Texts()
 	if err != nil {
 		t.Fatal(err)
@@ -61,13 +71,25 @@ func site(t *testing.T) *stand {
 	if err != nil {
 		t.Fatal(err)
 	}
-	once, err := OpenOnce(disk.System{}, t.TempDir(), noon)
+	requests, err := once.Open(disk.System{}, s.dir, noon)
 	if err != nil {
 		t.Fatal(err)
 	}
-	putAs := func(_, kind string, body []byte) error {
+	putAs := func(id, kind string, body []byte) error {
 		if s.full {
 			return fmt.Errorf("spool: %w", bolwerk.ErrFull)
+		}
+		if s.ids[id] {
+			return nil // as the desk: the same id again changes nothing
+		}
+		s.ids[id] = true
+		if kind == KindNotice {
+			said, err := DecodeSaid(body)
+			if err != nil {
+				t.Error(err)
+			}
+			s.said = append(s.said, said)
+			return nil
 		}
 		r, err := DecodeReport(body)
 		if err != nil || kind != KindReport {
@@ -76,28 +98,13 @@ func site(t *testing.T) *stand {
 		s.taken = append(s.taken, r)
 		return nil
 	}
-	s.Site, err = NewSite(With{PutAs: putAs, Once: once, Frame: frame, Clock: s.clock, Zone: "Europe/Brussels", Mail: mail.MustAddress("abuse@isp.example"), Put: func(kind string, body []byte) (string, error) {
-		if s.full {
-			return "", fmt.Errorf("spool: %w", bolwerk.ErrFull)
-		}
-		if kind == KindNotice {
-			said, err := DecodeSaid(body)
-			if err != nil {
-				t.Error(err)
-			}
-			s.said = append(s.said, said)
-			return bolwerk.NewID(noon), nil
-		}
-		t.Errorf("handed in %s", kind)
-		return bolwerk.NewID(noon), nil
-	}})
+	s.Site, err = NewSite(With{PutAs: putAs, Once: requests, Frame: frame, Clock: s.clock, Zone: "Europe/Brussels", Mail: mail.MustAddress("abuse@isp.example")})
 	if err != nil {
 		t.Fatal(err)
 	}
 	mux := http.NewServeMux()
 	s.Routes(mux)
 	s.h = frame.Handler(mux)
-	return s
 }
 
 func (s *stand) do(method, path, kind, body string, header ...string) *httptest.ResponseRecorder {
@@ -175,6 +182,10 @@ func TestFormSentTwiceIsOneReport(t *testing.T) {
 	a, b := s.do("POST", "/abuse", formType, v.Encode()), s.do("POST", "/abuse", formType, v.Encode())
 	if len(s.taken) != 1 || a.Header().Get("Location") != b.Header().Get("Location") {
 		t.Errorf("%d reports, %q and %q", len(s.taken), a.Header().Get("Location"), b.Header().Get("Location"))
+	}
+	s.restart(t)
+	if b = s.do("POST", "/abuse", formType, v.Encode()); len(s.taken) != 1 || a.Header().Get("Location") != b.Header().Get("Location") {
+		t.Errorf("after a restart: %d reports, %q and %q", len(s.taken), a.Header().Get("Location"), b.Header().Get("Location"))
 	}
 	s.full = true
 	if w := s.do("POST", "/abuse", formType, good().Encode()); w.Code != 503 || !strings.Contains(w.Body.String(), "Failed password") {

@@ -13,6 +13,7 @@ import (
 	"bolwerk/internal/disk"
 	"bolwerk/internal/mail"
 	"bolwerk/internal/mailbox"
+	"bolwerk/internal/once"
 	"bolwerk/internal/openapi"
 	"bolwerk/internal/openlog"
 	"bolwerk/internal/web"
@@ -58,7 +59,11 @@ func BuildIntake(ctx context.Context, cfg Config, env Env, dir string) (*Intake,
 	if err != nil {
 		return nil, err
 	}
-	d, err := door.New(cfg.door(), door.With{Put: j.spool.Put, PutAs: j.spool.PutAs, Log: env.Log, OpenLog: public, Frame: frame, Clock: env.Clock, Metrics: j.reg, Describe: []func(*openapi.Doc){abuse.Describe}, Foot: []door.FootLink{{Path: "/notice", Text: "notice.title"}, {Path: "/abuse", Text: "abuse.form.title"}}})
+	requests, err := once.Open(disk.System{}, filepath.Join(dir, "requests"), env.Clock.Now())
+	if err != nil {
+		return nil, err
+	}
+	d, err := door.New(cfg.door(), door.With{Put: j.spool.Put, PutAs: j.spool.PutAs, Once: requests, Log: env.Log, OpenLog: public, Frame: frame, Clock: env.Clock, Metrics: j.reg, Describe: []func(*openapi.Doc){abuse.Describe}, Foot: []door.FootLink{{Path: "/notice", Text: "notice.title"}, {Path: "/abuse", Text: "abuse.form.title"}}})
 	if err != nil {
 		return nil, err
 	}
@@ -75,11 +80,7 @@ func BuildIntake(ctx context.Context, cfg Config, env Env, dir string) (*Intake,
 	back := abuse.Bounces{Address: cfg.Abuse.Inform.Bounce, Put: j.spool.Put, PutAs: j.spool.PutAs}
 	accept := back.Sort(reports.Sort(d.Accept))
 	box := mail.NewDoor(cfg.smtp(), accept, env.Clock, env.Log, j.reg)
-	once, err := abuse.OpenOnce(disk.System{}, filepath.Join(dir, "abuse"), env.Clock.Now())
-	if err != nil {
-		return nil, err
-	}
-	abroad, err := abuse.NewSite(abuse.With{Put: j.spool.Put, PutAs: j.spool.PutAs, Once: once, Frame: frame, Clock: env.Clock, OwnNetworks: cfg.SMTP.OwnNetworks, Mail: cfg.abuseMail(), Zone: cfg.Public.Zone, Look: cfg.gardenLook()})
+	abroad, err := abuse.NewSite(abuse.With{PutAs: j.spool.PutAs, Once: requests, Frame: frame, Clock: env.Clock, OwnNetworks: cfg.SMTP.OwnNetworks, Mail: cfg.abuseMail(), Zone: cfg.Public.Zone, Look: cfg.gardenLook()})
 	if err != nil {
 		return nil, err
 	}

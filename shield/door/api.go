@@ -96,7 +96,7 @@ func (d *Door) apiReport(w http.ResponseWriter, r *http.Request) error {
 	if lang := bolwerk.Lang(q.Get("lang")); rep.Lang == "" && slices.Contains(bolwerk.Langs(), lang) {
 		rep.Lang = lang
 	}
-	code, err := d.once(r, kind+"\n"+string(rep.Form)+"\n", body, func() (bolwerk.Token, error) { return d.receive(d.frame.Source(r), rep) })
+	code, err := d.once(r, kind+"\n"+string(rep.Form)+"\n", body, d.receive(d.frame.Source(r), rep))
 	if errors.Is(err, recent.ErrOtherBody) {
 		d.frame.Refuse(w, r, http.StatusUnprocessableEntity, err)
 		return nil
@@ -124,19 +124,18 @@ func readFailed(err error) error {
 
 // once gives a request with an Idempotency-Key one effect. The key is the source
 // network's: two strangers may use the same.
-func (d *Door) once(r *http.Request, kind string, body []byte, do func() (bolwerk.Token, error)) (bolwerk.Token, error) {
+func (d *Door) once(r *http.Request, kind string, body []byte, put handIn) (bolwerk.Token, error) {
 	text := r.Header.Get("Idempotency-Key")
 	if text == "" {
-		return do()
+		return d.fresh(put)
 	}
 	if len(text) > maxKey {
 		return bolwerk.Token{}, bolwerk.Invalid("Idempotency-Key of %d bytes: at most %d are allowed", len(text), maxKey)
 	}
-	key := recent.KeyOf(web.Network(d.frame.Source(r)).String() + "\n" + text)
 	h := sha256.New()
 	io.WriteString(h, kind)
 	h.Write(body)
-	return d.requests.Once(d.clock.Now, key, recent.Key(h.Sum(nil)), do)
+	return d.requests.Do(d.clock.Now(), "report "+web.Network(d.frame.Source(r)).String()+"\n"+text, recent.Key(h.Sum(nil)), put)
 }
 
 // parseReport reads what a program sent. Token, time and source are not in it.

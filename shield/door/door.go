@@ -16,6 +16,7 @@ import (
 	"bolwerk"
 	"bolwerk/internal/clock"
 	"bolwerk/internal/mail"
+	"bolwerk/internal/once"
 	"bolwerk/internal/openapi"
 	"bolwerk/internal/openlog"
 	"bolwerk/internal/quota"
@@ -47,7 +48,7 @@ type Door struct {
 
 	list                  listing
 	issued                issued
-	requests              *recent.Requests // in this process: a restart of the intake forgets them
+	requests              *once.Requests
 	reports, bytes, looks *quota.Quota
 	uploads               *quota.Places
 }
@@ -58,8 +59,10 @@ type FootLink struct{ Path, Text string }
 // With is what a Door needs.
 type With struct {
 	Put Put
-	// PutAs is for mails that were fetched and may come again.
+	// PutAs is for what may come again: the same id has one effect.
 	PutAs func(id, kind string, body []byte) error
+	// Once are the requests that may come again.
+	Once  *once.Requests
 	Frame *web.Frame // of a web.Site that Site made
 	Clock clock.Clock
 	Log   *slog.Logger
@@ -107,12 +110,11 @@ func Site(s web.Site) (web.Site, error) {
 
 // New makes a door. cfg has passed Validate.
 func New(cfg Config, with With) (*Door, error) {
-	d := &Door{cfg: cfg, put: with.Put, putAs: with.PutAs, frame: with.Frame, clock: with.Clock, log: with.Log, history: with.OpenLog, foot: with.Foot,
+	d := &Door{cfg: cfg, put: with.Put, putAs: with.PutAs, requests: with.Once, frame: with.Frame, clock: with.Clock, log: with.Log, history: with.OpenLog, foot: with.Foot,
 		reports: quota.New(int64(cfg.ReportsPerHour)), bytes: quota.New(cfg.BytesPerHour), looks: quota.New(int64(cfg.LooksPerHour)),
 		uploads: quota.NewPlaces(cfg.Uploads)}
 	d.list.clear()
 	d.issued.w = recent.NewWindow[Receipt](keepIssued, maxIssued)
-	d.requests = recent.NewRequests(keepRequest, maxRequests)
 	d.count = newMetrics(&d.list)
 	if with.Metrics != nil {
 		if err := d.count.register(with.Metrics); err != nil {
@@ -161,32 +163,43 @@ func (d *Door) keep(id string, r Report) (_ string, err error) {
 	return id, nil
 }
 
-// receive hands in a report of the site and gives its receipt.
-func (d *Door) receive(from netip.Addr, r Report) (bolwerk.Token, error) {
-	code := bolwerk.NewToken()
-	r.ReceivedAt, r.Token, r.OwnNetwork = d.clock.Now(), code.Reveal(), d.cfg.own(from)
-	if _, err := d.keep("", r); err != nil {
-		return bolwerk.Token{}, err
-	}
-	d.issued.add(r.ReceivedAt, code, Receipt{Kind: "report", State: "received", At: r.ReceivedAt})
-	return code, nil
+// handIn hands an item in under an id, with a code that it may have had before.
+type handIn = func(id string, at time.Time, code bolwerk.Token) error
+
+// fresh hands in what does not say how it would be known if it came again.
+func (d *Door) fresh(put handIn) (bolwerk.Token, error) {
+	code, now := bolwerk.NewToken(), d.clock.Now()
+	return code, put(bolwerk.NewID(now), now, code)
 }
 
-// appeal hands in an appeal and gives its receipt.
-func (d *Door) appeal(a edge.Appeal) (bolwerk.Token, error) {
-	code := bolwerk.NewToken()
-	a.At, a.Receipt = d.clock.Now(), code.Hash()
-	body, err := json.Marshal(a)
-	if err != nil {
-		return bolwerk.Token{}, err
+// receive takes a report.
+func (d *Door) receive(from netip.Addr, r Report) handIn {
+	return func(id string, at time.Time, code bolwerk.Token) error {
+		r.ReceivedAt, r.Token, r.OwnNetwork = at, code.Reveal(), d.cfg.own(from)
+		if _, err := d.keep(id, r); err != nil {
+			return err
+		}
+		d.issued.add(at, code, Receipt{Kind: "report", State: "received", At: at})
+		return nil
 	}
-	_, err = d.put(KindAppeal, body)
-	d.count.appeals.WithLabelValues(result(err)).Inc()
-	if err != nil {
-		return bolwerk.Token{}, fmt.Errorf("appeal: %w", err)
+}
+
+// appeal takes an appeal.
+func (d *Door) appeal(a edge.Appeal) handIn {
+	return func(id string, at time.Time, code bolwerk.Token) error {
+		a.At, a.Receipt = at, code.Hash()
+		body, err := json.Marshal(a)
+		if err != nil {
+			return err
+		}
+		err = d.putAs(id, KindAppeal, body)
+		d.count.appeals.WithLabelValues(result(err)).Inc()
+		if err != nil {
+			return fmt.Errorf("appeal: %w", err)
+		}
+		d.issued.add(at, code, Receipt{Kind: "appeal", State: "received", At: at, Due: at.Add(appealTime), Name: a.Name.String(), Block: a.Block})
+		return nil
 	}
-	d.issued.add(a.At, code, Receipt{Kind: "appeal", State: "received", At: a.At, Due: a.At.Add(appealTime), Name: a.Name.String(), Block: a.Block})
-	return code, nil
 }
 
 // appealTime is how long an appeal may wait for its decision: the desk's own.

@@ -31,6 +31,7 @@ import (
 	"bolwerk/internal/disk"
 	"bolwerk/internal/handin"
 	"bolwerk/internal/mail"
+	"bolwerk/internal/once"
 	"bolwerk/internal/seal"
 	"bolwerk/internal/web"
 	"bolwerk/shield/aid"
@@ -73,6 +74,7 @@ func (d *desk) report(t *testing.T) Report {
 }
 
 type site struct {
+	restart func() // of the intake
 	*Door
 	desk  *desk
 	clock *clock.Fake
@@ -108,10 +110,29 @@ func newSite(t testing.TB, put Put, change func(*Config)) *site {
 	if put == nil {
 		put = s.desk.put
 	}
-	if s.Door, err = New(cfg, With{Put: put, Frame: frame, Clock: s.clock, Log: log, Metrics: prometheus.NewRegistry()}); err != nil {
-		t.Fatal(err)
+	dir, ids := t.TempDir(), sync.Map{}
+	putAs := func(id, kind string, body []byte) error { // as the desk: the same id again changes nothing
+		if _, again := ids.LoadOrStore(id, true); again {
+			return nil
+		}
+		_, err := put(kind, body)
+		if err != nil {
+			ids.Delete(id)
+		}
+		return err
 	}
-	s.h = s.Handler()
+	s.restart = func() {
+		t.Helper()
+		requests, err := once.Open(disk.System{}, dir, s.clock.Now())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if s.Door, err = New(cfg, With{Put: put, PutAs: putAs, Once: requests, Frame: frame, Clock: s.clock, Log: log, Metrics: prometheus.NewRegistry()}); err != nil {
+			t.Fatal(err)
+		}
+		s.h = s.Handler()
+	}
+	s.restart()
 	return s
 }
 
@@ -369,6 +390,10 @@ func TestIdempotencyKey(t *testing.T) {
 	if one.Code != 201 || again.Code != 201 || one.Body.String() != again.Body.String() || len(s.desk.body) != 1 {
 		t.Errorf("again: got %d %s and %d %s, %d handed in; want the same, 1", one.Code, one.Body, again.Code, again.Body, len(s.desk.body))
 	}
+	s.restart()
+	if w := s.json(`{"url":"http://a.example"}`, "Idempotency-Key", "k"); w.Code != 201 || w.Body.String() != one.Body.String() || len(s.desk.body) != 1 {
+		t.Errorf("after a restart: got %d %s, %d handed in; want the same, 1", w.Code, w.Body, len(s.desk.body))
+	}
 	if w := s.json(`{"url":"http://b.example"}`, "Idempotency-Key", "k"); w.Code != 422 {
 		t.Errorf("another body: got %d, want 422", w.Code)
 	}
@@ -378,7 +403,7 @@ func TestIdempotencyKey(t *testing.T) {
 	if w := s.json(`{"url":"http://a.example"}`, "Idempotency-Key", strings.Repeat("k", 256)); w.Code != 400 {
 		t.Errorf("a long key: got %d, want 400", w.Code)
 	}
-	s.clock.Add(keepRequest)
+	s.clock.Add(once.Keep)
 	if w := s.json(`{"url":"http://b.example"}`, "Idempotency-Key", "k"); w.Code != 201 {
 		t.Errorf("a day later: got %d, want 201", w.Code)
 	}
@@ -911,6 +936,11 @@ func TestAFormSentTwice(t *testing.T) {
 		one := sent("once", "AAAA")
 		if again := sent("once", "AAAA"); again != one || len(s.desk.body) != before+1 {
 			t.Errorf("%s twice: receipts %s and %s, %d handed in; want the same, 1", f[0], one, again, len(s.desk.body)-before)
+		}
+		s.restart()
+		s.publish(t, listedEntry(t, 1, phish))
+		if again := sent("once", "AAAA"); again != one || len(s.desk.body) != before+1 {
+			t.Errorf("after a restart: %s, want %s; %d handed in", again, one, len(s.desk.body)-before)
 		}
 		if other := sent("once", "BBBB"); other == one || len(s.desk.body) != before+2 {
 			t.Errorf("%s of a new page: not another one", f[0])

@@ -12,7 +12,6 @@ import (
 	"unicode/utf8"
 
 	"bolwerk"
-	"bolwerk/internal/recent"
 	"bolwerk/internal/web"
 )
 
@@ -84,14 +83,14 @@ func (f *form) add(part *multipart.Part, most int64) error {
 // sentOnce gives a form that is sent twice one effect and one receipt, as by a second
 // press of its button: each page of a form has a mark of its own. What was changed
 // before the second time is another form.
-func (d *Door) sentOnce(r *http.Request, f form, do func() (bolwerk.Token, error)) (bolwerk.Token, error) {
+func (d *Door) sentOnce(r *http.Request, f form, put handIn) (bolwerk.Token, error) {
 	if f.text["once"] == "" {
-		return do()
+		return d.fresh(put)
 	}
 	h := sha256.New()
 	fmt.Fprintf(h, "%s %s\n%q\n", r.URL.Path, web.Network(d.frame.Source(r)), f.text) // in the order of the fields' names
 	h.Write(f.file)
-	return d.requests.Wait(r.Context(), d.clock.Now, recent.Key(h.Sum(nil)), do)
+	return d.requests.Wait(r.Context(), d.clock.Now, "form "+string(h.Sum(nil)), put)
 }
 
 // tidy makes text of what a browser sent: line ends as everywhere, no broken or

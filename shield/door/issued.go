@@ -8,12 +8,10 @@ import (
 	"bolwerk/internal/recent"
 )
 
-// What the desk has not told of yet, and requests that may come again.
+// What the desk has not told of yet.
 const (
-	keepIssued  = 48 * time.Hour // as long as the spool keeps what it handed in
-	maxIssued   = 1 << 16
-	keepRequest = 24 * time.Hour
-	maxRequests = 1 << 16
+	keepIssued = 48 * time.Hour // as long as the spool keeps what it handed in
+	maxIssued  = 1 << 16
 )
 
 // issued are the receipts that this process gave, until the desk tells of them.

@@ -144,7 +144,7 @@ func TestAppealInTheCopy(t *testing.T) {
 // What the desk tells wins over what this process remembers of having issued.
 func TestDeskWinsOverIssued(t *testing.T) {
 	s := newSite(t, nil, nil)
-	code, err := s.receive(s.frame.Source(newRequest()), Report{Channel: ByWeb, Form: Text, Body: []byte("x")})
+	code, err := s.fresh(s.receive(s.frame.Source(newRequest()), Report{Channel: ByWeb, Form: Text, Body: []byte("x")}))
 	if err != nil {
 		t.Fatal(err)
 	}

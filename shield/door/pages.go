@@ -112,7 +112,7 @@ func (d *Door) report(w http.ResponseWriter, r *http.Request) error {
 		return d.pages.Render(w, r, http.StatusUnprocessableEntity, "home", p)
 	}
 	rep.Lang = web.Lang(r)
-	code, err := d.sentOnce(r, f, func() (bolwerk.Token, error) { return d.receive(d.frame.Source(r), rep) })
+	code, err := d.sentOnce(r, f, d.receive(d.frame.Source(r), rep))
 	if err != nil {
 		p.Busy = true
 		return d.busy(w, r, err, "home", p)
@@ -279,9 +279,7 @@ func (d *Door) appealForm(w http.ResponseWriter, r *http.Request) error {
 	if p.Faults = p.Appeal.faults(); p.Faults != nil {
 		return d.pages.Render(w, r, http.StatusUnprocessableEntity, "name", p)
 	}
-	code, err := d.sentOnce(r, f, func() (bolwerk.Token, error) {
-		return d.appeal(edge.Appeal{Name: p.name, Block: p.Listed.Ref, Role: p.Appeal.Role, Text: p.Appeal.Text, Contact: p.Appeal.Contact})
-	})
+	code, err := d.sentOnce(r, f, d.appeal(edge.Appeal{Name: p.name, Block: p.Listed.Ref, Role: p.Appeal.Role, Text: p.Appeal.Text, Contact: p.Appeal.Contact}))
 	if err != nil {
 		p.Busy = true
 		return d.busy(w, r, err, "name", p)

@@ -1,7 +1,10 @@
-package door
+// Package once has a request that comes again have one effect and one code, after a
+// restart and a kill too.
+package once
 
 import (
 	"bytes"
+	"context"
 	"crypto/hmac"
 	"crypto/rand"
 	"crypto/sha256"
@@ -20,16 +23,17 @@ import (
 	"bolwerk/internal/recent"
 )
 
-// Once has a request with an Idempotency-Key have one effect and one code, in files of
-// the intake's own, so that a kill between the report and its answer changes nothing:
+// Requests are those that may come again, with an Idempotency-Key or the mark of a form,
+// in files of the intake's own, so that a kill between the item and its answer changes
+// nothing:
 //
-//	requests      one line a request: keyed hash of network and key, keyed hash of the request, id of its item
-//	requests.key  the key of those hashes, and of the codes: neither a network nor a code is in a file
+//	requests      one line a request: keyed hash of its key, keyed hash of the request, id of its item
+//	requests.key  the key of those hashes, and of the codes: no network, key or code is in a file
 //
 // The line is durable before the item is handed in. Who sends again hands in an item of
 // the same id with the same code, which the desk takes once. A request is known for 24 h,
 // at most 65,536 of them: the oldest goes first.
-type Once struct {
+type Requests struct {
 	disk   disk.Disk
 	path   string
 	secret []byte
@@ -49,15 +53,19 @@ type asked struct {
 	done    bool // handed in by this process
 }
 
+// Keep is how long a request is known.
+const Keep = 24 * time.Hour
+
 const (
+	maxKnown     = 1 << 16
 	maxLine      = 64 + 1 + 64 + 1 + 36 + 1
-	maxOnceFile  = 4 * maxRemembered * maxLine
-	pointRequest = "abuse.request" // its crash points
+	maxFile      = 4 * maxKnown * maxLine
+	pointRequest = "once.request" // its crash points
 )
 
-// OpenOnce opens or makes the files in dir, and takes up what an earlier run left.
-func OpenOnce(d disk.Disk, dir string, now time.Time) (*Once, error) {
-	o := &Once{disk: d, path: filepath.Join(dir, "requests"), known: map[recent.Key]*asked{}}
+// Open opens or makes the files in dir, and takes up what an earlier run left.
+func Open(d disk.Disk, dir string, now time.Time) (*Requests, error) {
+	o := &Requests{disk: d, path: filepath.Join(dir, "requests"), known: map[recent.Key]*asked{}}
 	if err := d.MakeDir(dir); err != nil {
 		return nil, err
 	}
@@ -74,12 +82,12 @@ func OpenOnce(d disk.Disk, dir string, now time.Time) (*Once, error) {
 	if err != nil {
 		return nil, err
 	}
-	b, err := disk.Read(d, o.path, maxOnceFile)
+	b, err := disk.Read(d, o.path, maxFile)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, err
 	}
 	for line := range bytes.Lines(b) {
-		if key, a, ok := parseAsked(string(line)); ok && now.Sub(a.at) < keepRequest {
+		if key, a, ok := parseAsked(string(line)); ok && now.Sub(a.at) < Keep {
 			o.keep(key, a)
 		} // a line that a power cut tore was answered to nobody
 	}
@@ -102,7 +110,7 @@ func parseAsked(line string) (key recent.Key, a *asked, ok bool) {
 // Do has put hand in an item under the key, or gives the code that it got before. The
 // same key with another request is recent.ErrOtherBody; one that is still running is a
 // conflict. What failed may be made again.
-func (o *Once) Do(now time.Time, key string, request recent.Key, put func(id string, at time.Time, code bolwerk.Token) error) (code bolwerk.Token, err error) {
+func (o *Requests) Do(now time.Time, key string, request recent.Key, put func(id string, at time.Time, code bolwerk.Token) error) (code bolwerk.Token, err error) {
 	k := o.mark("key", []byte(key))
 	a, err := o.begin(now, k, o.mark("request", request[:]))
 	if err != nil {
@@ -117,7 +125,25 @@ func (o *Once) Do(now time.Time, key string, request recent.Key, put func(id str
 	return code, err
 }
 
-func (o *Once) begin(now time.Time, k, digest recent.Key) (*asked, error) {
+var errRunning = bolwerk.WithHint(bolwerk.Conflict("a request with this Idempotency-Key is still running"), "send it again in a second")
+
+// Wait is Do that waits for one that is still running, as long as ctx lets it: a browser
+// shows the answer to its second request. The key says it all.
+func (o *Requests) Wait(ctx context.Context, now func() time.Time, key string, put func(id string, at time.Time, code bolwerk.Token) error) (bolwerk.Token, error) {
+	for {
+		code, err := o.Do(now(), key, recent.KeyOf(key), put)
+		if err != errRunning {
+			return code, err
+		}
+		select {
+		case <-ctx.Done():
+			return code, ctx.Err()
+		case <-time.After(20 * time.Millisecond):
+		}
+	}
+}
+
+func (o *Requests) begin(now time.Time, k, digest recent.Key) (*asked, error) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	o.forget(now)
@@ -135,32 +161,32 @@ func (o *Once) begin(now time.Time, k, digest recent.Key) (*asked, error) {
 	case a.digest != digest:
 		return nil, recent.ErrOtherBody
 	case a.running:
-		return nil, bolwerk.WithHint(bolwerk.Conflict("a request with this Idempotency-Key is still running"), "send it again in a second")
+		return nil, errRunning
 	}
 	a.running = true
 	return a, nil
 }
 
-func (o *Once) end(a *asked) {
+func (o *Requests) end(a *asked) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	a.running = false
 }
 
 // code is the code of a request: the same each time, and in no file.
-func (o *Once) code(k recent.Key, a *asked) bolwerk.Token {
+func (o *Requests) code(k recent.Key, a *asked) bolwerk.Token {
 	m := o.mark("code", append(append(k[:], a.digest[:]...), a.id...))
 	return bolwerk.TokenOf([16]byte(m[:16]))
 }
 
-func (o *Once) mark(what string, b []byte) (k recent.Key) {
+func (o *Requests) mark(what string, b []byte) (k recent.Key) {
 	h := hmac.New(sha256.New, o.secret)
 	h.Write([]byte(what + "\x00"))
 	h.Write(b)
 	return recent.Key(h.Sum(nil))
 }
 
-func (o *Once) keep(k recent.Key, a *asked) {
+func (o *Requests) keep(k recent.Key, a *asked) {
 	if o.known[k] == nil {
 		o.order = append(o.order, k)
 	}
@@ -168,10 +194,10 @@ func (o *Once) keep(k recent.Key, a *asked) {
 }
 
 // forget lets go of what is over, and of the oldest where there are too many.
-func (o *Once) forget(now time.Time) {
+func (o *Requests) forget(now time.Time) {
 	for len(o.order) > 0 {
 		a := o.known[o.order[0]]
-		if now.Sub(a.at) < keepRequest && len(o.known) < maxRemembered || a.running {
+		if now.Sub(a.at) < Keep && len(o.known) < maxKnown || a.running {
 			return
 		}
 		delete(o.known, o.order[0])
@@ -180,8 +206,8 @@ func (o *Once) forget(now time.Time) {
 }
 
 // write makes a request durable.
-func (o *Once) write(now time.Time, k recent.Key, a *asked) error {
-	if o.file == nil || o.lines >= 2*maxRemembered {
+func (o *Requests) write(now time.Time, k recent.Key, a *asked) error {
+	if o.file == nil || o.lines >= 2*maxKnown {
 		if err := o.rewrite(now); err != nil {
 			return err
 		}
@@ -199,7 +225,7 @@ func (o *Once) write(now time.Time, k recent.Key, a *asked) error {
 func line(k recent.Key, a *asked) []byte { return fmt.Appendf(nil, "%x %x %s\n", k, a.digest, a.id) }
 
 // rewrite writes the file anew, without what is over.
-func (o *Once) rewrite(now time.Time) error {
+func (o *Requests) rewrite(now time.Time) error {
 	o.forget(now)
 	if o.file != nil {
 		o.file.Close()
