@@ -111,12 +111,12 @@ func TestABounceIsBelievedForSomeDays(t *testing.T) {
 	h.doJobs()
 	// Made in November, back in December, with a status that is not the address's fault.
 	h.clock.Add(10 * 24 * time.Hour)
-	h.back(h.mails.sent[0].ReturnPath.String(), "failed", "4.4.7")
+	h.back(h.mails.sent[0].ReturnPath.String(), "failed", "5.7.1")
 	if got := h.tried(); got != "mail failed bounced, letter waiting" {
-		t.Errorf("after its server gave up: %s", got)
+		t.Errorf("after a policy refused it: %s", got)
 	}
 	if n := h.number(`select count(*) from abuse_contact_bad`); n != 0 {
-		t.Errorf("%d addresses are marked for a server that gave up", n)
+		t.Errorf("%d addresses are marked for a policy that refused us", n)
 	}
 	h.clock.Add(time.Second)
 	h.tell(inform.Letter{Case: id, Kind: inform.Cleaned, Who: anna})

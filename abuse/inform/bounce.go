@@ -75,11 +75,18 @@ func (d *Desk) bounced(address string) (id string, err error) {
 	return "", nil
 }
 
+// noAddress says that a status is about the address: it is wrong, has moved, or its mailbox
+// is disabled (RFC 3463 sections 3.2 and 3.3; 5.1.7 and 5.1.8 are about the sender's). A policy that refused us (5.7.x) or a full
+// mailbox says nothing of the next mail: one bad day of our own servers marks nobody.
+func noAddress(status string) bool {
+	return strings.HasPrefix(status, "5.1.") && status != "5.1.7" && status != "5.1.8" || status == "5.2.1"
+}
+
 // Bounced takes a mail that came to a return path: to are the addresses that it may have
 // come to. One whose tag is not ours, or whose message is not on its way, changes nothing.
 // A message that failed goes the next way, whatever its status: who reports a failure
-// tries no more (RFC 3464 section 2.3.3). A status 5.x.x marks the address as one that
-// does not work.
+// tries no more (RFC 3464 section 2.3.3). A status that is the address's own fault marks
+// it as one that does not work.
 func (d *Desk) Bounced(ctx context.Context, to []string, b reading.Bounce) error {
 	id := ""
 	for _, a := range to {
@@ -113,7 +120,7 @@ func (d *Desk) Bounced(ctx context.Context, to []string, b reading.Bounce) error
 			return err
 		}
 		by := bolwerk.Rule("abuse")
-		if strings.HasPrefix(b.Status, "5.") {
+		if noAddress(b.Status) {
 			e, err := d.p.Book.Find(tx, c.Who)
 			if err == nil {
 				address := e.Mail
