@@ -143,9 +143,8 @@ const interim = 15 * time.Minute
 
 var (
 	places = map[string]string{"198.51.100.1": "timer", "198.51.100.2": "timer", "198.51.100.3": "none", "198.51.100.4": "none", "2001:db8:0:100::1": "none"} // address -> access server
-	people = []string{"anna", "bert", "cleo", "dirk", "elsa"}
+	people = []string{"anna", "bert", "cleo", "dirk", "elsa"}                                                                                                 // elsa has no case
 	chose  = map[string]string{"anna": "opt_out", "cleo": "opt_in"}
-	never  = "elsa" // has no case
 )
 
 func newTown(t *testing.T, seed uint64) *town {
