@@ -41,7 +41,11 @@ func (l Lines) SVG() template.HTML {
 	f := newField(open(l.About, "lines", width, height), width, height, false, l.Axis, all)
 	f.ceil = 14
 	name = min(name, width*0.3)
-	end := f.right - name - 8
+	key := 0.0 // a piece of the line before its name: ends may lie on each other
+	if len(l.Series) > 1 {
+		key = 22
+	}
+	end := f.right - name - key - 8
 	step := 0.0
 	if len(l.Steps) > 1 {
 		step = (end - f.left - 8) / float64(len(l.Steps)-1)
@@ -52,7 +56,7 @@ func (l Lines) SVG() template.HTML {
 		class := fmt.Sprintf("c-line c-line-%d", min(i, 2))
 		y, any := f.path(class, s, x)
 		if any {
-			names = append(names, ending{s.Name, y})
+			names = append(names, ending{s.Name, class, y})
 		}
 	}
 	slices.SortFunc(names, func(a, b ending) int { return int(a.y - b.y) })
@@ -61,16 +65,22 @@ func (l Lines) SVG() template.HTML {
 			names[i].y = names[i-1].y + 14
 		}
 	}
+	for i, last := len(names)-1, f.y(0)-4; i >= 0; i, last = i-1, last-14 { // nor below the axis
+		names[i].y = min(names[i].y, last)
+	}
 	for _, n := range names {
-		f.fitted("c-label", end+6, n.y+4, fromHere, n.name, name+charWidth)
+		if key > 0 {
+			f.line(n.class, end+6, n.y, end+key, n.y)
+		}
+		f.fitted("c-label", end+6+key, n.y+4, fromHere, n.name, name+charWidth)
 	}
 	f.below(l.Steps, x)
 	return f.end()
 }
 
 type ending struct {
-	name string
-	y    float64
+	name, class string
+	y           float64
 }
 
 // path draws a line and gives the height of its last value.
