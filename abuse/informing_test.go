@@ -335,27 +335,63 @@ func TestNobodyKnownIsSaidOnce(t *testing.T) {
 }
 
 // Events about a reseller's lines are handed on, each once, and no subscriber is written to.
+// What is sent is read back: by the desk's reader, and by the command.
 func TestAResellerGetsEventsAsXARF(t *testing.T) {
 	h := open(t)
+	key, err := mail.NewKey("ed25519")
+	file := filepath.Join(t.TempDir(), "dkim.pem")
+	if err == nil {
+		err = os.WriteFile(file, key, 0o600)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	sign, err := mail.NewSigner([]mail.DKIMConfig{{Domain: bolwerk.MustDomain("telecom.example"), Selector: "s", KeyFile: file}})
+	if err != nil {
+		t.Fatal(err)
+	}
 	h.told(contact.Entry{Subscriber: "anna", Flags: contact.Flags{Reseller: true}, AbuseMail: "abuse@reseller.example", Lang: bolwerk.EN})
 	id, ref, _ := h.caseOfAnna()
 	h.hand("feed@example.net", table, head+resolver(noon.Add(-4*time.Hour), "192.0.2.17"))
 	h.tell(inform.Letter{Case: id, Kind: inform.Warned, Who: anna})
+	at := noon.Add(-3 * time.Hour).UTC().Format(time.RFC3339)
+	who := `{"org":"Jan","contact":"jan@net.example","domain":"net.example"}`
+	h.hand("jan@net.example", "", `{"xarf_version":"4.2.0","report_id":"9ac39cd1-85f3-4c31-ae87-a0a95f3ebc83","timestamp":"`+at+`","reporter":`+who+`,"sender":`+who+
+		`,"source_identifier":"192.0.2.17","source_port":40001,"category":"connection","type":"login_attack","protocol":"tcp","first_seen":"`+at+`","destination_port":22}`)
 	h.doJobs()
-	if len(h.mails.sent) != 2 {
+	wants := []struct {
+		class reading.Class
+		port  uint16
+		at    time.Time
+	}{{reading.Amplifier, 53, noon.Add(-5 * time.Hour)}, {reading.Amplifier, 53, noon.Add(-4 * time.Hour)}, {reading.BruteForce, 40001, noon.Add(-3 * time.Hour)}}
+	if len(h.mails.sent) != len(wants) {
 		t.Fatalf("%d mails, want one for each event", len(h.mails.sent))
 	}
-	for _, m := range h.mails.sent {
-		if m.To.String() != "abuse@reseller.example" || strings.Contains(m.Body+string(m.Report), "feed@example.net") {
+	for i, m := range h.mails.sent {
+		if m.To.String() != "abuse@reseller.example" || strings.Contains(m.Body+string(m.Report), "example.net") || strings.Contains(m.Body+string(m.Report), "net.example") {
 			t.Errorf("the mail: %+v", m)
 		}
-		raw, err := m.Bytes()
-		if err != nil {
+		box := mail.Outbox{Dir: t.TempDir(), Sign: sign}
+		if err := box.Send(t.Context(), m); err != nil {
 			t.Fatal(err)
 		}
+		all, _ := filepath.Glob(filepath.Join(box.Dir, "*.eml"))
+		raw, err := os.ReadFile(all[0])
+		if err != nil || !bytes.HasPrefix(raw, []byte("DKIM-Signature:")) {
+			t.Errorf("%v, signed: %.40s", err, raw)
+		}
 		r := reading.Read("", raw, reading.Option{Received: noon})
-		if r.Format != reading.XARF4 || len(r.Events) != 1 || r.Events[0].SourceIP.String() != "192.0.2.17" || r.Events[0].Class != reading.OpenService {
+		want := wants[i]
+		if r.Format != reading.XARF4 || r.Person || len(r.Events) != 1 || r.Events[0].SourceIP.String() != "192.0.2.17" || r.Events[0].Class != want.class || r.Events[0].SourcePort != want.port || !r.Events[0].Time.Equal(want.at) {
 			t.Errorf("read as %s: %+v, %v", r.Format, r.Events, r.Refused)
+		}
+		var out bytes.Buffer
+		var line reading.Line
+		if err := reading.Command(all, true, &out); err != nil {
+			t.Error(err)
+		}
+		if err := json.Unmarshal(out.Bytes(), &line); err != nil || line.Event == nil || line.SourceIP.String() != "192.0.2.17" || line.Class != want.class || line.SourcePort != want.port || !line.Time.Equal(want.at) {
+			t.Errorf("%v: the command says %s", err, &out)
 		}
 	}
 	if _, err := h.Inform(t.Context(), agent, ref, inform.Warned, nil); err == nil {

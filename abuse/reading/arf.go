@@ -2,6 +2,7 @@ package reading
 
 import (
 	"regexp"
+	"slices"
 	"strings"
 )
 
@@ -58,6 +59,13 @@ func (r *reader) arf(report part, parts []part) Format {
 	}
 	r.emit(e)
 	return ARF
+}
+
+// isXARF says that a message/feedback-report is none of RFC 5965: XARF over mail has the
+// same frame, and the report itself as JSON in it.
+func isXARF(p part) bool {
+	h, _ := split(append(slices.Clip(p.body), "\r\n\r\n"...))
+	return strings.EqualFold(h.get("feedback-type"), "xarf")
 }
 
 var receivedFrom = regexp.MustCompile(`received from (?:IP )?\[?([0-9A-Fa-f.:]+)\]?\s+on\s+([^\r\n]+)`)

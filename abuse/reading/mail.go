@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"net/netip"
 	"regexp"
+	"slices"
 	"strings"
 )
 
@@ -47,10 +48,15 @@ func (r *reader) mail(raw []byte, depth int) Format {
 
 // known reads the formats that say what they are; "" says that it is none.
 func (r *reader) known(h header, parts []part, depth int) Format {
-	for _, p := range parts {
-		if p.kind == "message/feedback-report" {
-			return r.arf(p, parts)
+	for i, p := range parts {
+		if p.kind != "message/feedback-report" {
+			continue
 		}
+		if isXARF(p) { // the report is the part behind it
+			parts = slices.Delete(slices.Clone(parts), i, i+1)
+			break
+		}
+		return r.arf(p, parts)
 	}
 	if from := r.reporter; strings.HasSuffix(from, "abusehub.nl") {
 		if m := hubZone.FindStringSubmatch(bodyText(parts)); m != nil {

@@ -25,6 +25,13 @@ func mailOf(parts ...string) string {
 		"MIME-Version: 1.0\r\nContent-Type: multipart/report; report-type=feedback-report; boundary=bb\r\n\r\n--bb\r\n" + strings.Join(parts, "\r\n--bb\r\n") + "\r\n--bb--\r\n"
 }
 
+// overMail is XARF as its transport over mail has it: a feedback report of a kind that
+// RFC 5965 lacks, and the report behind it.
+func overMail(kind, report string) string {
+	return mailOf("Content-Type: message/feedback-report\r\nContent-Disposition: inline\r\n\r\nFeedback-Type: XARF\r\nUser-Agent: F/1\r\nVersion: 1\r\n",
+		"Content-Type: "+kind+"\r\n\r\n"+report)
+}
+
 func arfOf(fields string) string {
 	return mailOf("Content-Type: text/plain\r\n\r\nA complaint.", "Content-Type: message/feedback-report\r\n\r\n"+fields+"\r\n",
 		"Content-Type: message/rfc822\r\n\r\nFrom: a@b.example\r\nSubject: hi\r\n\r\nbody")
@@ -50,6 +57,8 @@ var samples = []struct {
 	{"XARF 4 array", "", "[" + x4(scan) + "," + x4(scan) + "]", XARF4, strings.Repeat("information-gathering/scanner 192.0.2.7:40001 2026-11-20T09:21:23Z syn\n", 2)},
 	{"XARF 4 batch", "", x4(scan) + "\n" + x4(scan) + "\n", XARF4, strings.Repeat("information-gathering/scanner 192.0.2.7:40001 2026-11-20T09:21:23Z syn\n", 2)},
 	{"XARF 4 in a mail", "", mailOf("Content-Type: application/json; name=xarf.json\r\nContent-Transfer-Encoding: 7bit\r\n\r\n" + x4(scan)), XARF4, "information-gathering/scanner 192.0.2.7:40001 2026-11-20T09:21:23Z syn"},
+	{"XARF 4 over mail", "", overMail("application/json; name=xarf.json", x4(scan)), XARF4, "information-gathering/scanner 192.0.2.7:40001 2026-11-20T09:21:23Z syn"},
+	{"XARF over mail, no report in it", "", overMail("text/plain", "2026-11-20 01:02:03 +0000 host sshd[1]: Failed password for root from 192.0.2.98 port 4711 ssh2"), PlainMail, "other/undetermined 192.0.2.98:4711 2026-11-20T01:02:03Z text"},
 	{"XARF 4 in a forwarded mail", "", mailOf("Content-Type: message/rfc822\r\n\r\n" + strings.ReplaceAll(mailOf("Content-Type: application/json\r\n\r\n"+x4(scan)), "bb", "cc")), XARF4, "information-gathering/scanner 192.0.2.7:40001 2026-11-20T09:21:23Z syn"},
 	{"ARF with the source's port", "", arfOf("Feedback-Type: abuse\r\nUser-Agent: F/1\r\nVersion: 1\r\nSource-IP: 2001:db8::9\r\nSource-Port: 52344\r\nIncidents: 3\r\nArrival-Date: Fri, 20 Nov 2026 10:00:00 -0500"), ARF,
 		"abusive-content/spam [2001:db8::9]:52344 2026-11-20T15:00:00Z handshake"},

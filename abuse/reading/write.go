@@ -22,11 +22,15 @@ type Party struct {
 // names the report: the same id gives the same report_id.
 //
 // Of the category and type that come nearest, a report must hold more than every event
-// has. Then it goes as the nearest that it can be, with its class in the description.
+// has. Then it goes as the nearest that it can be. Its class is in the description for
+// people, and in a tag (rsit:TYPE) from which our reader has it back.
 // The result is held against the schema; bolwerk.ErrInvalid says that it cannot be told.
 func ToXARF(e Event, by Party, id string) ([]byte, error) {
 	o := object{"xarf_version": "4.2.0", "report_id": nameID(id), "timestamp": e.Time.UTC().Format(time.RFC3339),
 		"reporter": by, "sender": by, "description": "Class: " + string(e.Class) + "."}
+	if _, typ, ok := strings.Cut(string(e.Class), "/"); ok {
+		o["tags"] = []string{tagRSIT + typ}
+	}
 	switch {
 	case e.SourceIP.IsValid():
 		o["source_identifier"] = e.SourceIP.String()

@@ -3,6 +3,7 @@ package reading
 import (
 	"encoding/json"
 	"net/netip"
+	"strings"
 	"testing"
 	"time"
 )
@@ -26,7 +27,7 @@ func TestEveryClassGoesOutAsXARF(t *testing.T) {
 				continue
 			}
 			r := Read("", b, Option{Received: at})
-			if r.Format != XARF4 || len(r.Events) != 1 || r.Events[0].SourceIP != e.SourceIP || r.Events[0].SourcePort != e.SourcePort || !r.Events[0].Time.Equal(at) {
+			if r.Format != XARF4 || len(r.Events) != 1 || r.Events[0].SourceIP != e.SourceIP || r.Events[0].Class != c || r.Events[0].SourcePort != e.SourcePort || !r.Events[0].Time.Equal(at) {
 				t.Errorf("%s: read back as %s %+v %v", c, r.Format, r.Events, r.Refused)
 			}
 			var o map[string]any
@@ -41,6 +42,13 @@ func TestEveryClassGoesOutAsXARF(t *testing.T) {
 			} else {
 				as["nearest"]++
 			}
+		}
+	}
+	// A tag makes no more of the evidence than its kind: only where an event of the class is told as this.
+	for _, tag := range []string{"rsit:infected-system", "rsit:ids-alert", "rsit:nonsense", "rsit:brute-force", "x:infected-system"} {
+		r := Read("", []byte(x4(strings.Replace(scan, "port_scan", "login_attack", 1)+`,"tags":["`+tag+`"]`)), Option{})
+		if len(r.Events) != 1 || r.Events[0].Class != BruteForce || r.Events[0].Basis != Handshake {
+			t.Errorf("%s: read as %+v %v", tag, r.Events, r.Refused)
 		}
 	}
 	t.Logf("%d as their own type, %d as the nearest", as["own"], as["nearest"])

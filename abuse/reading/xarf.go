@@ -10,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"path"
+	"slices"
 	"strings"
 	"sync"
 
@@ -117,7 +118,7 @@ func (r *reader) xarf4(o object, row int) {
 		return
 	}
 	kind := o.str("category") + "/" + o.str("type")
-	e := Event{Class: ofXARF(o.str("category"), o.str("type")), XARF: kind, Kind: o.str("type"), Row: row, Role: Doer,
+	e := Event{Class: taggedClass(o, kind), XARF: kind, Kind: o.str("type"), Row: row, Role: Doer,
 		Reporter: o.at("reporter").str("org"), ReportID: o.str("report_id"), Confidence: sure(o.num("confidence"), 1)}
 	switch o.str("category") {
 	case "vulnerability":
@@ -145,6 +146,38 @@ func (r *reader) xarf4(o object, row int) {
 	e.Basis = xarfBasis(o, &e)
 	r.xarfEvidence(o, &e)
 	r.emit(e)
+}
+
+// tagRSIT is the namespace of the tag with which ToXARF says an event's class: XARF has
+// no type of its own for many.
+const tagRSIT = "rsit:"
+
+// taggedClass is the class that a report's tag names, where an event of that class is told
+// as a report of this kind; else the class of the kind. So a tag makes no more of the
+// evidence: whatever goes out as the nearest rests on a claim or on an answer.
+func taggedClass(o object, kind string) Class {
+	category, typ, _ := strings.Cut(kind, "/")
+	of := ofXARF(category, typ)
+	tags, _ := o["tags"].([]any)
+	for _, t := range tags {
+		s, _ := t.(string)
+		name, ok := strings.CutPrefix(s, tagRSIT)
+		if c := classOf(name); ok && c != "" && slices.Contains(c.told(), kind) {
+			return c
+		}
+	}
+	return of
+}
+
+// told are the kinds of XARF, nearest first, that an event of a class is told as.
+func (c Class) told() (kinds []string) {
+	if near := c.xarf(); near != "" {
+		kinds = append(kinds, near)
+	}
+	if c.role() == Exposed {
+		kinds = append(kinds, "vulnerability/open_service")
+	}
+	return append(kinds, "infrastructure/compromised_server")
 }
 
 // xarfBasis judges what the report rests on. XARF does not say whether a TCP

@@ -21,7 +21,7 @@ import (
 )
 
 // Message is a mail that the operator sends: plain text, one recipient, at most
-// one attachment for programs. Everything in it is the operator's own words; nothing that a
+// one report for programs. Everything in it is the operator's own words; nothing that a
 // reporter wrote has a place here, except the id of the mail that is answered.
 type Message struct {
 	// ID is the left part of the Message-ID, the same for every try of one
@@ -42,7 +42,9 @@ type Message struct {
 	InReplyTo string
 	// Automatic marks an answer that no person wrote (RFC 3834).
 	Automatic bool
-	// Report is JSON for programs, attached as xarf.json; at most 64 KiB.
+	// Report is a report in XARF for programs, at most 64 KiB. The mail is then a
+	// multipart/report (RFC 6522, RFC 5965) in the form of XARF over mail: the Body, a
+	// message/feedback-report that says Feedback-Type: xarf, and xarf.json.
 	Report []byte `json:",omitempty"`
 }
 
@@ -90,9 +92,16 @@ func (m Message) Bytes() ([]byte, error) {
 	}
 	sum := sha256.Sum256(append([]byte(m.Body), m.Report...))
 	boundary := hex.EncodeToString(sum[:16]) // the same mail gives the same bytes
-	field("Content-Type", "multipart/mixed; boundary="+boundary)
+	field("Content-Type", "multipart/report; report-type=feedback-report;\r\n boundary="+boundary)
 	out.WriteString("\r\n--" + boundary + "\r\n")
 	text()
+	out.WriteString("\r\n--" + boundary + "\r\n")
+	field("Content-Type", "message/feedback-report") // 7bit, as RFC 5965 section 7.3 wants it
+	field("Content-Disposition", "inline")
+	out.WriteString("\r\n")
+	field("Feedback-Type", "xarf")
+	field("User-Agent", "Bolwerk/1")
+	field("Version", "1") // of RFC 5965
 	out.WriteString("\r\n--" + boundary + "\r\n")
 	field("Content-Type", "application/json; name=xarf.json")
 	field("Content-Disposition", "attachment; filename=xarf.json")

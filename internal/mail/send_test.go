@@ -4,15 +4,18 @@ import (
 	"context"
 	"crypto/tls"
 	"crypto/x509"
+	"encoding/base64"
 	"errors"
 	"flag"
 	"io"
 	"mime"
+	"mime/multipart"
 	"mime/quotedprintable"
 	"net"
 	netmail "net/mail"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -66,6 +69,81 @@ func TestMessage_golden(t *testing.T) {
 		if len(line) > 76 || !ascii(line) {
 			t.Errorf("line %q", line)
 		}
+	}
+}
+
+// A report for programs goes in the frame of XARF over mail: words, a feedback report of
+// the type xarf, and the report.
+func TestMessage_report_golden(t *testing.T) {
+	m := answer()
+	m.InReplyTo, m.Report = "", []byte(`{"xarf_version":"4.2.0","description":"Eén melding, en nog wat woorden om een tweede regel te vullen."}`)
+	raw, err := m.Bytes()
+	if err != nil {
+		t.Fatal(err)
+	}
+	file := filepath.Join("testdata", "report.eml")
+	if *update {
+		os.WriteFile(file, raw, 0o644)
+	}
+	want, err := os.ReadFile(file)
+	if err != nil || string(want) != string(raw) {
+		t.Errorf("%v; got\n%s\nwant\n%s", err, raw, want)
+	}
+	for _, line := range strings.Split(string(raw), "\r\n") {
+		if len(line) > 76 || !ascii(line) {
+			t.Errorf("line %q", line)
+		}
+	}
+	got, err := netmail.ReadMessage(strings.NewReader(string(raw)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	kind, params, err := mime.ParseMediaType(got.Header.Get("Content-Type"))
+	if err != nil || kind != "multipart/report" || params["report-type"] != "feedback-report" {
+		t.Fatalf("%s %v, %v", kind, params, err)
+	}
+	parts := multipart.NewReader(got.Body, params["boundary"])
+	var kinds []string
+	for {
+		p, err := parts.NextPart() // undoes quoted-printable
+		if err == io.EOF {
+			break
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		body, err := io.ReadAll(p)
+		if err != nil {
+			t.Fatal(err)
+		}
+		kind, _, _ := mime.ParseMediaType(p.Header.Get("Content-Type"))
+		kinds = append(kinds, kind)
+		switch kind {
+		case "text/plain":
+			if s := strings.ReplaceAll(string(body), "\r\n", "\n"); s != m.Body {
+				t.Errorf("the words: %q", s)
+			}
+		case "message/feedback-report":
+			if string(body) != "Feedback-Type: xarf\r\nUser-Agent: Bolwerk/1\r\nVersion: 1\r\n" {
+				t.Errorf("the feedback report: %q", body)
+			}
+		case "application/json":
+			plain, err := base64.StdEncoding.DecodeString(strings.ReplaceAll(string(body), "\r\n", ""))
+			if p.FileName() != "xarf.json" || err != nil || string(plain) != string(m.Report) {
+				t.Errorf("%s: %q, %v", p.FileName(), plain, err)
+			}
+		}
+	}
+	if !slices.Equal(kinds, []string{"text/plain", "message/feedback-report", "application/json"}) {
+		t.Errorf("parts %v", kinds)
+	}
+	// The outbox shows its words.
+	o := Outbox{Dir: t.TempDir()}
+	if err := o.Send(context.Background(), m); err != nil {
+		t.Fatal(err)
+	}
+	if all, err := o.List(context.Background(), 5); err != nil || len(all) != 1 || all[0].Body != m.Body {
+		t.Errorf("listed %+v, %v", all, err)
 	}
 }
 
