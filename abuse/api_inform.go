@@ -28,9 +28,12 @@ func (d *Desk) informAPI(x *api.Routes) {
 		all, err := d.inform.Show(ctx, api.Who(ctx).Actor(), in.ID, inform.Kind(in.Body.Kind), in.Body.Channels)
 		return whole(all), err
 	})
-	api.Add(x, account.Decide, "POST", "/abuse/messages/{id}/state", "Say what became of a message that was given to a system of yours: delivered or failed.", func(ctx context.Context, in *decideIn[stateBody]) (*api.Answer[done], error) {
+	api.Add(x, account.Decide, "POST", "/abuse/messages/{id}/state", "Say what became of a message: delivered or failed, by the system of yours that it was given to; seen, where the customer saw it in your app or was told by a person. Said again it changes nothing.", func(ctx context.Context, in *decideIn[stateBody]) (*api.Answer[done], error) {
 		if d.inform == nil {
 			return nil, errUninformed
+		}
+		if in.Body.State == "seen" {
+			return &api.Answer[done]{Body: done{in.Body.State}}, d.inform.Saw(ctx, api.Who(ctx).Actor(), in.ID)
 		}
 		return &api.Answer[done]{Body: done{in.Body.State}}, d.inform.Told(ctx, in.ID, in.Body.State)
 	})
@@ -74,7 +77,7 @@ type informBody struct {
 }
 
 type stateBody struct {
-	State string `json:"state" enum:"delivered,failed"`
+	State string `json:"state" enum:"delivered,failed,seen"`
 }
 
 // maxContacts bounds a file of contacts, in octets: a hundred thousand of them. The

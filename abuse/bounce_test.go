@@ -1,17 +1,25 @@
 package abuse
 
 import (
+	"bytes"
+	"context"
+	"encoding/json"
 	"errors"
+	"io"
+	"net/url"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
 
 	"bolwerk"
+	"bolwerk/abuse/contact"
 	"bolwerk/abuse/door"
 	"bolwerk/abuse/inform"
 	"bolwerk/abuse/notice"
 	"bolwerk/internal/mail"
 	"bolwerk/internal/store"
+	"bolwerk/internal/terminal"
 )
 
 // back gives the desk a mail that came to a return path.
@@ -25,6 +33,21 @@ func (h *house) back(to, action, status string) {
 			h.t.Fatal(err)
 		}
 	}
+}
+
+// found is a desk that answers with a contact.
+type found struct{ contact.Entry }
+
+func (f found) Call(context.Context, *terminal.Terminal, string, string, string, string, any) (json.RawMessage, error) {
+	return json.Marshal(f.Entry)
+}
+
+func (found) Pages(context.Context, *terminal.Terminal, string, string, string, url.Values, func(json.RawMessage) error) error {
+	return nil
+}
+
+func (found) Upload(context.Context, *terminal.Terminal, string, string, string, url.Values, []byte) (json.RawMessage, error) {
+	return nil, nil
 }
 
 // tried are the messages of the one case: way, state and why, oldest first.
@@ -83,6 +106,10 @@ func TestAMailThatComesBackGoesTheNextWay(t *testing.T) {
 	e, err := h.ContactOf(t.Context(), agent.Actor(), anna, "look", id)
 	if err != nil || e.MailBack != "5.1.1" || e.Mail != annas.Mail {
 		t.Errorf("the book says %+v, %v", e, err)
+	}
+	var out bytes.Buffer
+	if err := (&contactShow{Subscriber: "anna", Reason: "look"}).Run(t.Context(), &terminal.Terminal{Out: &out, Err: io.Discard}, found{e}); err != nil || !regexp.MustCompile(`(?m)^mail_back +5\.1\.1$`).Match(out.Bytes()) {
+		t.Errorf("%v: the command shows\n%s", err, &out)
 	}
 	h.told(annas)
 	h.clock.Add(time.Second)

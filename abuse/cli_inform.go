@@ -101,14 +101,17 @@ func (c *contactShow) Run(ctx context.Context, t *terminal.Terminal, way Way) er
 		return fmt.Errorf("answer of the desk: %w", err)
 	}
 	return t.Table(func(w io.Writer) {
-		for _, f := range [][2]string{{"name", e.Name}, {"mail", e.Mail}, {"phone", e.Phone}, {"address", strings.TrimSpace(e.Street + ", " + e.Postcode + " " + e.City + " " + e.Country)}, {"language", string(e.Lang)}, {"prefers", strings.Trim(fmt.Sprint(e.Channels), "[]")}, {"abuse mail", e.AbuseMail}} {
+		for _, f := range [][2]string{{"name", e.Name}, {"mail", e.Mail}, {"phone", e.Phone}, {"address", strings.TrimSpace(e.Street + ", " + e.Postcode + " " + e.City + " " + e.Country)}, {"language", string(e.Lang)}, {"prefers", strings.Trim(fmt.Sprint(e.Channels), "[]")}, {"abuse mail", e.AbuseMail}, {"mail_back", e.MailBack}} {
 			if strings.Trim(f[1], ", ") != "" {
 				fmt.Fprintf(w, "%s\t%s\n", f[0], terminal.Escape(f[1]))
 			}
 		}
-		for name, on := range map[string]bool{"never in quarantine": e.Never, "vulnerable": e.Vulnerable, "business": e.Business, "reseller": e.Reseller} {
-			if on {
-				fmt.Fprintf(w, "%s\tyes\n", name)
+		for _, f := range []struct {
+			name string
+			on   bool
+		}{{"never in quarantine", e.Never}, {"vulnerable", e.Vulnerable}, {"business", e.Business}, {"reseller", e.Reseller}} {
+			if f.on {
+				fmt.Fprintf(w, "%s\tyes\n", f.name)
 			}
 		}
 	})

@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/base64"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -314,6 +315,41 @@ func TestEveryWayToASubscriber(t *testing.T) {
 	}
 }
 
+// An app or a call centre says that a message was seen: once, in the audit trail, and no
+// other way is taken then.
+func TestAMessageIsSaidToBeSeen(t *testing.T) {
+	h := open(t)
+	h.told(annas)
+	id, ref, _ := h.caseOfAnna()
+	h.tell(inform.Letter{Case: id, Kind: inform.Warned, Who: anna, Channels: []string{"mail"}})
+	h.doJobs()
+	all, err := h.Messages(t.Context(), agent.Actor(), ref)
+	if err != nil || len(all) != 1 || all[0].State != "sent" || !all[0].SeenAt.IsZero() {
+		t.Fatalf("messages %+v, %v", all, err)
+	}
+	h.clock.Add(time.Hour)
+	seen := h.clock.Now()
+	for range 3 {
+		if err := h.informing.Saw(t.Context(), agent.Actor(), all[0].ID); err != nil {
+			t.Fatal(err)
+		}
+		h.clock.Add(time.Minute)
+	}
+	if n := h.number(`select count(*) from audit where action='abuse.message.seen'`); n != 1 {
+		t.Errorf("%d times in the audit trail, want 1", n)
+	}
+	if err := h.informing.Told(t.Context(), all[0].ID, "failed"); err != nil { // the relay says later that it did not arrive
+		t.Fatal(err)
+	}
+	all, err = h.Messages(t.Context(), agent.Actor(), ref)
+	if err != nil || len(all) != 1 || all[0].State != "failed" || !all[0].SeenAt.Equal(seen) {
+		t.Errorf("messages %+v, %v", all, err)
+	}
+	if err := h.informing.Saw(t.Context(), agent.Actor(), "01900000-0000-7000-8000-000000000009"); !errors.Is(err, bolwerk.ErrNotFound) {
+		t.Errorf("a message that is not there: %v", err)
+	}
+}
+
 func TestNobodyKnownIsSaidOnce(t *testing.T) {
 	h := open(t)
 	id, ref, _ := h.caseOfAnna()
@@ -400,6 +436,9 @@ func TestAResellerGetsEventsAsXARF(t *testing.T) {
 	}
 	if _, err := h.Inform(t.Context(), agent, ref, inform.Warned, nil); err == nil {
 		t.Error("a reseller was written to as a subscriber")
+	}
+	if err := h.informing.Saw(t.Context(), agent.Actor(), h.text(`select min(id) from abuse_message where kind='forwarded'`)); !errors.Is(err, bolwerk.ErrConflict) {
+		t.Errorf("a forwarded event was seen by a customer: %v", err)
 	}
 	if all, _ := h.Messages(t.Context(), agent.Actor(), ref); len(all) != 2 || all[0].Kind != "forwarded" {
 		t.Errorf("messages %+v", all)

@@ -29,7 +29,7 @@ type Message struct {
 	At          time.Time      `json:"made_at"`
 	SentAt      time.Time      `json:"sent_at,omitzero"`
 	DeliveredAt time.Time      `json:"delivered_at,omitzero"`
-	SeenAt      time.Time      `json:"seen_at,omitzero" doc:"when its code was typed at the public site"`
+	SeenAt      time.Time      `json:"seen_at,omitzero" doc:"when its code was typed at the public site, or when your app or a person said that the customer saw it"`
 	Text        notice.Text    `json:"text" doc:"what it says"`
 }
 

@@ -11,8 +11,8 @@ import (
 
 // otherWay tells by the next way what a message that failed did not tell, each way once:
 // mail, text message, letter, app. Where none is left the notice is unreachable, and the
-// case says so. What arrives by another way all the same is enough. A forwarded event
-// has one way only.
+// case says so. What arrived by another way, or was seen, is enough. A forwarded event has
+// one way only.
 func (d *Desk) otherWay(tx *store.Tx, id string) error {
 	m, err := d.message(tx, id)
 	if err != nil || m.Kind == forwarded {
@@ -20,15 +20,15 @@ func (d *Desk) otherWay(tx *store.Tx, id string) error {
 	}
 	l := Letter{Case: m.Case, Quarantine: m.Quarantine, Kind: m.Kind, Class: m.Class, By: bolwerk.Rule("abuse")}
 	tried := map[notice.Channel]bool{}
-	also := false // it is on another way, or arrived
+	also := false // it is on another way, arrived, or was seen
 	rows, err := store.List(tx, func(scan func(...any) error) (r [2]string, err error) { return r, scan(&r[0], &r[1]) },
-		`select channel,state from abuse_message where case_id=$1 and kind=$2 and quarantine=$3 and made_at>=$4`, m.Case, string(m.Kind), m.Quarantine, store.Micros(m.At.Add(-oncePer)))
+		`select channel,case when seen_at>0 then 'seen' else state end from abuse_message where case_id=$1 and kind=$2 and quarantine=$3 and made_at>=$4`, m.Case, string(m.Kind), m.Quarantine, store.Micros(m.At.Add(-oncePer)))
 	if err != nil {
 		return err
 	}
 	for _, r := range rows {
 		tried[notice.Channel(r[0])] = true
-		also = also || r[1] == "waiting" || r[1] == "sent" || r[1] == "delivered"
+		also = also || r[1] == "waiting" || r[1] == "sent" || r[1] == "delivered" || r[1] == "seen"
 	}
 	if also {
 		return nil

@@ -11,6 +11,7 @@ import (
 	"bolwerk/abuse/door"
 	"bolwerk/abuse/garden"
 	"bolwerk/abuse/notice"
+	"bolwerk/internal/audit"
 	"bolwerk/internal/copy"
 	"bolwerk/internal/store"
 )
@@ -180,6 +181,32 @@ func (d *Desk) said(tx *store.Tx, caseID string, s door.Said, held bool) error {
 		text += "\n\n" + s.Contact
 	}
 	return d.p.Cases.Say(tx, caseID, "statement", Customer(), s.What, text)
+}
+
+// Saw notes that the customer saw a message or was told what it says: the operator's app
+// or the call centre says so, by. It may have been on its way, or have failed. Said again,
+// or once its code was typed, it changes nothing. Of an event that went to a reseller
+// nobody can say it.
+func (d *Desk) Saw(ctx context.Context, by bolwerk.Actor, id string) error {
+	return d.p.DB.Write(ctx, store.Decision, func(tx *store.Tx) error {
+		m, err := d.message(tx, id)
+		if err != nil || !m.SeenAt.IsZero() {
+			return err
+		}
+		if m.Kind == forwarded {
+			return bolwerk.Conflict("message %s went to a reseller: its customer is not ours", id)
+		}
+		n, err := tx.Exec(`update abuse_message set seen_at=$1 where id=$2 and seen_at=0`, tx.NowMicros(), m.ID)
+		if err != nil || n == 0 {
+			return err
+		}
+		c, err := d.p.Cases.About(tx, m.Case)
+		if err != nil {
+			return err
+		}
+		audit.Append(tx, by, "abuse.message.seen", c.Ref, "", map[string]any{"message": m.ID, "kind": m.Kind, "channel": m.Channel})
+		return nil
+	})
 }
 
 // Did is what the holder of a code did.

@@ -15,7 +15,7 @@ create table abuse_message (
   made_at    bigint not null,  -- keep case: when
   sent_at    bigint not null,  -- keep case: when it left; 0 is not yet
   delivered_at bigint not null, -- keep case: when it arrived, as the way said
-  seen_at    bigint not null   -- keep case: when its code was typed
+  seen_at    bigint not null   -- keep case: when its code was typed, or when somebody said that it was seen
 );
 create index abuse_message_case on abuse_message(case_id, id);
 create unique index abuse_message_event on abuse_message(event) where event<>'';
