@@ -88,8 +88,8 @@ func (t *Translations) SyslogTCP(ctx context.Context, l net.Listener, secure *tl
 			continue
 		}
 		readers.Go(func() {
+			defer tcp.Close() // the last: who sees it closed may come again
 			defer s.leave(name)
-			defer tcp.Close()
 			s.read(ctx, tcp, name, from)
 		})
 	}

@@ -58,7 +58,7 @@ func (l lookups) Noted(ctx context.Context, by bolwerk.Actor, reason, caseID, su
 // abuseWords is what the abuse desk's pages call a state, class or reason.
 func abuseWords(t *web.Texts) func(bolwerk.Lang, string) (string, bool) {
 	return func(lang bolwerk.Lang, word string) (string, bool) {
-		for _, of := range []string{"class.", "reason.", "note.", "q.state.", "q.profile.", "channel.", "level."} {
+		for _, of := range []string{"class.", "reason.", "note.", "q.state.", "q.profile.", "channel.", "level.", "why."} {
 			if key := "abuse." + of + word; t.Has(key) {
 				return t.T(lang, key), true
 			}
