@@ -31,7 +31,7 @@ type LookupConfig struct {
 	// PerMinute is how many questions one registry gets in a minute.
 	PerMinute int `toml:"per_minute"`
 	// Resolver is the address:port of a resolver of our own without blocks, asked
-	// for addresses and name servers; empty asks none.
+	// for addresses and name servers, and for the records of mail.dkim; empty asks none.
 	Resolver string `toml:"resolver"`
 	// Logs are certificate transparency logs that are followed for new names near
 	// the protected brands.

@@ -1,6 +1,7 @@
 package app
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -551,7 +552,7 @@ func Check(path string, out io.Writer) error {
 	if err != nil {
 		return err
 	}
-	for _, w := range c.warnings(time.Now()) {
+	for _, w := range append(c.warnings(time.Now()), c.dkimWarnings(context.Background())...) {
 		fmt.Fprintln(out, "warning:", w)
 	}
 	if err := c.Validate(); err != nil {

@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"sync"
 	"time"
 
 	"bolwerk"
@@ -29,6 +30,18 @@ func Run(ctx context.Context, role, path string, env Env, out io.Writer) error {
 		for _, w := range cfg.warnings(env.Clock.Now()) {
 			env.Log.Warn(w)
 		}
+	}
+	if role == "desk" || role == "all" { // they send mails; the DNS may be slow
+		looking, stop := context.WithCancel(ctx)
+		var look sync.WaitGroup
+		look.Go(func() {
+			for _, w := range cfg.dkimWarnings(looking) {
+				if looking.Err() == nil {
+					env.Log.Warn(w)
+				}
+			}
+		})
+		defer func() { stop(); look.Wait() }()
 	}
 	if role != "edge" {
 		diskThreads()
