@@ -2,6 +2,7 @@ package app
 
 import (
 	"context"
+	"errors"
 	"net"
 
 	"bolwerk/internal/mail"
@@ -17,5 +18,12 @@ func (c Config) dkimWarnings(ctx context.Context) []string {
 	r := &net.Resolver{PreferGo: true, Dial: func(ctx context.Context, network, _ string) (net.Conn, error) {
 		return (&net.Dialer{}).DialContext(ctx, network, at)
 	}}
-	return mail.Published(ctx, c.Mail.DKIM, r.LookupTXT)
+	return mail.Published(ctx, c.Mail.DKIM, func(ctx context.Context, name string) ([]string, error) {
+		records, err := r.LookupTXT(ctx, name)
+		var of *net.DNSError
+		if errors.As(err, &of) {
+			of.Server = at // it names the machine's own
+		}
+		return records, err
+	})
 }

@@ -47,10 +47,17 @@ func TestCheck_looks_for_the_records_of_DKIM_keys(t *testing.T) {
 	go func() { ended <- server.ActivateAndServe() }()
 	<-up
 	t.Cleanup(func() { server.Shutdown(); <-ended })
-	for _, c := range []struct {
-		selector, resolver string
-		warned             bool
-	}{{"good", conn.LocalAddr().String(), false}, {"bad", conn.LocalAddr().String(), true}, {"bad", "", false}} {
+	dead, err := net.ListenPacket("udp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	dead.Close()
+	for _, c := range []struct{ selector, resolver, warning string }{
+		{"good", conn.LocalAddr().String(), ""},
+		{"bad", conn.LocalAddr().String(), "the DNS has no record of this key"},
+		{"bad", "", ""},
+		{"good", dead.LocalAddr().String(), "its record cannot be looked up: lookup good._domainkey.isp.example. on " + dead.LocalAddr().String()},
+	} {
 		file, keyFile := filepath.Join(dir, "bolwerk.toml"), filepath.Join(dir, "key")
 		text := "[shield.lookup]\nresolver = \"" + c.resolver + "\"\n[[mail.dkim]]\ndomain = \"isp.example\"\nselector = \"" + c.selector + "\"\nkey_file = \"" + keyFile + "\"\n"
 		for name, what := range map[string][]byte{file: []byte(text), keyFile: b} {
@@ -60,8 +67,8 @@ func TestCheck_looks_for_the_records_of_DKIM_keys(t *testing.T) {
 		}
 		var out bytes.Buffer
 		err := Check(file, &out)
-		got := strings.Contains(out.String(), "warning: mail.dkim: "+c.selector+"._domainkey.isp.example: the DNS has no record")
-		if got != c.warned || strings.Contains(out.String(), "dkim") != c.warned || err != nil && strings.Contains(err.Error(), "dkim") {
+		got := c.warning != "" && strings.Contains(out.String(), "warning: mail.dkim: "+c.selector+"._domainkey.isp.example: "+c.warning)
+		if got != (c.warning != "") || strings.Contains(out.String(), "dkim") != got || err != nil && strings.Contains(err.Error(), "dkim") {
 			t.Errorf("%s by %q: %v\n%s", c.selector, c.resolver, err, &out)
 		}
 	}
