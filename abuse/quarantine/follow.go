@@ -1,6 +1,7 @@
 package quarantine
 
 import (
+	"maps"
 	"net/netip"
 	"slices"
 
@@ -75,7 +76,7 @@ func (d *Desk) follow(tx *store.Tx, t who.Told, late int64) error {
 			return err
 		}
 	}
-	for id := range ids {
+	for _, id := range slices.Sorted(maps.Keys(ids)) { // in one order, as others take them
 		q, err := load(tx, id)
 		if err != nil {
 			return err

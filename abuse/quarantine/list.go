@@ -135,7 +135,7 @@ type Part struct {
 // Show is one quarantine, by its id or number.
 func (d *Desk) Show(ctx context.Context, id string) (v View, err error) {
 	err = d.db.Read(ctx, func(tx *store.Tx) error {
-		if v.Row, err = load(tx, id); err != nil {
+		if v.Row, err = show(tx, id); err != nil {
 			return err
 		}
 		v.Lines = []Part{}

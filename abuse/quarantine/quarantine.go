@@ -231,8 +231,18 @@ func find(tx *store.Tx, id string) (Row, error) {
 	return q, err
 }
 
-// load is a quarantine with its lines, for a step.
+// load is a quarantine with its lines, for a step. Its row is taken first: two answers
+// about two lines of one, taken in at the same time, would each leave the other's out, and
+// what is over would stay on its way.
 func load(tx *store.Tx, id string) (Row, error) {
+	if _, err := tx.Exec(`update abuse_quarantine set version=version where id=$1 or ref=$1`, id); err != nil {
+		return Row{}, err
+	}
+	return show(tx, id)
+}
+
+// show is a quarantine with its lines, to look at.
+func show(tx *store.Tx, id string) (Row, error) {
 	q, err := find(tx, id)
 	if err != nil {
 		return q, err

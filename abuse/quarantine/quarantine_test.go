@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"sync"
 	"testing"
 	"time"
 
@@ -399,6 +400,35 @@ func TestARestartInTheMiddleOfARelease(t *testing.T) {
 		t.Fatal(err)
 	}
 	h.want(q.ID, Released)
+}
+
+// Two lines of one are answered at the same time: neither leaves the other out.
+func TestLinesOfOneAreAnsweredAtOnce(t *testing.T) {
+	h := open(t)
+	h.session(session.Start, "anna", "s1", "192.0.2.17/32", noon.Add(-time.Hour))
+	h.session(session.Start, "anna", "s2", "192.0.2.18/32", noon.Add(-time.Hour))
+	for range 10 {
+		q := h.in("anna")
+		h.settled()
+		if _, err := h.Release(t.Context(), agent, q.ID, false, "clean"); err != nil {
+			t.Fatal(err)
+		}
+		orders, _, err := h.claim(t.Context(), "bng1")
+		if err != nil || len(orders) != 2 {
+			t.Fatalf("%d orders, %v", len(orders), err)
+		}
+		var wg sync.WaitGroup
+		for _, o := range orders {
+			wg.Go(func() {
+				if err := h.took(t.Context(), o, enforce.Result{State: enforce.Applied}); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		wg.Wait()
+		h.want(q.ID, Released)
+		h.clock.Add(lateLogins + time.Minute)
+	}
 }
 
 func TestReleaseAll(t *testing.T) {

@@ -53,7 +53,7 @@ func (d *Desk) takeOne(tx *store.Tx, e garden.Event) error {
 	if err != nil || fresh == 0 {
 		return err
 	}
-	if q.lines, err = linesOf(tx, q.ID); err != nil {
+	if q, err = load(tx, q.ID); err != nil {
 		return err
 	}
 	tx.After(func() { d.count.said.WithLabelValues(known(e.What)).Inc() })

@@ -29,6 +29,7 @@ import (
 	"time"
 
 	"bolwerk/bench/product"
+	"bolwerk/test/live"
 )
 
 const proxyDesk, proxyPublic = "desk.voorbeeld.example", "veilig.voorbeeld.example"
@@ -159,7 +160,8 @@ func startBehind(t *testing.T, dir string, console, public netip.AddrPort, toml 
 	}
 	toml = mended(t, toml, map[string]string{"127.0.0.1:8080": console.String(), "127.0.0.1:8081": public.String()})
 	config := filepath.Join(dir, "bolwerk.toml")
-	at := func() string { return FreePort(t).String() }
+	ip, port := live.Address(t), 7000 // where no connection of others gets a port in between
+	at := func() string { port++; return fmt.Sprintf("%s:%d", ip, port) }
 	text := fmt.Sprintf("data = %q\noperator = 'Voorbeeld'\nhosts = { listen = %q, address = 'localhost:1' }\nmetrics = { listen = %q }\nsmtp = { listen = %q, addresses = ['x@voorbeeld.example'] }\ndns = { listen = %q, upstream = ['127.0.0.1:9'] }\n"+
 		"warning = { listen = %q, listen_tls = %q, warning_addresses = ['192.0.2.1'] }\nrpz = { listen = %q }\n%s\n", filepath.Join(dir, "data"), at(), at(), at(), at(), at(), at(), at(), toml)
 	if err := os.WriteFile(config, []byte(text), 0o600); err != nil {
