@@ -3,6 +3,7 @@ package quarantine
 import (
 	"cmp"
 	"fmt"
+	"os"
 	"slices"
 	"testing"
 	"time"
@@ -11,6 +12,7 @@ import (
 	"bolwerk/abuse/enforce/allow"
 	"bolwerk/abuse/session"
 	"bolwerk/internal/store"
+	"bolwerk/internal/store/storetest"
 )
 
 // check is what holds after every step, whatever happened.
@@ -190,8 +192,11 @@ func (h *town) quiet() {
 func TestQuarantinesWhileAddressesChangeHands(t *testing.T) {
 	wanted, filters, gardens := 0, 0, 0
 	histories := uint64(40)
-	if testing.Short() {
+	switch {
+	case testing.Short():
 		histories = 3
+	case os.Getenv(storetest.Env) != "":
+		histories = 8 // each takes seconds there
 	}
 	for seed := range histories {
 		t.Run(fmt.Sprint("seed_", seed), func(t *testing.T) {
