@@ -59,31 +59,9 @@ func (c *caseList) Run(ctx context.Context, t *terminal.Terminal, way Way) error
 			q.Set(k, v)
 		}
 	}
-	if c.JSON {
-		out := t.List()
-		if err := way.Pages(ctx, t, c.Server, c.TokenFile, "/abuse/cases", q, func(item json.RawMessage) error { return out.Add(item) }); err != nil {
-			return err
-		}
-		return out.Close()
-	}
-	var all []CaseRow
-	if err := way.Pages(ctx, t, c.Server, c.TokenFile, "/abuse/cases", q, func(item json.RawMessage) error {
-		var v CaseRow
-		err := json.Unmarshal(item, &v)
-		all = append(all, v)
-		return err
-	}); err != nil {
-		return err
-	}
-	return t.Table(func(w io.Writer) {
-		if len(all) > 0 {
-			fmt.Fprintln(w, "CASE\tSTATE\tSEVERITY\tCLASS\tEVENTS\tREPORTERS\tSOLID\tLAST")
-		}
-		for _, c := range all {
-			fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%d\t%d\t%d\t%s\n", c.Ref, stateOf(c), c.Severity, c.Class, c.Events, c.Reporters, c.Solid, at(c.LastSeen))
-		}
-		fmt.Fprintf(w, "%d %s\n", len(all), map[bool]string{true: "case", false: "cases"}[len(all) == 1])
-	})
+	return list[CaseRow]{"CASE\tSTATE\tSEVERITY\tCLASS\tEVENTS\tREPORTERS\tSOLID\tLAST", "case", "cases", func(w io.Writer, c CaseRow) {
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%d\t%d\t%d\t%s\n", c.Ref, stateOf(c), c.Severity, c.Class, c.Events, c.Reporters, c.Solid, at(c.LastSeen))
+	}}.print(ctx, t, way, c.desktop, "/abuse/cases", q)
 }
 
 func stateOf(c CaseRow) string {

@@ -28,28 +28,7 @@ func (c *exemptionList) Run(ctx context.Context, t *terminal.Terminal, way Way) 
 	if c.Over {
 		q.Set("over", "true")
 	}
-	if c.JSON {
-		out := t.List()
-		if err := way.Pages(ctx, t, c.Server, c.TokenFile, "/abuse/exemptions", q, func(item json.RawMessage) error { return out.Add(item) }); err != nil {
-			return err
-		}
-		return out.Close()
-	}
-	var all []ExemptionRow
-	if err := way.Pages(ctx, t, c.Server, c.TokenFile, "/abuse/exemptions", q, func(item json.RawMessage) error {
-		var x ExemptionRow
-		err := json.Unmarshal(item, &x)
-		all = append(all, x)
-		return err
-	}); err != nil {
-		return err
-	}
-	return t.Table(func(w io.Writer) {
-		fmt.Fprintln(w, "ID\tCASE\tSCOPE\tUNTIL\tREASON")
-		for _, x := range all {
-			printExemption(w, x)
-		}
-	})
+	return list[ExemptionRow]{"ID\tCASE\tSCOPE\tUNTIL\tREASON", "exemption", "exemptions", printExemption}.print(ctx, t, way, c.desktop, "/abuse/exemptions", q)
 }
 
 func printExemption(w io.Writer, x ExemptionRow) {
@@ -60,7 +39,7 @@ func printExemption(w io.Writer, x ExemptionRow) {
 	if x.Over {
 		over = " (over)"
 	}
-	fmt.Fprintf(w, "%s\t%s\t%s\t%s%s\t%s\n", x.ID, x.Case, scope, x.Until.UTC().Format("2006-01-02 15:04 UTC"), over, terminal.Escape(x.Reason))
+	fmt.Fprintf(w, "%s\t%s\t%s\t%s%s\t%s\n", x.ID, x.Case, scope, at(x.Until), over, terminal.Escape(x.Reason))
 }
 
 type exemptionEnd struct {

@@ -42,31 +42,9 @@ func (c *quarantineList) Run(ctx context.Context, t *terminal.Terminal, way Way)
 			q.Set(k, v)
 		}
 	}
-	if c.JSON {
-		out := t.List()
-		if err := way.Pages(ctx, t, c.Server, c.TokenFile, "/abuse/quarantines", q, func(item json.RawMessage) error { return out.Add(item) }); err != nil {
-			return err
-		}
-		return out.Close()
-	}
-	var all []quarantine.Row
-	if err := way.Pages(ctx, t, c.Server, c.TokenFile, "/abuse/quarantines", q, func(item json.RawMessage) error {
-		var v quarantine.Row
-		err := json.Unmarshal(item, &v)
-		all = append(all, v)
-		return err
-	}); err != nil {
-		return err
-	}
-	return t.Table(func(w io.Writer) {
-		if len(all) > 0 {
-			fmt.Fprintln(w, "QUARANTINE\tSTATE\tPROFILE\tCLASS\tFEED\tSINCE\tUNTIL")
-		}
-		for _, q := range all {
-			fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t%s\n", q.Ref, standsAs(q), q.Profile, q.Class, terminal.Escape(q.Feed), at(q.StartAt), at(q.Until))
-		}
-		fmt.Fprintf(w, "%d %s\n", len(all), map[bool]string{true: "quarantine", false: "quarantines"}[len(all) == 1])
-	})
+	return list[quarantine.Row]{"QUARANTINE\tSTATE\tPROFILE\tCLASS\tFEED\tSINCE\tUNTIL", "quarantine", "quarantines", func(w io.Writer, q quarantine.Row) {
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t%s\n", q.Ref, standsAs(q), q.Profile, q.Class, terminal.Escape(q.Feed), at(q.StartAt), at(q.Until))
+	}}.print(ctx, t, way, c.desktop, "/abuse/quarantines", q)
 }
 
 func standsAs(q quarantine.Row) string {
