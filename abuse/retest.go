@@ -152,8 +152,12 @@ func (d *Desk) retestSome(ctx context.Context) error {
 	}
 	for _, id := range ids {
 		found, err := d.retestOne(ctx, id)
-		if err != nil {
-			return err
+		switch {
+		case ctx.Err() != nil:
+			return ctx.Err()
+		case err != nil: // it holds up no other
+			d.log.Error("a line cannot be tested", "case", id, "err", err)
+			found = garden.TestFailed
 		}
 		if err := d.db.Write(ctx, store.Intake, func(tx *store.Tx) error {
 			if err := d.note(tx, id, "tested", bolwerk.Rule("abuse"), found, ""); err != nil {

@@ -18,6 +18,7 @@ import (
 	"bolwerk/abuse/retest"
 	"bolwerk/abuse/session"
 	"bolwerk/internal/account"
+	"bolwerk/internal/store"
 )
 
 // tests are a house whose lines are tested: what was asked, and whether it answers.
@@ -229,5 +230,34 @@ func TestRetest_before_a_case_is_closed(t *testing.T) {
 	day()
 	if s := h.text(`select state||' '||outcome from desk_case where ref=$1`, h.ref()); s != "closed cleaned" {
 		t.Errorf("the case is %s once nothing answers", s)
+	}
+}
+
+// A case whose subscriber cannot be read any more holds up the test of no other.
+func TestRetestGoesOn(t *testing.T) {
+	h := newTests(t)
+	var refs []string
+	for i, who := range []string{"anna", "boris"} {
+		at := fmt.Sprintf("192.0.2.%d", 17+i)
+		h.session(session.Start, who, who, at+"/32", noon.Add(-20*time.Hour))
+		h.session(session.Interim, who, who, at+"/32", noon)
+		h.hand("", table, head+resolver(noon.Add(-time.Hour), at))
+		refs = append(refs, h.text(`select max(ref) from desk_case where capability='abuse'`))
+		h.clock.Add(time.Second)
+		if _, err := h.Retest(t.Context(), agent, refs[i]); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := h.db.Write(t.Context(), store.Intake, func(tx *store.Tx) error {
+		_, err := tx.Exec(`update abuse_case set who_sealed=$1 where id in (select id from desk_case where ref=$2)`, []byte("not sealed"), refs[0])
+		return err
+	}); err != nil {
+		t.Fatal(err)
+	}
+	if err := h.retestSome(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if got := h.text(`select test from abuse_case where id in (select id from desk_case where ref='` + refs[1] + `')`); got != garden.TestOpen {
+		t.Errorf("the other line: %q", got)
 	}
 }
