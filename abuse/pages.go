@@ -120,13 +120,7 @@ type common struct {
 }
 
 // Visible shows strangers' text: control and bidi characters are escaped.
-func (common) Visible(s string) string {
-	lines := strings.Split(strings.ReplaceAll(s, "\r\n", "\n"), "\n")
-	for i, l := range lines {
-		lines[i] = idn.Escape(strings.ReplaceAll(l, "\t", "    "))
-	}
-	return strings.Join(lines, "\n")
-}
+func (common) Visible(s string) string { return idn.EscapeLines(s) }
 
 // Type is the second part of a class, for which there is a word.
 func (common) Type(c reading.Class) string {
@@ -140,7 +134,7 @@ func commonOf(r *http.Request, who account.Person) common {
 		c.Form = h.Form
 	}
 	switch d := r.URL.Query().Get("done"); d {
-	case "closed", "reopened", "noted", "exempted", "ended", "taken", "aside", "told", "asked", "steered", "quarantine_approve", "quarantine_decline", "quarantine_release", "quarantine_retry", "quarantine_test":
+	case "closed", "reopened", "noted", "exempted", "ended", "taken", "aside", "told", "asked", "steered", "quarantine_approve", "quarantine_decline", "quarantine_release", "quarantine_retry", "retested":
 		c.Done = "abuse.done." + d
 	}
 	return c
@@ -148,12 +142,9 @@ func commonOf(r *http.Request, who account.Person) common {
 
 // beside puts an error of one of our kinds beside a form.
 func (c *common) beside(form string, err error) (status int, _ error) {
-	x := web.Explain(err)
-	switch x.Status {
-	case http.StatusInternalServerError, http.StatusNotFound, http.StatusServiceUnavailable, http.StatusRequestEntityTooLarge:
+	x, ok := web.Beside(err)
+	if !ok || x.Status == http.StatusNotFound {
 		return 0, err
-	case http.StatusBadRequest:
-		x.Status = http.StatusUnprocessableEntity
 	}
 	c.Wrong.Form, c.Wrong.What, c.Wrong.Hint = form, x.Detail, x.Hint
 	return x.Status, nil

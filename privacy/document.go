@@ -95,7 +95,7 @@ func (p *paper) write(x Export, lang bolwerk.Lang) ([]byte, error) {
 		Lead, Rights                      []string
 		Sections                          []section
 		Subscriber, RightsTitle, Operator string
-	}{Lang: lang, Title: t("title"), For: t("for"), Made: p.texts.Moment(lang, x.MadeAt, p.zone), Nothing: t("nothing"), Subscriber: visible(x.Subscriber), RightsTitle: t("rights"), Operator: x.Operator,
+	}{Lang: lang, Title: t("title"), For: t("for"), Made: p.texts.Moment(lang, x.MadeAt, p.zone), Nothing: t("nothing"), Subscriber: idn.EscapeLines(x.Subscriber), RightsTitle: t("rights"), Operator: x.Operator,
 		Lead: []string{t("lead", x.Operator), t("why"), t("left")}, Rights: []string{t("rights.wrong"), t("rights.erase"), t("rights.complain")}}
 	if len(x.Kept) > 0 {
 		v.Nothing = ""
@@ -109,7 +109,7 @@ func (p *paper) write(x Export, lang bolwerk.Lang) ([]byte, error) {
 		if err != nil {
 			return nil, fmt.Errorf("document: %s %s: %w", k.What, k.ID, err)
 		}
-		one := thing{Title: title, ID: visible(k.ID), Fields: fields, Kept: t("kept") + " " + p.until(lang, k.What, k.Days)}
+		one := thing{Title: title, ID: idn.EscapeLines(k.ID), Fields: fields, Kept: t("kept") + " " + p.until(lang, k.What, k.Days)}
 		if k.What == "look" {
 			one.ID = "" // a name of ours that says nothing
 		}
@@ -137,7 +137,7 @@ func (p *paper) word(lang bolwerk.Lang, kind, word string) string {
 	if key := "privacy.doc." + kind + "." + word; p.texts.Has(key) {
 		return p.texts.T(lang, key)
 	}
-	return visible(word)
+	return idn.EscapeLines(word)
 }
 
 // fields are the fields of anything that has a JSON form, in their order.
@@ -194,7 +194,7 @@ func (p *paper) value(lang bolwerk.Lang, dec *json.Decoder, key string) (f field
 		}
 		_, err = dec.Token() // the end
 	case string:
-		f.Text = visible(v)
+		f.Text = idn.EscapeLines(v)
 		if !slices.Contains(verbatim, key) {
 			f.Text = p.text(lang, v)
 		}
@@ -226,14 +226,5 @@ func (p *paper) text(lang bolwerk.Lang, s string) string {
 	if text, ok := p.words(lang, word); ok {
 		return text
 	}
-	return visible(s)
-}
-
-// visible shows text that others wrote: control and bidi characters are escaped.
-func visible(s string) string {
-	lines := strings.Split(strings.ReplaceAll(s, "\r\n", "\n"), "\n")
-	for i, l := range lines {
-		lines[i] = idn.Escape(strings.ReplaceAll(l, "\t", "    "))
-	}
-	return strings.Join(lines, "\n")
+	return idn.EscapeLines(s)
 }

@@ -12,6 +12,7 @@ import (
 	"bolwerk"
 	"bolwerk/desk"
 	"bolwerk/internal/account"
+	"bolwerk/internal/idn"
 	"bolwerk/internal/store"
 	"bolwerk/internal/web"
 )
@@ -91,7 +92,7 @@ type common struct {
 }
 
 // Visible shows text that others wrote.
-func (common) Visible(s string) string { return visible(s) }
+func (common) Visible(s string) string { return idn.EscapeLines(s) }
 
 func commonOf(r *http.Request, who account.Person) common {
 	c := common{Me: who, Form: r.PostForm}
@@ -107,12 +108,9 @@ func commonOf(r *http.Request, who account.Person) common {
 
 // beside puts an error of one of our kinds beside a form.
 func (c *common) beside(form string, err error) (status int, _ error) {
-	x := web.Explain(err)
-	switch x.Status {
-	case http.StatusInternalServerError, http.StatusServiceUnavailable, http.StatusRequestEntityTooLarge:
+	x, ok := web.Beside(err)
+	if !ok {
 		return 0, err
-	case http.StatusBadRequest:
-		x.Status = http.StatusUnprocessableEntity
 	}
 	c.Wrong.Form, c.Wrong.What, c.Wrong.Hint = form, x.Detail, x.Hint
 	return x.Status, nil

@@ -246,12 +246,9 @@ func commonOf(r *http.Request, who account.Person) common {
 // beside puts an error of one of our kinds beside a form, with the status that
 // it stands for; any other error, and "there is no such thing", is given back.
 func (c *common) beside(form string, err error) (status int, _ error) {
-	x := web.Explain(err)
-	switch x.Status {
-	case http.StatusInternalServerError, http.StatusNotFound, http.StatusServiceUnavailable, http.StatusRequestEntityTooLarge:
+	x, ok := web.Beside(err)
+	if !ok || x.Status == http.StatusNotFound {
 		return 0, err
-	case http.StatusBadRequest:
-		x.Status = http.StatusUnprocessableEntity
 	}
 	c.Wrong = wrong{Form: form, What: x.Detail, Hint: x.Hint, Guards: judge.Objections(err)}
 	return x.Status, nil

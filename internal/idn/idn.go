@@ -104,6 +104,15 @@ func Escape(text string) string {
 	return b.String()
 }
 
+// EscapeLines is Escape for text of more lines: they stay, and a tab is four spaces.
+func EscapeLines(text string) string {
+	lines := strings.Split(strings.ReplaceAll(text, "\r\n", "\n"), "\n")
+	for i, l := range lines {
+		lines[i] = Escape(strings.ReplaceAll(l, "\t", "    "))
+	}
+	return strings.Join(lines, "\n")
+}
+
 // hidden says that a character does not show as itself: categories Cc, Cf, Co,
 // Zl, Zp, and the fillers that render as nothing.
 func hidden(r rune) bool {

@@ -68,6 +68,12 @@ func TestEscape(t *testing.T) {
 	}
 }
 
+func TestEscapeLines(t *testing.T) {
+	if got, want := EscapeLines("a\tb\r\nc\u202ed\n"), "a    b\nc\\u{202e}d\n"; got != want {
+		t.Errorf("got %q, want %q", got, want)
+	}
+}
+
 func FuzzParse(f *testing.F) {
 	for _, s := range []string{"münchen.example", "xn--mnchen-3ya.example", "a\u202eb", "ｂ。c", "xn--", "٠.example", "xn--mnchen-33ya.xn--"} {
 		f.Add(s)

@@ -34,6 +34,20 @@ type Wait struct {
 func (w *Wait) Error() string { return w.Err.Error() }
 func (w *Wait) Unwrap() error { return w.Err }
 
+// Beside is an error as it stands beside the form that it is about, where it is about what
+// was entered: ok is false for one that is our fault, or that no other entry mends. What
+// was malformed has the status of what is refused.
+func Beside(err error) (p Problem, ok bool) {
+	p = Explain(err)
+	switch p.Status {
+	case http.StatusInternalServerError, http.StatusServiceUnavailable, http.StatusRequestEntityTooLarge:
+		return p, false
+	case http.StatusBadRequest:
+		p.Status = http.StatusUnprocessableEntity
+	}
+	return p, true
+}
+
 // Explain gives our own kinds of error in full and hides the rest behind a
 // status of 500.
 func Explain(err error) Problem {
