@@ -208,6 +208,8 @@ func hint(err error) string {
 		return "try again in a minute"
 	case errors.Is(err, fs.ErrNotExist):
 		return "check the path of the file"
+	case errors.Is(err, syscall.EISDIR):
+		return "that is a folder: name a file in it, or FOLDER/*"
 	}
 	return "try again; if it stays so, the log of the part that failed says more"
 }
