@@ -83,6 +83,9 @@ func (s *Views) Hold(tx *store.Tx, h Hold) error {
 	if err != nil {
 		return err
 	}
+	if err := begin(tx); err != nil {
+		return err
+	}
 	if _, err := tx.Exec(`insert into abuse_view_hold(id,profile,until,month,mark,hold_sealed,at) values($1,$2,$3,$4,$5,$6,$7)
 		on conflict(id) do update set profile=excluded.profile,until=excluded.until,month=excluded.month,mark=excluded.mark,hold_sealed=excluded.hold_sealed`,
 		h.ID, string(h.Profile), store.Micros(h.Until), vault.Month(s.clock.Now()), mark, box, tx.NowMicros()); err != nil {
@@ -93,6 +96,9 @@ func (s *Views) Hold(tx *store.Tx, h Hold) error {
 
 // Free takes it away, at once. Of one that there is not it does nothing.
 func (s *Views) Free(tx *store.Tx, id string) error {
+	if err := begin(tx); err != nil {
+		return err
+	}
 	rows, err := store.List(tx, readSealed, `select id,hold_sealed from abuse_view_hold where id=$1`, id)
 	if err != nil || len(rows) == 0 {
 		return err

@@ -135,17 +135,17 @@ func (s *Views) alive(tx *store.Tx, heard time.Time) error {
 func another() int64 { return rand.Int64() }
 
 // begin makes the row of turns where it is not there yet, and takes it until the
-// transaction ends.
+// transaction ends. Whoever changes choices, holds or lines calls it before their first
+// read: on PostgreSQL a decision runs beside a batch of accounting, and each would miss
+// what the other has not committed yet. A decision so waits for one batch at most.
 func begin(tx *store.Tx) error {
 	_, err := tx.Exec(`insert into abuse_view_turn(one,turn,version) values(1,0,0) on conflict(one) do update set version=abuse_view_turn.version`)
 	return err
 }
 
-// next is a version higher than any before: edges keep the highest of an entry.
+// next is a version higher than any before, once begin was called: edges keep the
+// highest of an entry.
 func next(tx *store.Tx) (v int64, err error) {
-	if _, err := tx.Exec(`insert into abuse_view_turn(one,turn,version) values(1,0,0) on conflict(one) do nothing`); err != nil {
-		return 0, err
-	}
 	err = tx.Row(`update abuse_view_turn set version=case when version>=$1 then version+1 else $1 end where one=1 returning version`, tx.NowMicros()).Scan(&v)
 	return v, err
 }

@@ -30,6 +30,9 @@ func (s *Views) Run(ctx context.Context) error {
 func (s *Views) Sweep(ctx context.Context) error {
 	for more := true; more; {
 		err := s.db.Write(ctx, store.Intake, func(tx *store.Tx) error {
+			if err := begin(tx); err != nil {
+				return err
+			}
 			lines, err := s.lines(tx, `where until<$1 order by until limit $2`, tx.NowMicros(), sweepMost)
 			if err != nil {
 				return err

@@ -163,7 +163,7 @@ func (s *Views) Set(ctx context.Context, by bolwerk.Actor, subscriber, view stri
 	}
 	until = until.UTC().Truncate(time.Microsecond)
 	err = s.db.Write(ctx, store.Decision, func(tx *store.Tx) error {
-		if err := begin(tx); err != nil { // the row is ours: nobody else changes choices meanwhile
+		if err := begin(tx); err != nil {
 			return err
 		}
 		all, err := s.chosen(tx)
@@ -295,6 +295,9 @@ func (s *Views) lines(tx *store.Tx, where string, args ...any) ([]line, error) {
 
 // told hears what a batch of records changed, in its transaction.
 func (s *Views) told(tx *store.Tx, t who.Told) error {
+	if err := begin(tx); err != nil {
+		return err
+	}
 	var some, have, holds int64
 	if err := tx.Row(`select (select count(*) from (select 1 from abuse_view limit 1) a), (select count(*) from (select 1 from abuse_view_line limit 1) b), (select count(*) from (select 1 from abuse_view_hold limit 1) c)`).Scan(&some, &have, &holds); err != nil {
 		return err
