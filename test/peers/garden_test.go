@@ -143,28 +143,9 @@ func TestALineInQuarantineReachesTheGardenAlone(t *testing.T) {
 	for _, name := range []string{"nft", "dnsmasq", "ip", "curl"} {
 		Need(t, name)
 	}
-	line, bng, world := newSpace(t, "line"), newSpace(t, "bng"), newSpace(t, "world")
-	wire(line, bng, "acc", []string{"198.51.100.7/24"}, []string{"198.51.100.1/24"})
-	wire(bng, world, "up", []string{"203.0.113.1/24"}, []string{"203.0.113.2/24", "203.0.113.7/24", "203.0.113.112/24", "192.0.2.10/32"})
-	line.run("ip", "route", "add", "default", "via", "198.51.100.1")
-	world.run("ip", "route", "add", "default", "via", "203.0.113.1")
-	bng.run("ip", "route", "add", "192.0.2.10/32", "via", "203.0.113.2")
-	bng.run("sysctl", "-qw", "net.ipv4.ip_forward=1")
-
-	// Both profiles, as the program prints them.
+	line, bng, world := accessNetwork(t)
 	dir := t.TempDir()
-	rules, names := filepath.Join(dir, "rules.nft"), filepath.Join(dir, "names.conf")
-	for file, form := range map[string]string{rules: allow.NFTables, names: allow.DNSMasq} {
-		f, err := os.Create(file)
-		if err == nil {
-			err = allow.Print(f, allow.Entries(), form, "192.0.2.10")
-			f.Close()
-		}
-		if err != nil {
-			t.Fatal(err)
-		}
-	}
-	bng.run("nft", "-f", rules)
+	names := printed(t, allow.DNSMasq)
 	mask := exec.Command("ip", "netns", "exec", bng.name, "dnsmasq", "--keep-in-foreground", "--conf-file="+names, "--no-resolv", "--no-hosts", "--user=root", "--pid-file=", "--log-facility=-",
 		"--interface=acc1", "--bind-interfaces", "--dhcp-range=198.51.100.100,198.51.100.150,5m", "--dhcp-option=114,http://192.0.2.10/api", "--dhcp-leasefile="+filepath.Join(dir, "leases"),
 		"--server=203.0.113.2")
@@ -187,27 +168,7 @@ func TestALineInQuarantineReachesTheGardenAlone(t *testing.T) {
 	world.page("203.0.113.7:25", "mail")
 	world.page("203.0.113.112:80", "emergency")
 
-	// The access server: a change of the session is a line in a set of the router.
-	server := standin.New("a secret of bng1", bng.filters())
-	server.Add(standin.Session{ID: "s1", User: "anna", Addr: netip.MustParseAddr("198.51.100.7")})
-	conn, err := net.ListenPacket("udp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	ctx, stop := context.WithCancel(context.Background())
-	ended := make(chan error, 1)
-	go func() { ended <- server.Run(ctx, conn) }()
-	t.Cleanup(func() { stop(); <-ended })
-	port, err := coa.New(coa.Config{Name: "bng1", Address: conn.LocalAddr().String(), SecretFile: secretOf(t, "a secret of bng1"), Normal: "bolwerk-normal", Leaky: "bolwerk-leaky", Strict: "bolwerk-strict", Canary: "c"}, clock.New(), nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	put := func(p enforce.Profile) {
-		t.Helper()
-		if r, err := port.Put(t.Context(), enforce.Order{ID: "q", Session: sessionOf("anna", "s1"), Profile: p, Until: time.Now().Add(time.Hour)}); err != nil || r.State != enforce.Applied {
-			t.Fatalf("%s: %+v %v", p, r, err)
-		}
-	}
+	put := bng.accessServer()
 	// reaches says what the customer's device gets; it asks for the name first, as a
 	// browser does.
 	reaches := func(url string) string {
@@ -247,6 +208,62 @@ func TestALineInQuarantineReachesTheGardenAlone(t *testing.T) {
 	want("released", map[string]string{garden: "garden", any: "anything", emergency: "emergency"})
 	if got := line.captivePortal(); got != "http://192.0.2.10/api" {
 		t.Errorf("DHCP option 114: %q", got)
+	}
+}
+
+// accessNetwork is a line, its access server with both profiles, and the world.
+func accessNetwork(t *testing.T) (line, bng, world space) {
+	t.Helper()
+	line, bng, world = newSpace(t, "line"), newSpace(t, "bng"), newSpace(t, "world")
+	wire(line, bng, "acc", []string{"198.51.100.7/24"}, []string{"198.51.100.1/24"})
+	wire(bng, world, "up", []string{"203.0.113.1/24"}, []string{"203.0.113.2/24", "203.0.113.7/24", "203.0.113.112/24", "192.0.2.10/32"})
+	line.run("ip", "route", "add", "default", "via", "198.51.100.1")
+	world.run("ip", "route", "add", "default", "via", "203.0.113.1")
+	bng.run("ip", "route", "add", "192.0.2.10/32", "via", "203.0.113.2")
+	bng.run("sysctl", "-qw", "net.ipv4.ip_forward=1")
+	bng.run("nft", "-f", printed(t, allow.NFTables))
+	return line, bng, world
+}
+
+// printed is a file with the profiles as the program prints them.
+func printed(t *testing.T, form string) string {
+	t.Helper()
+	name := filepath.Join(t.TempDir(), form)
+	f, err := os.Create(name)
+	if err == nil {
+		err = allow.Print(f, allow.Entries(), form, "192.0.2.10")
+		f.Close()
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return name
+}
+
+// accessServer has a change of the session be a line in a set of the router. It gives
+// what changes the session of the line.
+func (s space) accessServer() (put func(enforce.Profile)) {
+	t := s.t
+	t.Helper()
+	server := standin.New("a secret of bng1", s.filters())
+	server.Add(standin.Session{ID: "s1", User: "anna", Addr: netip.MustParseAddr("198.51.100.7")})
+	conn, err := net.ListenPacket("udp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, stop := context.WithCancel(context.Background())
+	ended := make(chan error, 1)
+	go func() { ended <- server.Run(ctx, conn) }()
+	t.Cleanup(func() { stop(); <-ended })
+	port, err := coa.New(coa.Config{Name: "bng1", Address: conn.LocalAddr().String(), SecretFile: secretOf(t, "a secret of bng1"), Normal: "bolwerk-normal", Leaky: "bolwerk-leaky", Strict: "bolwerk-strict", Canary: "c"}, clock.New(), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return func(p enforce.Profile) {
+		t.Helper()
+		if r, err := port.Put(t.Context(), enforce.Order{ID: "q", Session: sessionOf("anna", "s1"), Profile: p, Until: time.Now().Add(time.Hour)}); err != nil || r.State != enforce.Applied {
+			t.Fatalf("%s: %+v %v", p, r, err)
+		}
 	}
 }
 

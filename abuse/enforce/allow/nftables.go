@@ -19,8 +19,12 @@ var (
 
 // ruleset writes a table for nftables: an access server puts the address of a line
 // into the set leaky4 or strict4 (or 6), and takes it out again. Lines in neither are
-// not touched. The names of the list have to be resolved by something that fills
-// allowed4 and allowed6, as dnsmasq does.
+// not touched. What a line sends is looked at in connections that stood before, too. The
+// direction of a flow tells what a line asks from what it is asked: a line in strict may
+// answer who calls in (a call's sound comes from any port), but never amplify. That the
+// flow is looked at also has Linux join fragments first, of which only one names a port.
+// The names of the list have to be resolved by something that fills allowed4 and
+// allowed6, as dnsmasq does.
 func ruleset(w io.Writer, all []Entry, garden string) error {
 	a, err := netip.ParseAddr(garden)
 	if err != nil {
@@ -37,17 +41,25 @@ func ruleset(w io.Writer, all []Entry, garden string) error {
 		to = "ip6"
 	}
 	fmt.Fprintf(w, `
+	chain amplified {
+		udp sport { %s } ct direction reply drop
+	}
 	chain garden {
+		jump amplified
 		%s daddr %s accept
 		ip daddr @allowed4 accept
 		ip6 daddr @allowed6 accept
 		icmpv6 type { nd-neighbor-solicit, nd-neighbor-advert, nd-router-solicit, packet-too-big } accept
 		udp dport { %s } accept
 		tcp dport { %s } accept
+		ct direction reply accept
+		ct status expected accept
+		ct state related meta l4proto { icmp, icmpv6 } accept
 		meta l4proto tcp reject with tcp reset
 		reject with icmpx admin-prohibited
 	}
 	chain harmful {
+		jump amplified
 		%s daddr %s accept
 		tcp dport { %s } reject with tcp reset
 		udp sport 123 udp dport 123 accept
@@ -55,14 +67,13 @@ func ruleset(w io.Writer, all []Entry, garden string) error {
 	}
 	chain lines {
 		type filter hook forward priority filter; policy accept;
-		ct state established,related accept
 		ip saddr @strict4 goto garden
 		ip6 saddr @strict6 goto garden
 		ip saddr @leaky4 goto harmful
 		ip6 saddr @leaky6 goto harmful
 	}
 }
-`, to, a, ports(Ports(all, "udp")), ports(Ports(all, "tcp")), to, a, ports(harmful), ports(amplifies))
+`, ports(amplifies), to, a, ports(Ports(all, "udp")), ports(Ports(all, "tcp")), to, a, ports(harmful), ports(amplifies))
 	return nil
 }
 
