@@ -25,6 +25,7 @@ type Facts struct {
 	Why       Why
 	CaseOpen  bool
 	Already   bool // the case has one that is not over
+	Other     bool // the subscriber is in one of another case, or on the way out of it
 	Who       session.Identity
 	One       bool // every answer that the case rests on has exactly one candidate, who is certain
 	Solid     int64
@@ -96,6 +97,9 @@ func Guards() []Guard {
 		{"solid", false, func(f Facts) string {
 			return when(f.Automatic && f.Solid < 1, "a forged address may be behind all of it: a person has to look")
 		}},
+		{"other", true, func(f Facts) string {
+			return when(f.Other, "the line is in quarantine for another case: it waits until that one is over")
+		}},
 		{"second", true, func(f Facts) string {
 			return when(f.Profile == enforce.Strict && !f.Second, "strict waits for a second person")
 		}},
@@ -140,12 +144,19 @@ func Check(f Facts, off ...string) (out []Refusal) {
 func (d *Desk) facts(tx *store.Tx, f Facts, caseID, own string) (Facts, error) {
 	f.Now, f.Mode, f.MaxDays, f.Brake, f.Suspect = tx.Now(), d.cfg.Mode, d.cfg.MaxDays, d.cfg.Brake, d.p.Clock.Suspect()
 	f.Staffed = d.cfg.Brake.staffed(tx.Now().In(d.p.Zone))
+	if err := turn(tx); err != nil {
+		return f, err
+	}
 	var open, more int64
 	if err := tx.Row(`select (select count(*) from desk_case where id=$1 and state in ('gathering','waiting','second')), (select count(*) from abuse_quarantine where case_id=$1 and id<>$2 and state not in ('released','dropped'))`, caseID, own).Scan(&open, &more); err != nil {
 		return f, err
 	}
 	f.CaseOpen, f.Already = open > 0, more > 0
-	var err error
+	others, err := d.others(tx, f.Who, own, inside)
+	if err != nil {
+		return f, err
+	}
+	f.Other = len(others) > 0 && !f.Already
 	if d.p.Flags != nil {
 		if f.Flags, err = d.p.Flags(tx, f.Who); err != nil {
 			return f, err

@@ -25,6 +25,7 @@ func TestEachGuard(t *testing.T) {
 		"mode":       {func(f *Facts) { f.Mode = "off" }},
 		"case":       {func(f *Facts) { f.CaseOpen = false }},
 		"already":    {func(f *Facts) { f.Already = true }},
+		"other":      {func(f *Facts) { f.Other = true }, func(f *Facts) { f.Automatic, f.Other = false, true }},
 		"named":      {func(f *Facts) { f.Who.Subscriber = "" }},
 		"never":      {func(f *Facts) { f.Listed = true }, func(f *Facts) { f.Flags.Never = true }, func(f *Facts) { f.Automatic, f.Listed = false, true }},
 		"reseller":   {func(f *Facts) { f.Who.Reseller = true }, func(f *Facts) { f.Flags.Reseller = true }},

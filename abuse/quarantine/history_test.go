@@ -29,6 +29,12 @@ func (h *town) check() {
 		}
 		h.over[q.ID] = !q.EndedAt.IsZero()
 	}
+	for _, name := range people { // one at a time
+		in := slices.DeleteFunc(slices.Clone(rows), func(q Row) bool { return h.of[q.ID] != name || q.State == Requested || q.State.Over() })
+		if len(in) > 1 {
+			h.t.Fatalf("%s is in %s (%s) and in %s (%s)", name, in[0].Ref, in[0].State, in[1].Ref, in[1].State)
+		}
+	}
 	// may says that somebody may have a profile now: by one that was begun and whose time
 	// is not over; with held, by one that holds.
 	may := func(name string, p enforce.Profile, held bool) bool {
@@ -151,19 +157,33 @@ func (h *town) quiet() {
 		h.follow()
 		h.check()
 	}
-	wanted := map[string]enforce.Profile{}
+	wanted, asked, before := map[string]enforce.Profile{}, map[string]string{}, map[string]bool{}
 	for _, q := range h.rows() {
-		switch name := h.of[q.ID]; {
+		name := h.of[q.ID]
+		if q.EndedAt.Equal(h.clock.Now()) {
+			before[name] = true // of what waits behind it
+		}
+		switch {
 		case q.State.Holds() && wanted[name] != enforce.Strict:
 			wanted[name] = q.Profile
-		case !q.State.Holds() && !q.State.Over():
+		case !q.State.Holds() && !q.State.Over() && q.State != Requested:
 			h.t.Errorf("%s of %s stays %s", q.Ref, name, q.State)
+		case q.State == Requested:
+			asked[name] = q.Ref
+		}
+	}
+	for name, ref := range asked {
+		if wanted[name] == "" && !before[name] {
+			h.t.Errorf("%s of %s waits, and nothing is before it", ref, name)
 		}
 	}
 	for addr, s := range h.held {
 		want, filter, got := string(wanted[s.who]), s.profile(h.clock.Now()), h.sees(addr)
 		if want == "" && filter != enforce.Normal {
 			h.t.Errorf("session %s of %s has the filter %s, and no quarantine is open", s.id, s.who, filter)
+		}
+		if want != "" && filter != enforce.Normal && string(filter) != want {
+			h.t.Errorf("session %s of %s has the filter %s, want %s", s.id, s.who, filter, want)
 		}
 		if want != "" { // a refusal, or a doubt, is the normal profile
 			h.wanted++
@@ -186,7 +206,7 @@ func (h *town) quiet() {
 // Lines go into quarantine and come out while addresses change hands, accounting is late,
 // twice or lost, access servers begin anew, lie or are deaf, and the desk is killed while
 // it sends. After every step: nobody has the quarantine or the view of who had the address
-// before, nobody is held past the end at the edge or at a server with a timer, what has
+// before, nobody is in two quarantines, nobody is held past the end at the edge or at a server with a timer, what has
 // ended never begins again, and 112 resolves. Once all is told and the access servers are
 // honest, no filter is left of what was closed.
 func TestQuarantinesWhileAddressesChangeHands(t *testing.T) {
@@ -209,7 +229,7 @@ func TestQuarantinesWhileAddressesChangeHands(t *testing.T) {
 				h.quiet()
 			}
 			for _, q := range h.rows() {
-				if q.State.Holds() {
+				if q.State.Holds() || q.State == Requested {
 					h.end(q)
 				}
 			}

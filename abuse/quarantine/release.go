@@ -34,7 +34,13 @@ func (d *Desk) Release(ctx context.Context, who account.Person, id string, mista
 			return nil
 		}
 		audit.Append(tx, who.Actor(), "abuse.quarantine.release", q.Ref, reason, map[string]string{"how": string(by)})
-		return d.step(tx, &q, Release{by}, who.Actor(), nil)
+		if err := d.step(tx, &q, Release{by}, who.Actor(), nil); err != nil {
+			return err
+		}
+		if q.State == Dropped {
+			return nil
+		}
+		return d.dropWaiting(tx, &q, who.Actor())
 	})
 	return q, err
 }

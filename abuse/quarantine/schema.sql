@@ -59,6 +59,9 @@ create table abuse_quarantine_line (
 );
 create index abuse_quarantine_line_skey on abuse_quarantine_line(skey);
 create index abuse_quarantine_line_due on abuse_quarantine_line(nas, back, rank, due_at) where due_at>0;
+create table abuse_quarantine_turn (
+  one bigint primary key -- keep tech: taken by who judges a wish, one after the other
+);
 create table abuse_quarantine_said (
   id text primary key,     -- keep case: of what a guest did: the same again changes nothing
   quarantine text not null, -- keep case: in which

@@ -20,6 +20,9 @@ var rules = bolwerk.Rule("abuse")
 // step takes a quarantine a step on: its rows, and what the step asks for. held are
 // sessions that it may bring into it, by their keys.
 func (d *Desk) step(tx *store.Tx, q *Row, e Event, by bolwerk.Actor, held map[string]session.Held) error {
+	if over, err := d.replaced(tx, q); err != nil || over {
+		return err
+	}
 	was := q.pure()
 	is, effects := Step(was, e, tx.Now())
 	if err := d.save(tx, q, was, is, held); err != nil {

@@ -84,7 +84,7 @@ func (d *Desk) stray(tx *store.Tx, key, subscriber string) error {
 		return err
 	}
 	in, args := store.In(1, marks)
-	ids, err := idsOf(tx, `select id from abuse_quarantine where mark in (`+in+`) and start_at>0 order by id desc limit 1`, args...)
+	ids, err := idsOf(tx, `select id from abuse_quarantine where mark in (`+in+`) and start_at>0 order by start_at desc, id desc limit 1`, args...)
 	if err != nil || len(ids) == 0 {
 		return err
 	}
@@ -100,11 +100,11 @@ func (d *Desk) stray(tx *store.Tx, key, subscriber string) error {
 	return d.step(tx, &q, Stray{Key: key, NAS: open.Open[key]}, rules, held)
 }
 
-// newest is id where no other quarantine has the session as well since: what an older
-// one wanted is over. Else it is empty.
+// newest is id where no other quarantine has the session as well since: what one that
+// began before wanted is over. Else it is empty.
 func (d *Desk) newest(tx *store.Tx, id, key string) (string, error) {
 	var last string
-	err := tx.Row(`select max(quarantine) from abuse_quarantine_line where skey=$1`, key).Scan(&last)
+	err := tx.Row(`select q.id from abuse_quarantine_line l join abuse_quarantine q on q.id=l.quarantine where l.skey=$1 order by q.start_at desc, q.id desc limit 1`, key).Scan(&last)
 	if err != nil || last != id {
 		return "", err
 	}

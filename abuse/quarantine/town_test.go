@@ -176,7 +176,7 @@ func (h *town) start() {
 	h.who = who.New(cfg, h.db, h.keys[0], h.clock, log, nil)
 	h.views = view.New(view.Config{Silence: bolwerk.Duration(10 * time.Minute)}, interim, h.db, h.who, h.publish, h.keys[1], h.clock, log)
 	q := DefaultConfig()
-	q.Mode = "on"
+	q.Mode, q.Brake = "on", BrakeConfig{Floor: 1000, Factor: 1, PerHour: 1000, OutsideHours: 1000}
 	h.desk = New(q, Parts{DB: h.db, Clock: h.clock, Log: log, Keys: h.keys[0], Who: h.who, Cases: &cases{}, Gardens: h.views, Port: h.plant, Proved: func(string) bool { return true },
 		Told: func(_ string, filters []string) (enforce.Profile, bool) { return enforce.Profile(filters[0]), true }})
 	h.must(h.desk.holdAgain(h.t.Context()))
@@ -321,11 +321,29 @@ func (h *town) put(name string) {
 			return err
 		}
 		a := About{CaseID: c.ID, Class: "malicious-code/infected-system", Who: session.Identity{Subscriber: name}, One: true, Solid: 2, Feed: "house"}
-		q, err := h.desk.insert(tx, a, Wish{Profile: p, Days: 1, Why: why}, until, rules, true, Facts{}, nil)
+		others, err := h.desk.others(tx, a.Who, "", inside)
 		if err != nil {
 			return err
 		}
+		var waits []string
+		if len(others) > 0 {
+			waits = []string{"other"}
+		}
+		w := Wish{Profile: p, Days: 1, Why: why}
+		if p == enforce.Strict {
+			w.Why.Legal = "decision 2026/14"
+		}
+		q, err := h.desk.insert(tx, a, w, until, agent.Actor(), false, Facts{}, waits)
+		if err != nil {
+			return err
+		}
+		if _, err := tx.Exec(`update abuse_quarantine set second_by=$1 where id=$2`, duty.Actor().String(), q.ID); err != nil {
+			return err
+		}
 		h.ends[q.ID], h.of[q.ID] = q.Until, name
+		if len(waits) > 0 {
+			return nil // the sweep begins it
+		}
 		return h.desk.begin(tx, &q, rules)
 	}))
 	h.fresh = false
