@@ -8,6 +8,7 @@ import (
 	"net/netip"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -80,11 +81,14 @@ type house struct {
 
 // outgoing is the relay: it keeps what was sent.
 type outgoing struct {
+	mu   sync.Mutex // jobs of several ways
 	sent []mail.Message
 	err  error
 }
 
 func (o *outgoing) Send(_ context.Context, m mail.Message) error {
+	o.mu.Lock()
+	defer o.mu.Unlock()
 	if o.err == nil {
 		o.sent = append(o.sent, m)
 	}

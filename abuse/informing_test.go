@@ -608,3 +608,45 @@ func TestARefusedMailGoesAnotherWay(t *testing.T) {
 		t.Errorf("%d notes that nobody could tell, want 1", n)
 	}
 }
+
+// An app that takes connections and never answers: who is told by another way is told,
+// on time and in order.
+func TestAnAppThatHangsHoldsUpNoMail(t *testing.T) {
+	h := open(t)
+	hang := make(chan struct{})
+	deaf := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { <-hang }))
+	t.Cleanup(deaf.Close)
+	t.Cleanup(func() { close(hang) })
+	key := filepath.Join(t.TempDir(), "key")
+	if err := os.WriteFile(key, []byte(base64.StdEncoding.EncodeToString(bytes.Repeat([]byte{7}, 32))), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	h.ways(func(c *inform.Config) { c.App = inform.Way{URL: deaf.URL, KeyFile: key} })
+	h.told(annas)
+	id, _, _ := h.caseOfAnna()
+	for range 5 {
+		h.tell(inform.Letter{Case: id, Quarantine: "q", Kind: inform.Warned, Who: anna, Channels: []string{"app"}})
+		h.clock.Add(8 * 24 * time.Hour)
+	}
+	for _, k := range []inform.Kind{inform.Quarantined, inform.Released} {
+		h.tell(inform.Letter{Case: id, Quarantine: "q", Kind: k, Who: anna, Channels: []string{"mail"}})
+		h.clock.Add(time.Second)
+	}
+	ctx, stop := context.WithCancel(t.Context())
+	var wg sync.WaitGroup
+	wg.Go(func() { h.jobs.Run(ctx) })
+	defer func() { stop(); wg.Wait() }()
+	for begun := time.Now(); h.number(`select count(*) from abuse_message where channel='mail' and state='sent'`) < 2; time.Sleep(5 * time.Millisecond) {
+		if time.Since(begun) > 9*time.Second {
+			t.Fatal("mails wait behind an app that hangs")
+		}
+	}
+	stop()
+	wg.Wait()
+	if n := h.number(`select count(*) from abuse_message where channel='app' and state='waiting'`); n != 5 {
+		t.Errorf("%d messages of the app wait, want 5", n)
+	}
+	if m := h.mails.sent; len(m) != 2 || !strings.Contains(m[0].Body, "112") || strings.Contains(m[1].Body, "112") {
+		t.Errorf("%d mails, want first that the line is in quarantine, then that it is out", len(m))
+	}
+}

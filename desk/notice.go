@@ -56,7 +56,7 @@ func AddNotice(tx *store.Tx, v *vault.Vault, n Notice, day string) (bool, error)
 		id, n.Kind, n.Ref, string(n.Lang), to, body, state, tx.NowMicros()); err != nil || state != "waiting" {
 		return false, err
 	}
-	return true, job.Add(tx, NoticeJob, id, id, tx.Now())
+	return true, job.AddBy(tx, NoticeJob, n.Kind, id, id, tx.Now()) // an alarm does not wait behind a thousand answers
 }
 
 // WaitingNotice gives a notice that is still to be sent, opened.

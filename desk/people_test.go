@@ -237,14 +237,17 @@ func (p *people) work() {
 	ctx, stop := context.WithCancel(p.t.Context())
 	r := job.New(p.db, p.clock, slog.New(slog.DiscardHandler))
 	p.teller.Handle(r)
-	r.Handle("end", func(context.Context, job.Job) error { stop(); return nil })
-	if err := p.db.Write(ctx, store.Decision, func(tx *store.Tx) error {
-		return job.Add(tx, "end", bolwerk.NewID(p.clock.Now()), "", p.clock.Now().Add(time.Second))
-	}); err != nil {
-		p.t.Fatal(err)
+	ended := make(chan error)
+	go func() { ended <- r.Run(ctx) }()
+	for n := 1; n > 0; time.Sleep(5 * time.Millisecond) {
+		if err := p.db.Read(ctx, func(tx *store.Tx) error {
+			return tx.Row(`select count(*) from job where state='waiting' and kind<>$1`, desk.NoticeJob).Scan(&n)
+		}); err != nil {
+			p.t.Fatal(err)
+		}
 	}
-	p.clock.Add(time.Second)
-	if err := r.Run(ctx); err != nil {
+	stop()
+	if err := <-ended; err != nil {
 		p.t.Fatal(err)
 	}
 }

@@ -342,7 +342,7 @@ func (s *Shield) LetNotices(ctx context.Context, who judge.Person, id string) er
 			if h.first() != n.first() {
 				continue
 			}
-			if err := s.wait(tx, h.ID); err != nil {
+			if err := s.wait(tx, h); err != nil {
 				return err
 			}
 		}
@@ -351,11 +351,21 @@ func (s *Shield) LetNotices(ctx context.Context, who judge.Person, id string) er
 }
 
 // wait asks for a notice to be sent.
-func (s *Shield) wait(tx *store.Tx, id string) error {
-	if _, err := tx.Exec(`update shield_notice set state='waiting' where id=$1`, id); err != nil {
+func (s *Shield) wait(tx *store.Tx, n Notice) error {
+	if _, err := tx.Exec(`update shield_notice set state='waiting' where id=$1`, n.ID); err != nil {
 		return err
 	}
-	return job.Add(tx, noticeSendJob, id+"/"+tx.Now().Format(time.RFC3339Nano), id, tx.Now())
+	return sendAt(tx, n, tx.Now())
+}
+
+// sendAt asks for a notice to be sent at a time. All mails go one way, the relay; an API
+// is a way of its own.
+func sendAt(tx *store.Tx, n Notice, at time.Time) error {
+	way := "mail"
+	if n.api {
+		way = n.Who
+	}
+	return job.AddBy(tx, noticeSendJob, way, n.ID+"/"+at.Format(time.RFC3339Nano), n.ID, at)
 }
 
 // DropNotice keeps a notice that did not leave yet from leaving.

@@ -451,7 +451,7 @@ func (s *Shield) keepNotice(tx *store.Tx, n Notice) error {
 	if err != nil || added == 0 || n.Say != NoticeWaiting {
 		return err
 	}
-	return s.wait(tx, n.ID)
+	return s.wait(tx, n)
 }
 
 // correctNotices takes back what recipients were told about a case: what has left

@@ -60,8 +60,7 @@ func (s *Shield) sendOutside(send Sender) job.Handler {
 			}
 			if full, err := s.overNotices(tx, n); err != nil || full {
 				if err == nil { // not a try: it waits for its turn
-					at := tx.Now().Add(noticeLater)
-					err = job.Add(tx, noticeSendJob, n.ID+"/"+at.Format(time.RFC3339Nano), n.ID, at)
+					err = sendAt(tx, n, tx.Now().Add(noticeLater))
 				}
 				return err
 			}

@@ -297,7 +297,7 @@ func (d *Desk) add(tx *store.Tx, l Letter, way notice.Channel, lang bolwerk.Lang
 		return "", err
 	}
 	tx.After(func() { d.count.messages.WithLabelValues(string(l.Kind), string(way), "made").Inc() })
-	return id, job.Add(tx, messageJob, id, id, tx.Now())
+	return id, job.AddBy(tx, messageJob, string(way), id, id, tx.Now())
 }
 
 func (d *Desk) unreachable(tx *store.Tx, l Letter, why string) (id string, err error) {

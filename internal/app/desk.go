@@ -138,6 +138,7 @@ func BuildDesk(ctx context.Context, cfg Config, env Env) (_ *Desk, err error) {
 	reg := env.registry("desk")
 	facts := factlog.New(d.db, env.Log)
 	jobs := job.New(d.db, env.Clock, env.Log)
+	jobs.Measure(reg)
 	d.publish = publish.New(d.db, cfg.Operator)
 	d.lease = lease.New(d.db, "publication", env.Log, reg)
 	key, err := ledger.OpenKey(filepath.Join(dir, "keys", "log.key"), cfg.logName())
@@ -305,11 +306,7 @@ func (d *Desk) buildHosts(reg prometheus.Registerer) error {
 	}
 	d.hooks = webhook.New(d.cfg.Webhook, d.db, sealing, append(fact.Subjects(), abusefact.Subjects()...), d.env.Clock, d.env.Log, reg)
 	d.back = append(d.back, part{"webhooks", d.hooks.Run})
-	for range webhook.Runners { // mails do not wait for receivers that hang
-		runner := job.New(d.db, d.env.Clock, d.env.Log)
-		d.hooks.Handle(runner)
-		d.back = append(d.back, part{"webhook deliveries", runner.Run})
-	}
+	d.hooks.Handle(d.jobs)
 	d.hosts = hosts.New(d.db)
 	if err := d.hosts.Publish(context.Background(), d.publish); err != nil {
 		return err

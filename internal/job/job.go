@@ -1,6 +1,7 @@
 // Package job does what goes outside: mails, polls, webhooks. A job is a row
 // with a key, so that the same work is asked for once; it is tried with
-// back-off and given up loudly.
+// back-off and given up loudly. Jobs that go the same way wait for each other;
+// a way that hangs holds up no other.
 package job
 
 import (
@@ -12,7 +13,6 @@ import (
 	"maps"
 	"runtime/debug"
 	"slices"
-	"strings"
 	"time"
 
 	"bolwerk"
@@ -23,14 +23,18 @@ import (
 //go:embed schema.sql
 var schema string
 
+//go:embed way.sql
+var way string
+
 // Schema is the table of this package.
-func Schema() store.Schema { return store.Schema{Name: "job", Steps: []string{schema}} }
+func Schema() store.Schema { return store.Schema{Name: "job", Steps: []string{schema, way}} }
 
 // Job is one piece of outside work. Ref says what it is about; what it needs to
 // know stands in the rows that Ref leads to.
 type Job struct {
 	ID    string
 	Kind  string
+	Way   string
 	Ref   string
 	Tries int // how often it was tried before this time
 	// Last says that it is not tried again after this time, whatever comes of it.
@@ -40,8 +44,14 @@ type Job struct {
 // Add asks for work to be done at due or soon after. The same kind and key is
 // kept once; asking again changes nothing.
 func Add(tx *store.Tx, kind, key, ref string, due time.Time) error {
-	_, err := tx.Exec(`insert into job(id,kind,key,ref,due,tries,state,claimed_until,error,made_at) values($1,$2,$3,$4,$5,0,'waiting',0,'',$6) on conflict(kind,key) do nothing`,
-		bolwerk.NewID(tx.Now()), kind, key, ref, store.Micros(due), tx.NowMicros())
+	return AddBy(tx, kind, "", key, ref, due)
+}
+
+// AddBy is Add for work that goes a way: the outside system that it needs. There are
+// few ways: a runner does one job of each at a time, in the order in which they are due.
+func AddBy(tx *store.Tx, kind, way, key, ref string, due time.Time) error {
+	_, err := tx.Exec(`insert into job(id,kind,way,key,ref,due,tries,state,claimed_until,error,made_at) values($1,$2,$3,$4,$5,$6,0,'waiting',0,'',$7) on conflict(kind,key) do nothing`,
+		bolwerk.NewID(tx.Now()), kind, way, key, ref, store.Micros(due), tx.NowMicros())
 	return err
 }
 
@@ -53,7 +63,7 @@ type Runner struct {
 	kinds map[string]Handler
 }
 
-// Handler does one job. nil is done. An error is tried again later; one of kind
+// Handler does one job; those of different kinds and ways run at the same time. nil is done. An error is tried again later; one of kind
 // bolwerk.ErrInvalid or bolwerk.ErrForbidden is given up at once.
 type Handler func(ctx context.Context, j Job) error
 
@@ -68,7 +78,8 @@ func (r *Runner) Handle(kind string, h Handler) { r.kinds[kind] = h }
 const (
 	maxTries = 16              // with the back-off below: about a day and a half
 	claim    = 2 * time.Minute // how long one try may take before another desk takes it over
-	perRound = 20
+	perLook  = 20
+	look     = 250 * time.Millisecond
 )
 
 // backOff is the wait before the next try: 30 s doubling to at most 6 h.
@@ -77,55 +88,87 @@ func backOff(tries int) time.Duration {
 	return min(d, 6*time.Hour)
 }
 
-// Run does due jobs until ctx ends.
+// lane is a kind and a way. One job of a lane is done at a time.
+func (j Job) lane() string { return j.Kind + " " + j.Way }
+
+// Run does due jobs until ctx ends, and returns when what is under way has ended.
 func (r *Runner) Run(ctx context.Context) error {
-	tick := time.NewTicker(250 * time.Millisecond)
+	tick := time.NewTicker(look)
 	defer tick.Stop()
-	for {
-		for ctx.Err() == nil {
-			n, err := r.round(ctx)
-			if err != nil && ctx.Err() == nil {
-				r.log.Error("jobs not read", "err", err)
-			}
-			if err != nil || n < perRound {
-				break
-			}
+	busy, ended := map[string]bool{}, make(chan string)
+	for ctx.Err() == nil {
+		due, err := r.due(ctx, busy)
+		if err != nil && ctx.Err() == nil {
+			r.log.Error("jobs not read", "err", err)
+		}
+		for lane, jobs := range lanes(due) {
+			busy[lane] = true
+			go func() { r.each(ctx, jobs); ended <- lane }()
+		}
+		if len(due) > 0 { // behind them there may be more, of others
+			continue
 		}
 		select {
 		case <-ctx.Done():
-			return nil
+		case lane := <-ended:
+			delete(busy, lane)
 		case <-tick.C:
+		}
+	}
+	for range busy {
+		<-ended
+	}
+	return nil
+}
+
+func lanes(jobs []Job) map[string][]Job {
+	out := map[string][]Job{}
+	for _, j := range jobs {
+		out[j.lane()] = append(out[j.lane()], j)
+	}
+	return out
+}
+
+// each does the jobs of a lane, one after the other.
+func (r *Runner) each(ctx context.Context, jobs []Job) {
+	for _, j := range jobs {
+		if ctx.Err() != nil {
+			return
+		}
+		if err := r.one(ctx, j); err != nil {
+			if ctx.Err() == nil {
+				r.log.Error("job not read", "kind", j.Kind, "job", j.ID, "err", err)
+			}
+			select { // the store is away: not at once again
+			case <-ctx.Done():
+			case <-time.After(look):
+			}
+			return
 		}
 	}
 }
 
-func (r *Runner) round(ctx context.Context) (int, error) {
+// due gives the first jobs that are due, but of no lane that is busy. What this
+// program does not know is another's work.
+func (r *Runner) due(ctx context.Context, busy map[string]bool) (due []Job, err error) {
 	if len(r.kinds) == 0 {
-		return 0, nil
+		return nil, nil
 	}
-	args := []any{store.Micros(r.clock.Now()), perRound}
-	var in []string // what this program does not know is another's work
-	for _, kind := range slices.Sorted(maps.Keys(r.kinds)) {
-		args = append(args, kind)
-		in = append(in, fmt.Sprintf("$%d", len(args)))
+	in, kinds := store.In(3, slices.Sorted(maps.Keys(r.kinds)))
+	args := append([]any{store.Micros(r.clock.Now()), perLook}, kinds...)
+	where := `state='waiting' and due<=$1 and claimed_until<$1 and kind in (` + in + `)`
+	if len(busy) > 0 {
+		in, lanes := store.In(len(args)+1, slices.Sorted(maps.Keys(busy)))
+		where, args = where+` and kind||' '||way not in (`+in+`)`, append(args, lanes...)
 	}
-	var due []Job
-	err := r.db.Read(ctx, func(tx *store.Tx) (err error) {
+	err = r.db.Read(ctx, func(tx *store.Tx) (err error) {
 		due, err = store.List(tx, func(scan func(...any) error) (j Job, err error) {
-			err = scan(&j.ID, &j.Kind, &j.Ref, &j.Tries)
+			err = scan(&j.ID, &j.Kind, &j.Way, &j.Ref, &j.Tries)
 			return j, err
-		}, `select id,kind,ref,tries from job where state='waiting' and due<=$1 and claimed_until<$1 and kind in (`+strings.Join(in, ",")+`) order by due limit $2`, args...)
+		}, `select id,kind,way,ref,tries from job where `+where+` order by due limit $2`, args...)
 		return err
 	})
-	if err != nil {
-		return 0, err
-	}
-	for _, j := range due {
-		if err := r.one(ctx, j); err != nil {
-			return 0, err
-		}
-	}
-	return len(due), nil
+	return due, err
 }
 
 func (r *Runner) one(ctx context.Context, j Job) error {

@@ -114,6 +114,9 @@ func (c *Client) Submit(ctx context.Context, from Address, to []Address, raw []b
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	if ctx.Err() != nil { // others waited for a server that does not answer
+		return "", fmt.Errorf("send mail through %s: %w: %w", c.target.Addr, ctx.Err(), ErrTemporary)
+	}
 	fresh := c.smtp == nil || time.Since(c.used) > idleReuse
 	reply, err = c.attempt(ctx, fresh, from, to, raw)
 	if !fresh && errors.Is(err, errStale) && ctx.Err() == nil {

@@ -433,3 +433,26 @@ func TestConfig_Validate(t *testing.T) {
 		}
 	}
 }
+
+func TestClient_waitsNoLongerThanItsContext(t *testing.T) {
+	dials := 0
+	c := NewClient(Target{Addr: "192.0.2.1:25", Name: "desk.example", TLS: TLSNone}, func(ctx context.Context, _, _ string) (net.Conn, error) {
+		dials++
+		<-ctx.Done() // what swallows packets
+		return nil, ctx.Err()
+	})
+	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+	defer cancel()
+	var wg sync.WaitGroup
+	for range 3 {
+		wg.Go(func() {
+			if _, err := c.Submit(ctx, Address{}, []Address{MustAddress("a@example.net")}, []byte("x\r\n")); !errors.Is(err, ErrTemporary) {
+				t.Errorf("got %v, want to try again later", err)
+			}
+		})
+	}
+	wg.Wait()
+	if dials != 1 {
+		t.Errorf("%d dials, want one: the others' time was over", dials)
+	}
+}

@@ -71,10 +71,6 @@ const (
 	deliveryJob = "webhook.deliver"
 )
 
-// Runners is how many deliveries are tried at once: one receiver that hangs
-// holds up one of them.
-const Runners = 4
-
 // Hook is one receiver.
 type Hook struct {
 	ID       string    `json:"id"`
@@ -125,7 +121,8 @@ func New(cfg Config, db *store.DB, key seal.PrivateKey, known []string, c clock.
 	return h
 }
 
-// Handle gives a runner of jobs the deliveries; each of Runners is one.
+// Handle gives a runner of jobs the deliveries; before its Run. Those of one hook are
+// tried one after the other; no other hook waits for them.
 func (h *Hooks) Handle(r *job.Runner) { r.Handle(deliveryJob, h.deliver) }
 
 // check refuses an address that is none of a receiver.
@@ -439,7 +436,7 @@ func (h *Hooks) take(ctx context.Context, id string, subjects []string) (more bo
 			if _, err := tx.Exec(`insert into webhook_delivery(id,hook,seq,subject,status,error,tried,done,at) values($1,$2,$3,$4,0,'',0,$5,$6)`, d, id, f.seq, f.subject, false, tx.NowMicros()); err != nil {
 				return err
 			}
-			if err := job.Add(tx, deliveryJob, d, d, tx.Now().Add(time.Duration(i-perRound)*time.Microsecond)); err != nil {
+			if err := job.AddBy(tx, deliveryJob, id, d, d, tx.Now().Add(time.Duration(i-perRound)*time.Microsecond)); err != nil {
 				return err
 			}
 		}

@@ -304,3 +304,38 @@ func TestAPausedReceiverIsToldLater(t *testing.T) {
 		t.Errorf("after the pause it was told %v", got)
 	}
 }
+
+func TestAReceiverThatHangsHoldsUpNoOther(t *testing.T) {
+	d := newDesk(t, loopback)
+	hang := make(chan struct{})
+	deaf := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { <-hang }))
+	t.Cleanup(deaf.Close)
+	t.Cleanup(func() { close(hang) })
+	if _, _, err := d.Add(t.Context(), by, deaf.URL, []string{"shield.block"}, "deaf"); err != nil {
+		t.Fatal(err)
+	}
+	for range 20 { // its pile is there first
+		d.happens("shield.block.placed")
+	}
+	if err := d.round(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	d.add("shield.block")
+	d.happens("shield.block.ended")
+	if err := d.round(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	ctx, stop := context.WithCancel(t.Context())
+	ended := make(chan struct{})
+	go func() { defer close(ended); d.runner.Run(ctx) }()
+	defer func() { stop(); <-ended }()
+	begun := time.Now()
+	for n := 0; n == 0; time.Sleep(5 * time.Millisecond) {
+		d.mu.Lock()
+		n = len(d.got)
+		d.mu.Unlock()
+		if n == 0 && time.Since(begun) > tryTime-time.Second {
+			t.Fatal("the other receiver waits for the one that hangs")
+		}
+	}
+}
