@@ -565,6 +565,38 @@ func TestTheHolderOfACodeLeavesTheQuarantine(t *testing.T) {
 	}
 }
 
+// Whose case it is cannot be read: the line is let out all the same, and the case says that
+// its subscriber was not told.
+func TestALetterThatCannotBeWrittenHoldsUpNoRelease(t *testing.T) {
+	net := &network{has: map[string]enforce.Profile{}}
+	h := open(t, func(c *Config, p *Parts) {
+		c.Quarantine.Mode = "on"
+		c.Playbooks = []playbook.Book{{Name: "open", Classes: []string{"vulnerable/*"}, When: playbook.When{Events: 1}, Threat: "a", Necessity: "b", Proportion: "c", Steps: []playbook.Step{
+			{Do: playbook.Quarantine, Profile: enforce.Leaky, Days: 30}}}}
+		p.Port, p.Proved = net, func(string) bool { return true }
+	})
+	h.told(annas)
+	h.caseOfAnna()
+	if _, err := h.playSome(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if err := h.db.Write(t.Context(), store.Decision, func(tx *store.Tx) error {
+		_, err := tx.Exec(`update abuse_case set who_sealed=$1`, []byte("spoilt"))
+		return err
+	}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := h.Quarantines().Release(t.Context(), agent, h.text(`select id from abuse_quarantine`), false, "clean"); err != nil {
+		t.Fatal(err)
+	}
+	if got := h.text(`select state||' '||mechanism from abuse_quarantine`); got != "releasing staff" {
+		t.Errorf("the quarantine is %s", got)
+	}
+	if n := h.number(`select count(*) from abuse_note where (kind='released' and code='staff') or code='nobody_told:released'`); n != 2 {
+		t.Errorf("the case has %d notes of it, want that it was let out and that nobody was told", n)
+	}
+}
+
 // A mail that the relay refuses for ever does not wait: the next way is taken, each once,
 // and where none is left the case says so.
 func TestARefusedMailGoesAnotherWay(t *testing.T) {

@@ -49,7 +49,17 @@ func (c cases) Happened(tx *store.Tx, q quarantine.Row, what, code string, by bo
 	}
 	subject := map[string]string{"quarantined": fact.QuarantineBegun, "released": fact.QuarantineEnded}[what]
 	c.d.p.Facts.Append(tx, by, subject, q.ID, fact.Quarantine{Ref: q.Ref, Case: q.CaseID, Class: string(q.Class), Profile: string(q.Profile), Why: string(q.Mechanism)})
-	return c.d.tell(tx, inform.Letter{Case: q.CaseID, Quarantine: q.ID, Kind: kind, Until: q.Until, By: by})
+	l := inform.Letter{Case: q.CaseID, Quarantine: q.ID, Kind: kind, Until: q.Until, By: by}
+	if what != "released" {
+		return c.d.tell(tx, l)
+	}
+	failed, err := tx.Try(func(tx *store.Tx) error { return c.d.tell(tx, l) })
+	if failed == nil || err != nil {
+		return err
+	}
+	// The way back is never held up by a letter.
+	c.d.log.Error("a line is let out of quarantine, and its subscriber is not told", "alarm", true, "quarantine", q.Ref, "err", failed)
+	return c.d.note(tx, q.CaseID, "step", by, "nobody_told:"+string(kind), "")
 }
 
 // Shown tells the public site what the holders of the case's codes see now.

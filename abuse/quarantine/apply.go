@@ -23,6 +23,7 @@ const (
 	maxNAS    = 64               // access servers that are spoken to at the same time
 	unproved  = "unproved"       // code of a line whose access server has shown no release yet
 	doubt     = "doubt"          // code of a line of which is not sure whose it is
+	broken    = "failed"         // code of a line whose order cannot be made: somebody is alarmed
 )
 
 // Run takes the access network where the desk wants it, until ctx ends. Only one desk
@@ -162,30 +163,23 @@ func (d *Desk) claim(ctx context.Context, nas string) (orders []order, passed in
 			return err
 		}
 		for _, x := range all {
-			q, err := load(tx, x.id)
-			if err != nil {
+			var o order
+			var verdict string
+			ok, err := d.try(tx, x.id, "an order to the access network cannot be made, and is tried again in a while; the others go on", func(tx *store.Tx) (err error) {
+				o, verdict, err = d.claimOne(tx, x.id, x.key)
 				return err
-			}
-			at := slices.IndexFunc(q.lines, func(l line) bool { return l.Key == x.key })
-			o, verdict, err := d.orderOf(tx, &q, q.lines[at])
-			if err != nil {
+			})
+			switch {
+			case err != nil:
 				return err
-			}
-			next := tx.Now().Add(claimTime)
-			switch verdict {
-			case "":
-				orders = append(orders, o)
-			case "over":
-				passed++
-				if err := d.step(tx, &q, Sessions{Ended: []string{x.key}}, rules, nil); err != nil {
+			case !ok:
+				if err := later(tx, x.id, x.key, asideTime, broken); err != nil {
 					return err
 				}
-				continue
-			default: // later
-				next = tx.Now().Add(time.Minute)
-			}
-			if _, err := tx.Exec(`update abuse_quarantine_line set due_at=$1, code=case when $2='' then code else $2 end where quarantine=$3 and skey=$4`, store.Micros(next), verdict, x.id, x.key); err != nil {
-				return err
+			case verdict == "":
+				orders = append(orders, o)
+			case verdict == "over":
+				passed++
 			}
 		}
 		return nil
@@ -193,18 +187,47 @@ func (d *Desk) claim(ctx context.Context, nas string) (orders []order, passed in
 	return orders, passed, err
 }
 
+// claimOne takes on the order for one line, and has it wait where it is not sent now.
+func (d *Desk) claimOne(tx *store.Tx, id, key string) (o order, verdict string, err error) {
+	q, err := load(tx, id)
+	if err != nil {
+		return o, "", err
+	}
+	at := slices.IndexFunc(q.lines, func(l line) bool { return l.Key == key })
+	if at < 0 { // a step of another line of this claim has ended it
+		return o, "over", nil
+	}
+	if o, verdict, err = d.orderOf(tx, &q, q.lines[at]); err != nil {
+		return o, verdict, err
+	}
+	switch verdict {
+	case "":
+		err = later(tx, id, key, claimTime, "")
+	case "over":
+		err = d.step(tx, &q, Sessions{Ended: []string{key}}, rules, nil)
+	default:
+		err = later(tx, id, key, asideTime, verdict)
+	}
+	return o, verdict, err
+}
+
+// later has the order for a line wait; code, where there is one, says why.
+func later(tx *store.Tx, id, key string, wait time.Duration, code string) error {
+	_, err := tx.Exec(`update abuse_quarantine_line set due_at=$1, code=case when $2='' then code else $2 end where quarantine=$3 and skey=$4`, store.Micros(tx.Now().Add(wait)), code, id, key)
+	return err
+}
+
 // orderOf is what is sent for a line: or "over" where there is nothing to send to,
 // or why it is not sent now.
 func (d *Desk) orderOf(tx *store.Tx, q *Row, l line) (o order, verdict string, err error) {
-	who, err := d.identity(*q)
+	h, on, err := d.now(tx, q, l)
 	if err != nil {
-		return o, "", err
+		if l.Want != enforce.Normal {
+			return o, "", err
+		}
+		d.log.Error("whose line it is cannot be read; it is let out as the session that went in", "alarm", true, "quarantine", q.Ref, "err", err)
+		on, err = false, nil
 	}
-	_, held, err := d.open(tx, who.Subscriber)
-	if err != nil {
-		return o, "", err
-	}
-	h, on := held[l.Key]
 	o = order{Order: enforce.Order{ID: q.ID + "/" + l.Key[:min(len(l.Key), 16)], Version: l.Version, Session: h, Profile: l.Want}, quarantine: q.ID, key: l.Key}
 	if l.Want == enforce.Normal {
 		o.Was, o.Over = q.Profile, !q.Until.After(tx.Now())
@@ -231,6 +254,17 @@ func (d *Desk) orderOf(tx *store.Tx, q *Row, l line) (o order, verdict string, e
 		verdict = doubt
 	}
 	return o, verdict, err
+}
+
+// now is a line's session as it is open now; false: it is not.
+func (d *Desk) now(tx *store.Tx, q *Row, l line) (h session.Held, on bool, err error) {
+	who, err := d.identity(*q)
+	if err != nil {
+		return h, false, err
+	}
+	_, held, err := d.open(tx, who.Subscriber)
+	h, on = held[l.Key]
+	return h, on, err
 }
 
 // sure says that nobody else may have the prefix of a session by now.

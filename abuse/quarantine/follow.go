@@ -77,37 +77,46 @@ func (d *Desk) follow(tx *store.Tx, t who.Told, late int64) error {
 		}
 	}
 	for _, id := range slices.Sorted(maps.Keys(ids)) { // in one order, as others take them
-		q, err := load(tx, id)
+		if _, err := d.try(tx, id, "a quarantine does not follow the sessions of its line", func(tx *store.Tx) error {
+			return d.followOne(tx, id, touched, restarted)
+		}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (d *Desk) followOne(tx *store.Tx, id string, touched map[netip.Prefix]bool, restarted map[string]bool) error {
+	q, err := load(tx, id)
+	if err != nil {
+		return err
+	}
+	who, err := d.identity(q)
+	if err != nil {
+		return err
+	}
+	e, held, err := d.open(tx, who.Subscriber)
+	if err != nil {
+		return err
+	}
+	for _, l := range q.lines {
+		if _, on := e.Open[l.Key]; on {
+			continue
+		}
+		h, err := d.heldOf(l)
 		if err != nil {
 			return err
 		}
-		who, err := d.identity(q)
-		if err != nil {
-			return err
+		if touched[h.Prefix] || restarted[h.NAS] { // told, and not open any more
+			e.Ended = append(e.Ended, l.Key)
 		}
-		e, held, err := d.open(tx, who.Subscriber)
-		if err != nil {
-			return err
-		}
-		for _, l := range q.lines {
-			if _, on := e.Open[l.Key]; on {
-				continue
-			}
-			h, err := d.heldOf(l)
-			if err != nil {
-				return err
-			}
-			if touched[h.Prefix] || restarted[h.NAS] { // told, and not open any more
-				e.Ended = append(e.Ended, l.Key)
-			}
-		}
-		before := q.version
-		if err := d.step(tx, &q, e, rules, held); err != nil {
-			return err
-		}
-		if q.version != before {
-			tx.After(d.ring)
-		}
+	}
+	before := q.version
+	if err := d.step(tx, &q, e, rules, held); err != nil {
+		return err
+	}
+	if q.version != before {
+		tx.After(d.ring)
 	}
 	return nil
 }

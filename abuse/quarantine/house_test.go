@@ -59,18 +59,24 @@ func (g *gardens) Hold(_ *store.Tx, h view.Hold) error {
 func (g *gardens) Free(_ *store.Tx, id string) error { delete(g.held, id); return nil }
 
 // cases remember what happened.
-type cases struct{ happened []string }
+type cases struct {
+	happened []string
+	fails    error
+}
 
 func (c *cases) Evidence(*store.Tx, string) ([]garden.Seen, string, string, error) {
 	return []garden.Seen{{At: noon, What: "port 53"}}, "", "", nil
 }
 
 func (c *cases) Happened(_ *store.Tx, _ Row, what, code string, _ bolwerk.Actor, _ string) error {
+	if c.fails != nil {
+		return c.fails
+	}
 	c.happened = append(c.happened, what+" "+code)
 	return nil
 }
 
-func (c *cases) Shown(*store.Tx, string) error { return nil }
+func (c *cases) Shown(*store.Tx, string) error { return c.fails }
 
 func (c *cases) Tested(*store.Tx, string) (garden.Tested, error) { return garden.Tested{}, nil }
 
@@ -228,5 +234,18 @@ func (h *house) tickAll(q Row) {
 	g := h.gardens.held[q.ID]
 	for _, s := range g.Left(g.Plan("")) {
 		h.take(garden.Event{Quarantine: q.ID, What: "done", Step: s})
+	}
+}
+
+// spoil writes what cannot be read into a column of quarantines.
+func (h *house) spoil(column string, value any, ids ...string) {
+	h.t.Helper()
+	for _, id := range ids {
+		if err := h.db.Write(h.t.Context(), store.Decision, func(tx *store.Tx) error {
+			_, err := tx.Exec(`update abuse_quarantine set `+column+`=$1 where id=$2`, value, id)
+			return err
+		}); err != nil {
+			h.t.Fatal(err)
+		}
 	}
 }

@@ -104,6 +104,7 @@ type Desk struct {
 	log   *slog.Logger
 	count *metrics
 	wake  chan struct{}
+	aside aside
 
 	mu     sync.Mutex
 	looked time.Time // when what the brake holds back was looked at last

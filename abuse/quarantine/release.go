@@ -2,6 +2,7 @@ package quarantine
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"strings"
 	"time"
@@ -40,7 +41,8 @@ func (d *Desk) Release(ctx context.Context, who account.Person, id string, mista
 		if q.State == Dropped {
 			return nil
 		}
-		return d.dropWaiting(tx, &q, who.Actor())
+		_, err := d.try(tx, q.Ref, "what waits behind a quarantine that a person ended is not dropped", func(tx *store.Tx) error { return d.dropWaiting(tx, &q, who.Actor()) })
+		return err
 	})
 	return q, err
 }
@@ -74,12 +76,8 @@ func (d *Desk) End(tx *store.Tx, caseID string, how Mechanism, by bolwerk.Actor)
 	if err != nil {
 		return err
 	}
-	for _, id := range ids {
-		q, err := load(tx, id)
-		if err != nil {
-			return err
-		}
-		if err := d.step(tx, &q, Release{how}, by, nil); err != nil {
+	for _, id := range ids { // one that fails is an orphan, which the sweep ends
+		if _, err := d.alone(tx, id, func(tx *store.Tx, q *Row) error { return d.step(tx, q, Release{how}, by, nil) }); err != nil {
 			return err
 		}
 	}
@@ -149,40 +147,50 @@ func (d *Desk) releaseSome(ctx context.Context) (n int, err error) {
 	}
 	err = d.db.Write(ctx, store.WayBack, func(tx *store.Tx) error {
 		n = 0
-		var id, feed, class, actor, reason string
-		var before int64
-		err := tx.Row(`select id,feed,class,actor,reason,before from abuse_quarantine_many where done_at=0 order by at, id limit 1`).Scan(&id, &feed, &class, &actor, &reason, &before)
-		if store.None(err) {
-			return nil
+		type many struct {
+			id, feed, class, actor string
+			before                 int64
 		}
+		open, err := store.List(tx, func(scan func(...any) error) (m many, err error) {
+			return m, scan(&m.id, &m.feed, &m.class, &m.actor, &m.before)
+		}, `select id,feed,class,actor,before from abuse_quarantine_many where done_at=0 order by at, id`)
 		if err != nil {
 			return err
 		}
-		by, err := bolwerk.ParseActor(actor)
-		if err != nil {
-			return err
-		}
-		ids, err := idsOf(tx, `select id from abuse_quarantine where (state='requested' or state in `+holdsSQL+`) and ($1='' or feed=$1) and ($2='' or class=$2) and asked_at<=$3 order by needy desc, start_at, id limit $4`, feed, class, before, someBack)
-		if err != nil {
-			return err
-		}
-		for _, q := range ids {
-			row, err := load(tx, q)
+		for _, m := range open {
+			if n == someBack {
+				return nil
+			}
+			by, err := bolwerk.ParseActor(m.actor)
+			if err != nil {
+				by = rules // who let them out stands in the audit trail, too
+			}
+			ids, done, err := d.some(tx, someBack-n, `select id from abuse_quarantine where (state='requested' or state in `+holdsSQL+`) and ($1='' or feed=$1) and ($2='' or class=$2) and asked_at<=$3 order by needy desc, start_at, id limit $4`, m.feed, m.class, m.before)
 			if err != nil {
 				return err
 			}
-			row.Campaign = id
-			if _, err := tx.Exec(`update abuse_quarantine set campaign=$1 where id=$2`, id, q); err != nil {
-				return err
+			n += len(ids)
+			for _, id := range ids {
+				ok, err := d.alone(tx, id, func(tx *store.Tx, q *Row) error {
+					q.Campaign = m.id
+					if _, err := tx.Exec(`update abuse_quarantine set campaign=$1 where id=$2`, m.id, id); err != nil {
+						return err
+					}
+					return d.step(tx, q, Release{ByMistake}, by, nil)
+				})
+				if err != nil {
+					return err
+				}
+				done = done && ok
 			}
-			if err := d.step(tx, &row, Release{ByMistake}, by, nil); err != nil {
+			if !done {
+				continue // also where one is set aside: it is to come out yet
+			}
+			if _, err := tx.Exec(`update abuse_quarantine_many set done_at=$1 where id=$2`, tx.NowMicros(), m.id); err != nil {
 				return err
 			}
 		}
-		if n = len(ids); n < someBack {
-			_, err = tx.Exec(`update abuse_quarantine_many set done_at=$1 where id=$2`, tx.NowMicros(), id)
-		}
-		return err
+		return nil
 	})
 	return n, err
 }
@@ -239,42 +247,38 @@ func (d *Desk) sweepAll(ctx context.Context) error {
 
 // Sweep ends what is over: by time, because the case was closed, or by a release of
 // many. Then it looks at what the brake holds back. A clock that jumped holds up none
-// of the first three.
-func (d *Desk) Sweep(ctx context.Context) error {
+// of the first three, and none of them another.
+func (d *Desk) Sweep(ctx context.Context) (err error) {
 	for _, some := range []func(context.Context) (int, error){d.releaseSome, d.expire, d.orphans, d.waiting, d.forget} {
 		for {
-			n, err := some(ctx)
-			if err != nil {
-				return err
-			}
-			if n == 0 {
+			n, failed := some(ctx)
+			if err = errors.Join(err, failed); n == 0 || failed != nil {
 				break
 			}
 		}
 	}
-	return nil
+	return err
 }
 
-// each runs a step for the quarantines of a query, in lane. It returns how many.
-func (d *Desk) each(ctx context.Context, lane store.Lane, query string, args []any, fn func(*store.Tx, *Row) error) (n int, err error) {
+// each runs a step for the quarantines of a query, in lane, at most so many; the query's
+// last argument is its limit. It returns how many, with those whose step failed: these
+// are set aside.
+func (d *Desk) each(ctx context.Context, lane store.Lane, most int, query string, args []any, fn func(*store.Tx, *Row) error) (n int, err error) {
 	if err := d.db.Read(ctx, func(tx *store.Tx) error {
-		ids, err := idsOf(tx, query, args...)
+		ids, _, err := d.some(tx, most, query, args...)
 		n = len(ids)
 		return err
 	}); err != nil || n == 0 {
 		return 0, err
 	}
 	err = d.db.Write(ctx, lane, func(tx *store.Tx) error {
-		ids, err := idsOf(tx, query, args...)
+		ids, _, err := d.some(tx, most, query, args...)
 		if err != nil {
 			return err
 		}
+		n = len(ids)
 		for _, id := range ids {
-			q, err := load(tx, id)
-			if err != nil {
-				return err
-			}
-			if err := fn(tx, &q); err != nil {
+			if _, err := d.alone(tx, id, fn); err != nil {
 				return err
 			}
 		}
@@ -284,14 +288,14 @@ func (d *Desk) each(ctx context.Context, lane store.Lane, query string, args []a
 }
 
 func (d *Desk) expire(ctx context.Context) (int, error) {
-	return d.each(ctx, store.WayBack, `select id from abuse_quarantine where (state='requested' or state in `+holdsSQL+`) and until<=$1 order by needy desc, until limit $2`,
-		[]any{store.Micros(d.p.Clock.Now()), someSwept}, func(tx *store.Tx, q *Row) error { return d.step(tx, q, Tick{}, rules, nil) })
+	return d.each(ctx, store.WayBack, someSwept, `select id from abuse_quarantine where (state='requested' or state in `+holdsSQL+`) and until<=$1 order by needy desc, until limit $2`,
+		[]any{store.Micros(d.p.Clock.Now())}, func(tx *store.Tx, q *Row) error { return d.step(tx, q, Tick{}, rules, nil) })
 }
 
 // orphans are those whose case is over, however that came.
 func (d *Desk) orphans(ctx context.Context) (int, error) {
-	return d.each(ctx, store.WayBack, `select q.id from abuse_quarantine q left join desk_case c on c.id=q.case_id where (q.state='requested' or q.state in `+holdsSQL+`) and (c.id is null or c.state in ('decided','closed')) limit $1`,
-		[]any{someSwept}, func(tx *store.Tx, q *Row) error { return d.step(tx, q, Release{ByCase}, rules, nil) })
+	return d.each(ctx, store.WayBack, someSwept, `select q.id from abuse_quarantine q left join desk_case c on c.id=q.case_id where (q.state='requested' or q.state in `+holdsSQL+`) and (c.id is null or c.state in ('decided','closed')) limit $1`,
+		nil, func(tx *store.Tx, q *Row) error { return d.step(tx, q, Release{ByCase}, rules, nil) })
 }
 
 // waiting looks at what the brake holds back: some at each sweep until all were looked
@@ -304,7 +308,7 @@ func (d *Desk) waiting(ctx context.Context) (int, error) {
 		return 0, nil
 	}
 	last := ""
-	n, err := d.each(ctx, store.Intake, `select id from abuse_quarantine where state='requested' and id>$1 order by id limit $2`, []any{d.after, someWait}, func(tx *store.Tx, q *Row) error {
+	n, err := d.each(ctx, store.Intake, someWait, `select id from abuse_quarantine where state='requested' and id>$1 order by id limit $2`, []any{d.after}, func(tx *store.Tx, q *Row) error {
 		last = q.ID
 		if slices.Contains(q.Waits, "second") && q.SecondBy == "" {
 			return nil

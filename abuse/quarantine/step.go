@@ -101,7 +101,7 @@ func (d *Desk) effect(tx *store.Tx, q *Row, f Effect, by bolwerk.Actor) error {
 				return err
 			}
 		}
-		return d.p.Cases.Shown(tx, q.CaseID)
+		return d.shown(tx, q)
 	case InForce:
 		if !q.ForceAt.IsZero() {
 			return nil
@@ -118,11 +118,14 @@ func (d *Desk) effect(tx *store.Tx, q *Row, f Effect, by bolwerk.Actor) error {
 		if _, err := tx.Exec(`update abuse_quarantine set freed_at=$1 where id=$2`, now, q.ID); err != nil {
 			return err
 		}
-		return d.p.Cases.Shown(tx, q.CaseID)
+		return d.shown(tx, q)
 	case Began:
 		return d.p.Cases.Happened(tx, *q, "quarantined", string(q.Profile), by, "")
 	case Ended:
-		return d.p.Cases.Happened(tx, *q, "released", string(q.Mechanism), by, "")
+		_, err := d.try(tx, q.Ref, "a line is let out of quarantine, and its case does not say so", func(tx *store.Tx) error {
+			return d.p.Cases.Happened(tx, *q, "released", string(q.Mechanism), by, "")
+		})
+		return err
 	case AlarmFailed:
 		nas, code := q.troubled()
 		tx.After(func() {
@@ -138,6 +141,15 @@ func (d *Desk) effect(tx *store.Tx, q *Row, f Effect, by bolwerk.Actor) error {
 		})
 	}
 	return nil
+}
+
+// shown has the page of the case's guest show that the line is let out. Where it cannot,
+// the line is let out all the same.
+func (d *Desk) shown(tx *store.Tx, q *Row) error {
+	_, err := d.try(tx, q.Ref, "a line is let out of quarantine, and its page does not say so", func(tx *store.Tx) error {
+		return d.p.Cases.Shown(tx, q.CaseID)
+	})
+	return err
 }
 
 // troubled is an access server that does not do what it is to, and what it said last.
@@ -304,11 +316,13 @@ func (d *Desk) holdAgain(ctx context.Context) error {
 			}
 			n = len(ids)
 			for _, id := range ids {
-				q, err := find(tx, id)
-				if err == nil {
-					err = d.hold(tx, &q)
-				}
-				if err != nil {
+				if _, err := d.try(tx, id, "a line in quarantine has no page at the edges", func(tx *store.Tx) error {
+					q, err := find(tx, id)
+					if err == nil {
+						err = d.hold(tx, &q)
+					}
+					return err
+				}); err != nil {
 					return err
 				}
 				to = id

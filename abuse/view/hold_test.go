@@ -140,6 +140,33 @@ func TestAHoldOutlivesItsMonth(t *testing.T) {
 	}
 }
 
+// A choice that cannot be read keeps nobody in the garden, and accounting goes on: who made
+// it has the default.
+func TestAChoiceThatCannotBeReadHoldsUpNothing(t *testing.T) {
+	v, w, p, c := desk(t)
+	for _, name := range []string{"anna", "bert"} {
+		if _, err := v.Set(t.Context(), bolwerk.Socket(), name, "opt_out", time.Time{}, ""); err != nil {
+			t.Fatal(err)
+		}
+	}
+	take(t, w, session.Start, "anna", "1", noon.Add(-time.Minute), "198.51.100.7/32")
+	write(t, v, func(tx *store.Tx) error { return v.Hold(tx, holdOf("q1", "bert", enforce.Leaky, noon.Add(time.Hour))) })
+	take(t, w, session.Start, "bert", "2", noon.Add(-time.Minute), "198.51.100.8/32")
+	write(t, v, func(tx *store.Tx) error {
+		if _, err := tx.Exec(`update abuse_view set subscriber_sealed=$1 where id in (select choice from abuse_view_line where nas='bng1')`, []byte("spoilt")); err != nil {
+			return err
+		}
+		_, err := tx.Exec(`update abuse_view_turn set turn=$1`, another()) // as after a restart
+		return err
+	})
+	write(t, v, func(tx *store.Tx) error { return v.Free(tx, "q1") })
+	c.Add(time.Minute)
+	take(t, w, session.Interim, "anna", "1", c.Now(), "198.51.100.7/32")
+	if got := told(t, p); got["198.51.100.7/32"] != "" || got["198.51.100.8/32"] != "opt_out" {
+		t.Errorf("told %v, want the default for anna, and what he chose for bert", got)
+	}
+}
+
 func TestAHoldIsRefused(t *testing.T) {
 	v, _, _, _ := desk(t)
 	long := holdOf("q1", "anna", enforce.Leaky, noon.Add(time.Hour))
