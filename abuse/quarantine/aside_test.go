@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"bolwerk/abuse/enforce"
+	"bolwerk/abuse/garden"
 	"bolwerk/abuse/session"
 	"bolwerk/internal/store"
 )
@@ -129,4 +130,17 @@ func TestWhoCannotBeReadKeepsNobodyFromFollowing(t *testing.T) {
 		t.Fatal(err)
 	}
 	h.want(bert.ID, Pending)
+}
+
+// A guest whose line cannot be read ticks the steps and leaves.
+func TestAGuestWhoCannotBeReadLeaves(t *testing.T) {
+	h, anna, _ := two(t)
+	h.settled()
+	h.spoil("who_sealed", []byte("spoilt"), anna.ID)
+	h.tickAll(anna)
+	h.take(garden.Event{Quarantine: anna.ID, What: "release"})
+	h.settled()
+	if q := h.want(anna.ID, Released); q.Mechanism != BySelf || h.net.has["s1"] != enforce.Normal {
+		t.Errorf("ended by %q, the network has %v", q.Mechanism, h.net.has)
+	}
 }

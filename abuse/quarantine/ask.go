@@ -133,7 +133,7 @@ func (d *Desk) insert(tx *store.Tx, a About, w Wish, until time.Time, by bolwerk
 		h.Write(append([]byte(s), 0))
 	}
 	q.Digest = hex.EncodeToString(h.Sum(nil))
-	_, err = tx.Exec(`insert into abuse_quarantine(`+columns+`) values($1,$2,$3,$4,$5,$6,$7,$8,'requested',$9,$10,$11,$12,'',$13,$14,$15,$16,$17,$18,0,0,$19,$20,0,0,'','','',0,0,$21,0)`,
+	_, err = tx.Exec(`insert into abuse_quarantine(`+columns+`) values($1,$2,$3,$4,$5,$6,$7,$8,'requested',$9,$10,$11,$12,'',$13,$14,$15,$16,$17,$18,0,0,$19,$20,0,0,'','','',0,0,$21,0,0)`,
 		q.ID, q.Ref, q.CaseID, mark, sealed, string(q.Class), q.Feed, string(q.Profile), strings.Join(waits, ","), automatic, q.Needy, by.String(), q.Digest,
 		w.Why.Threat, w.Why.Necessity, w.Why.Proportion, w.Why.Legal, tx.NowMicros(), store.Micros(until), store.Micros(q.ReviewAt), left)
 	return q, err

@@ -177,6 +177,7 @@ type Row struct {
 	mark    string
 	sealed  []byte
 	version int64
+	leave   time.Time // when the guest asked to leave before every step was known here
 	lines   []line
 }
 
@@ -186,7 +187,7 @@ type line struct {
 	held []byte // sealed
 }
 
-const columns = `id,ref,case_id,mark,who_sealed,class,feed,profile,state,why,automatic,needy,asked_by,second_by,digest,threat,necessity,proportion,legal,asked_at,start_at,force_at,until,review_at,ended_at,freed_at,mechanism,campaign,ticked,help_at,seen_at,self_left,version`
+const columns = `id,ref,case_id,mark,who_sealed,class,feed,profile,state,why,automatic,needy,asked_by,second_by,digest,threat,necessity,proportion,legal,asked_at,start_at,force_at,until,review_at,ended_at,freed_at,mechanism,campaign,ticked,help_at,seen_at,self_left,version,leave_at`
 
 func zero(us int64) time.Time {
 	if us == 0 {
@@ -211,13 +212,13 @@ func split(s string) []string {
 
 func read(scan func(...any) error) (q Row, err error) {
 	var by, why, ticked string
-	var asked, start, force, until, review, ended, freed, help, seen int64
+	var asked, start, force, until, review, ended, freed, help, seen, leave int64
 	if err := scan(&q.ID, &q.Ref, &q.CaseID, &q.mark, &q.sealed, (*string)(&q.Class), &q.Feed, (*string)(&q.Profile), (*string)(&q.State), &why, &q.Automatic, &q.Needy, &by, &q.SecondBy, &q.Digest,
-		&q.Why.Threat, &q.Why.Necessity, &q.Why.Proportion, &q.Why.Legal, &asked, &start, &force, &until, &review, &ended, &freed, (*string)(&q.Mechanism), &q.Campaign, &ticked, &help, &seen, &q.SelfLeft, &q.version); err != nil {
+		&q.Why.Threat, &q.Why.Necessity, &q.Why.Proportion, &q.Why.Legal, &asked, &start, &force, &until, &review, &ended, &freed, (*string)(&q.Mechanism), &q.Campaign, &ticked, &help, &seen, &q.SelfLeft, &q.version, &leave); err != nil {
 		return q, err
 	}
 	q.AskedAt, q.StartAt, q.ForceAt, q.Until, q.ReviewAt = zero(asked), zero(start), zero(force), zero(until), zero(review)
-	q.EndedAt, q.FreedAt, q.HelpAt, q.SeenAt = zero(ended), zero(freed), zero(help), zero(seen)
+	q.EndedAt, q.FreedAt, q.HelpAt, q.SeenAt, q.leave = zero(ended), zero(freed), zero(help), zero(seen), zero(leave)
 	q.Waits, q.Ticked = split(why), split(ticked)
 	q.AskedBy, err = bolwerk.ParseActor(by)
 	return q, err

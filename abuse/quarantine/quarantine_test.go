@@ -66,6 +66,69 @@ func TestALineGoesInAndItsGuestComesOut(t *testing.T) {
 	}
 }
 
+// The page offers release by the steps alone, so they decide: also where the access network
+// does not take it, and where a person asked it again since.
+func TestTheGuestLeavesWhateverTheNetworkSays(t *testing.T) {
+	for name, then := range map[string]func(h *house, q Row){
+		"failed": func(h *house, q Row) { h.want(q.ID, Failed) },
+		"asked again": func(h *house, q Row) {
+			h.net.say = nil
+			if _, err := h.Retry(h.t.Context(), agent, q.ID); err != nil {
+				h.t.Fatal(err)
+			}
+			h.settled()
+			h.want(q.ID, Active)
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			h := open(t)
+			h.session(session.Start, "anna", "s1", "192.0.2.17/32", noon.Add(-time.Hour))
+			h.net.say = func(o enforce.Order) (enforce.Result, bool) { // it acts, and its answers are lost
+				h.net.has[o.Session.Session] = o.Profile
+				return enforce.Result{State: enforce.Silent}, o.Profile != enforce.Normal
+			}
+			q := h.in("anna")
+			for range silentMost {
+				h.settled()
+				h.clock.Add(time.Minute)
+			}
+			h.want(q.ID, Failed)
+			h.tickAll(q)
+			then(h, q)
+			h.take(garden.Event{Quarantine: q.ID, What: "release"})
+			h.settled()
+			if q := h.want(q.ID, Released); q.Mechanism != BySelf || h.net.has["s1"] != enforce.Normal {
+				t.Errorf("ended by %q, the network has %v", q.Mechanism, h.net.has)
+			}
+		})
+	}
+}
+
+// What a guest did comes in in any order: release before the last step that was ticked
+// before it. What was ticked later is no wish to leave.
+func TestAReleaseThatComesBeforeItsLastStep(t *testing.T) {
+	for _, late := range []bool{true, false} {
+		h := open(t)
+		h.session(session.Start, "anna", "s1", "192.0.2.17/32", noon.Add(-time.Hour))
+		q := h.in("anna")
+		h.settled()
+		g := h.gardens.held[q.ID]
+		steps := g.Left(g.Plan(""))
+		for _, s := range steps[1:] {
+			h.take(garden.Event{Quarantine: q.ID, What: "done", Step: s})
+		}
+		h.clock.Add(time.Minute)
+		h.take(garden.Event{Quarantine: q.ID, What: "release"})
+		h.want(q.ID, Active)
+		at, want := h.clock.Now().Add(-time.Second), Releasing
+		if !late {
+			at, want = h.clock.Now().Add(time.Second), Offered
+		}
+		h.take(garden.Event{Quarantine: q.ID, What: "done", Step: steps[0], At: at})
+		h.want(q.ID, want)
+	}
+}
+
 func TestTheGuestLeavesAloneTwiceAYear(t *testing.T) {
 	h := open(t)
 	h.session(session.Start, "anna", "s1", "192.0.2.17/32", noon.Add(-time.Hour))

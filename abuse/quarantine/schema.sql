@@ -31,7 +31,8 @@ create table abuse_quarantine (
   help_at    bigint not null,  -- keep case: when the guest asked for help last and nobody has answered yet; 0 is never
   seen_at    bigint not null,  -- keep case: when its page was seen first; 0 is never
   self_left  bigint not null,  -- keep case: how often the guest may still end it alone
-  version    bigint not null   -- keep tech: number of the last wish
+  version    bigint not null,  -- keep tech: number of the last wish
+  leave_at   bigint not null   -- keep case: when the guest asked to leave before the desk knew of every step; 0 is not
 );
 create index abuse_quarantine_case on abuse_quarantine(case_id);
 create index abuse_quarantine_mark on abuse_quarantine(mark, class);

@@ -91,16 +91,46 @@ func (d *Desk) takeOne(tx *store.Tx, e garden.Event) error {
 		}
 		return nil
 	case "release":
-		if q.State != Offered {
-			return nil // the page offers it once the steps are ticked
+		all, err := d.complete(tx, q)
+		if err != nil {
+			return err
 		}
-		if q.SelfLeft <= 0 {
-			return d.help(tx, &q, "")
+		if all {
+			return d.leave(tx, &q)
 		}
-		audit.Append(tx, guestActor, "abuse.quarantine.release", q.Ref, "", map[string]string{"how": string(BySelf)})
-		return d.step(tx, &q, Release{BySelf}, guestActor, nil)
+		// The page offers it once the steps are ticked: what was ticked before may come in
+		// after it.
+		if q.leave = e.At; e.At.IsZero() {
+			return nil
+		}
+		_, err = tx.Exec(`update abuse_quarantine set leave_at=$1 where id=$2`, micros(q.leave), q.ID)
+		return err
 	}
 	return nil
+}
+
+// complete says that the guest has done every step. Where nobody knows which those are,
+// the guest's word counts.
+func (d *Desk) complete(tx *store.Tx, q Row) (all bool, err error) {
+	all = true
+	_, err = d.try(tx, q.Ref, "the steps of a guest who wants to leave cannot be read; the guest is let out", func(tx *store.Tx) error {
+		g, err := d.guest(tx, q)
+		if err == nil {
+			all = g.Complete()
+		}
+		return err
+	})
+	return all, err
+}
+
+// leave lets the guest out who asked for it and has done the steps, in whatever state the
+// access network is; or asks a person to look, where the guest may not leave alone.
+func (d *Desk) leave(tx *store.Tx, q *Row) error {
+	if q.SelfLeft <= 0 {
+		return d.help(tx, q, "")
+	}
+	audit.Append(tx, guestActor, "abuse.quarantine.release", q.Ref, "", map[string]string{"how": string(BySelf)})
+	return d.step(tx, q, Release{BySelf}, guestActor, nil)
 }
 
 func known(what string) string {
@@ -134,7 +164,16 @@ func (d *Desk) tick(tx *store.Tx, q *Row, e garden.Event) error {
 	if err := d.step(tx, q, Ticked{All: g.Complete()}, guestActor, nil); err != nil {
 		return err
 	}
-	return d.hold(tx, q)
+	if g.Complete() && e.At.Before(q.leave) { // it was the last one, and comes in late
+		return d.leave(tx, q)
+	}
+	return d.page(tx, q)
+}
+
+// page has the edges show what the guest did. Where they cannot, it counts all the same.
+func (d *Desk) page(tx *store.Tx, q *Row) error {
+	_, err := d.try(tx, q.Ref, "the page of a guest does not show what the guest did", func(tx *store.Tx) error { return d.hold(tx, q) })
+	return err
 }
 
 // help asks a person to look.
@@ -146,7 +185,7 @@ func (d *Desk) help(tx *store.Tx, q *Row, text string) error {
 	if err := d.p.Cases.Happened(tx, *q, "help", "", guestActor, text); err != nil {
 		return err
 	}
-	return d.hold(tx, q)
+	return d.page(tx, q)
 }
 
 // Answered says that a person has answered the guest of a case who asked for help.
