@@ -124,7 +124,7 @@ func New(cfg Config, p Parts) *Desk {
 	d := &Desk{cfg: cfg, p: p, db: p.DB, clock: p.Clock, log: p.Log, wake: make(chan struct{}, 1), found: make(chan struct{}, 1), plays: make(chan struct{}, 1), answers: retest.Answers}
 	d.count = newMetrics(p.Metrics, p.DB)
 	d.quarantines = quarantine.New(cfg.Quarantine, quarantine.Parts{DB: p.DB, Clock: p.Clock, Log: p.Log, Keys: p.Sessions, Who: p.Who, Cases: cases{d}, Gardens: p.Gardens, Flags: d.flags,
-		Port: p.Port, Proved: p.Proved, Told: p.Told, Lied: p.Lied, Zone: p.Zone, Metrics: p.Metrics})
+		Port: p.Port, Proved: p.Proved, Told: p.Told, Restoring: publish.RestoreOpen, Lied: p.Lied, Zone: p.Zone, Metrics: p.Metrics})
 	if p.Metrics != nil {
 		p.Metrics.MustRegister(feedGauges{d})
 	}

@@ -27,6 +27,7 @@ import (
 	"bolwerk/abuse/inform"
 	"bolwerk/abuse/notice"
 	"bolwerk/abuse/playbook"
+	"bolwerk/abuse/quarantine"
 	"bolwerk/abuse/reading"
 	"bolwerk/abuse/session"
 	"bolwerk/desk"
@@ -565,21 +566,27 @@ func TestTheHolderOfACodeLeavesTheQuarantine(t *testing.T) {
 	}
 }
 
-// Whose case it is cannot be read: the line is let out all the same, and the case says that
-// its subscriber was not told.
-func TestALetterThatCannotBeWrittenHoldsUpNoRelease(t *testing.T) {
-	net := &network{has: map[string]enforce.Profile{}}
+// inside is a desk whose playbook has put anna's line into quarantine.
+func inside(t *testing.T) *house {
+	t.Helper()
 	h := open(t, func(c *Config, p *Parts) {
 		c.Quarantine.Mode = "on"
 		c.Playbooks = []playbook.Book{{Name: "open", Classes: []string{"vulnerable/*"}, When: playbook.When{Events: 1}, Threat: "a", Necessity: "b", Proportion: "c", Steps: []playbook.Step{
 			{Do: playbook.Quarantine, Profile: enforce.Leaky, Days: 30}}}}
-		p.Port, p.Proved = net, func(string) bool { return true }
+		p.Port, p.Proved = &network{has: map[string]enforce.Profile{}}, func(string) bool { return true }
 	})
 	h.told(annas)
 	h.caseOfAnna()
 	if _, err := h.playSome(t.Context()); err != nil {
 		t.Fatal(err)
 	}
+	return h
+}
+
+// Whose case it is cannot be read: the line is let out all the same, and the case says that
+// its subscriber was not told.
+func TestALetterThatCannotBeWrittenHoldsUpNoRelease(t *testing.T) {
+	h := inside(t)
 	if err := h.db.Write(t.Context(), store.Decision, func(tx *store.Tx) error {
 		_, err := tx.Exec(`update abuse_case set who_sealed=$1`, []byte("spoilt"))
 		return err
@@ -594,6 +601,32 @@ func TestALetterThatCannotBeWrittenHoldsUpNoRelease(t *testing.T) {
 	}
 	if n := h.number(`select count(*) from abuse_note where (kind='released' and code='staff') or code='nobody_told:released'`); n != 2 {
 		t.Errorf("the case has %d notes of it, want that it was let out and that nobody was told", n)
+	}
+}
+
+// A restore lets the line out: its case says so, and nobody gets a letter of it.
+func TestARestoreTellsTheCaseAndWritesNobody(t *testing.T) {
+	h := inside(t)
+	h.doJobs()
+	sent := len(h.mails.sent)
+	if err := h.db.Write(t.Context(), store.Decision, func(tx *store.Tx) error {
+		n, err := quarantine.BeginRestore(tx)
+		if n != 1 {
+			t.Errorf("%d quarantines are ended", n)
+		}
+		return err
+	}); err != nil {
+		t.Fatal(err)
+	}
+	if err := h.Quarantines().Sweep(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	h.doJobs()
+	if got := h.text(`select state||' '||mechanism from abuse_quarantine`); got != "releasing restore" {
+		t.Errorf("the quarantine is %s", got)
+	}
+	if n := h.number(`select count(*) from abuse_note where kind='released' and code='restore'`); n != 1 || len(h.mails.sent) != sent {
+		t.Errorf("the case has %d notes of it, %d mails were sent", n, len(h.mails.sent)-sent)
 	}
 }
 

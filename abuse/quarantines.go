@@ -50,8 +50,11 @@ func (c cases) Happened(tx *store.Tx, q quarantine.Row, what, code string, by bo
 	subject := map[string]string{"quarantined": fact.QuarantineBegun, "released": fact.QuarantineEnded}[what]
 	c.d.p.Facts.Append(tx, by, subject, q.ID, fact.Quarantine{Ref: q.Ref, Case: q.CaseID, Class: string(q.Class), Profile: string(q.Profile), Why: string(q.Mechanism)})
 	l := inform.Letter{Case: q.CaseID, Quarantine: q.ID, Kind: kind, Until: q.Until, By: by}
-	if what != "released" {
+	switch {
+	case what != "released":
 		return c.d.tell(tx, l)
+	case q.Mechanism == quarantine.ByRestore:
+		return nil // who was let out long ago was told then: a person looks at it
 	}
 	failed, err := tx.Try(func(tx *store.Tx) error { return c.d.tell(tx, l) })
 	if failed == nil || err != nil {

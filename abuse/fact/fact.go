@@ -46,7 +46,7 @@ type Quarantine struct {
 	Case    string `json:"case"`
 	Class   string `json:"class"`
 	Profile string `json:"profile"`       // leaky, strict
-	Why     string `json:"why,omitempty"` // of an ended one: self, staff, timer, false_positive, case, playbook
+	Why     string `json:"why,omitempty"` // of an ended one: self, staff, timer, false_positive, case, playbook, restore
 }
 
 // Notice says what became of a message to a subscriber or a reseller.

@@ -238,8 +238,10 @@ func (d *Desk) orderOf(tx *store.Tx, q *Row, l line) (o order, verdict string, e
 	}
 	o.Until, o.Was = q.Until, enforce.Normal
 	switch {
-	case !q.State.Holds() || !q.Until.After(tx.Now()):
+	case !q.State.Holds():
 		return o, "over", nil
+	case !q.Until.After(tx.Now()):
+		return o, "ended", nil // it may have the profile: the line is kept, and turned back by the sweep
 	case !on && l.Tries == 0:
 		return o, "over", nil // a new sign of life brings it back
 	case !on:

@@ -37,6 +37,7 @@ type Facts struct {
 	Staffed   bool    // somebody answers the telephone
 	Brake     BrakeConfig
 	Suspect   bool // the clock
+	Restoring bool // a restore waits for a person
 	NAS       []string
 	Proved    bool // each of these has shown that it releases
 }
@@ -117,6 +118,9 @@ func Guards() []Guard {
 			return when(len(f.NAS) > 0 && !f.Proved, "no line of ours has shown yet that its access server releases")
 		}},
 		{"clock", true, func(f Facts) string { return when(f.Suspect, "the clock of the desk jumped") }},
+		{"restore", true, func(f Facts) string {
+			return when(f.Restoring, "the desk was brought back to an older day, and a person has still to look: bolwerk restore --show")
+		}},
 	}
 }
 
@@ -157,6 +161,11 @@ func (d *Desk) facts(tx *store.Tx, f Facts, caseID, own string) (Facts, error) {
 		return f, err
 	}
 	f.Other = len(others) > 0 && !f.Already
+	if d.p.Restoring != nil {
+		if f.Restoring, err = d.p.Restoring(tx); err != nil {
+			return f, err
+		}
+	}
 	if d.p.Flags != nil {
 		if f.Flags, err = d.p.Flags(tx, f.Who); err != nil {
 			return f, err

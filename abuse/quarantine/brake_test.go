@@ -42,6 +42,7 @@ func TestEachGuard(t *testing.T) {
 		"budget":     {func(f *Facts) { f.LastHour = 60 }, func(f *Facts) { f.LastHour, f.Staffed = 10, false }},
 		"canary":     {func(f *Facts) { f.Proved = false }},
 		"clock":      {func(f *Facts) { f.Suspect = true }},
+		"restore":    {func(f *Facts) { f.Restoring = true }, func(f *Facts) { f.Automatic, f.Restoring = false, true }},
 	}
 	for _, g := range Guards() {
 		if len(bad[g.Name]) == 0 {

@@ -92,6 +92,7 @@ type house struct {
 	cases   *cases
 	flags   Flags
 	proved  bool
+	restore bool // it waits for a person
 	n       int
 }
 
@@ -116,7 +117,8 @@ func open(t *testing.T, change ...func(*Config)) *house {
 		f(&cfg)
 	}
 	h.Desk = New(cfg, Parts{DB: db, Clock: c, Log: log, Keys: keys, Who: h.who, Cases: h.cases, Gardens: h.gardens, Port: h.net, Proved: func(string) bool { return h.proved },
-		Flags: func(*store.Tx, session.Identity) (Flags, error) { return h.flags, nil }})
+		Restoring: func(*store.Tx) (bool, error) { return h.restore, nil },
+		Flags:     func(*store.Tx, session.Identity) (Flags, error) { return h.flags, nil }})
 	return h
 }
 

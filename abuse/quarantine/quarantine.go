@@ -90,6 +90,9 @@ type Parts struct {
 	// Told is the profile that filters of an access server's accounting tell of; false
 	// where they tell of none. nil: accounting tells of none.
 	Told func(nas string, filters []string) (enforce.Profile, bool)
+	// Restoring says that the desk was brought back to an older day and a person has still
+	// to look: nobody goes in before. nil: it never was.
+	Restoring func(tx *store.Tx) (bool, error)
 	// Lied hears of an access server that acknowledges and does not act. May be nil.
 	Lied    func(tx *store.Tx, nas, code string) error
 	Zone    *time.Location // of the helpdesk's hours; nil is UTC

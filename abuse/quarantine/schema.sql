@@ -25,7 +25,7 @@ create table abuse_quarantine (
   review_at  bigint not null,  -- keep case: when a person looks whether it is still needed
   ended_at   bigint not null,  -- keep case: when the way back began; 0 is not yet
   freed_at   bigint not null,  -- keep case: when every line was back; 0 is not yet
-  mechanism  text not null,    -- keep case: how it ended
+  mechanism  text not null,    -- keep case: how it ended; restore before that: its time is cut short
   campaign   text not null,    -- keep case: which release of many it was part of; empty is none
   ticked     text not null,    -- keep case: steps that the guest has done
   help_at    bigint not null,  -- keep case: when the guest asked for help last and nobody has answered yet; 0 is never

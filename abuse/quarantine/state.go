@@ -51,11 +51,12 @@ const (
 	ByMistake  Mechanism = "false_positive" // it should not have been
 	ByCase     Mechanism = "case"           // its case was closed
 	ByPlaybook Mechanism = "playbook"       // the line is clean
+	ByRestore  Mechanism = "restore"        // the desk was brought back to an older day
 )
 
 // Mechanisms are all of them.
 func Mechanisms() []Mechanism {
-	return []Mechanism{BySelf, ByPlaybook, ByStaff, ByCase, ByTimer, ByMistake}
+	return []Mechanism{BySelf, ByPlaybook, ByStaff, ByCase, ByTimer, ByMistake, ByRestore}
 }
 
 // Line is one session of the subscriber, and what it is to have.
@@ -88,8 +89,8 @@ type Q struct {
 	Profile   enforce.Profile
 	Until     time.Time
 	EndedAt   time.Time // when the way back began; zero before
-	Mechanism Mechanism
-	SelfLeft  int // how often the guest may still end one alone
+	Mechanism Mechanism // how it ended; before that, how its time is cut short
+	SelfLeft  int       // how often the guest may still end one alone
 	Version   int64
 	Lines     []Line
 }
@@ -255,7 +256,7 @@ func Step(q Q, e Event, now time.Time) (Q, []Effect) {
 		case q.State == Requested && !q.Until.After(now):
 			q.State = Dropped
 		case q.State.Holds() && !q.Until.After(now):
-			return q.release(ByTimer, now)
+			return q.release(cmp.Or(q.Mechanism, ByTimer), now)
 		}
 		out = append(out, q.settle(now)...)
 	}

@@ -390,7 +390,7 @@ func (s *Views) known(tx *store.Tx, t who.Told, nets [][]byte) (out []netip.Pref
 
 // BeginRestore empties the copies of a store that was brought back to an older day:
 // whose sessions those were nobody knows. Choices come back with the next signs of life;
-// holds are forgotten, since the quarantines may have ended after that day.
+// holds are forgotten: quarantine.BeginRestore ends what they are of.
 func BeginRestore(tx *store.Tx, p *publish.Desk, floor int64) error {
 	for _, q := range []string{`delete from abuse_view_line`, `delete from abuse_view_hold`} {
 		if _, err := tx.Exec(q); err != nil {

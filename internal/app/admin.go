@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"bolwerk"
+	"bolwerk/abuse/quarantine"
 	"bolwerk/internal/account"
 	"bolwerk/internal/audit"
 	"bolwerk/internal/hosts"
@@ -153,7 +154,13 @@ func (d *Desk) restoreState(ctx context.Context) (restoreView, error) {
 	}
 	err = d.db.Read(ctx, func(tx *store.Tx) error {
 		c, err := job.Counts(tx)
-		v.Jobs = c["parked"]
+		if v.Jobs = c["parked"]; err != nil || v.Since.IsZero() {
+			return err
+		}
+		ended, err := quarantine.EndedBy(tx, v.Since)
+		for _, q := range ended {
+			v.Items = append(v.Items, heldEntry{q.ID, "let_go", q.Ref})
+		}
 		return err
 	})
 	return v, err

@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"bolwerk"
+	"bolwerk/abuse/quarantine"
 	"bolwerk/abuse/view"
 	"bolwerk/internal/audit"
 	"bolwerk/internal/clock"
@@ -178,13 +179,17 @@ func beginAgain(ctx context.Context, cfg Config, from string) error {
 		if err == nil {
 			err = view.BeginRestore(tx, p, floor.Epoch)
 		}
+		var freed int64
+		if err == nil {
+			freed, err = quarantine.BeginRestore(tx)
+		}
 		if err == nil {
 			err = hosts.BeginRestore(tx, p, floor.Epoch)
 		}
 		if err != nil {
 			return err
 		}
-		audit.Append(tx, bolwerk.Socket(), "store.restore", from, "", map[string]any{"epoch": epoch, "jobs_parked": parked, "backup_until": last.At})
+		audit.Append(tx, bolwerk.Socket(), "store.restore", from, "", map[string]any{"epoch": epoch, "jobs_parked": parked, "quarantines_ended": freed, "backup_until": last.At})
 		if err := hosts.AskReplay(tx, last.At.Add(-time.Hour)); err != nil {
 			return err
 		}

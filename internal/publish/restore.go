@@ -72,6 +72,13 @@ func (d *Desk) Restoring(ctx context.Context) (state string, since time.Time, er
 	return state, since, err
 }
 
+// RestoreOpen says that a restore waits: for what hosts hold, or for a person.
+func RestoreOpen(tx *store.Tx) (open bool, err error) {
+	var n int64
+	err = tx.Row(`select count(*) from copy_restore where state<>'released'`).Scan(&n)
+	return n > 0, err
+}
+
 // Told says whether a host has told what it holds.
 func (d *Desk) Told(ctx context.Context, host string) (bool, error) {
 	var n int64
