@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"path/filepath"
 	"slices"
 	"time"
 
@@ -23,19 +22,17 @@ import (
 	"bolwerk/abuse/view"
 	"bolwerk/abuse/who"
 	"bolwerk/internal/blob"
-	"bolwerk/internal/clock"
 	"bolwerk/internal/demo"
 	"bolwerk/internal/factlog"
 	"bolwerk/internal/join"
-	"bolwerk/internal/vault"
 	"bolwerk/shield/reading"
 	"bolwerk/shield/seen"
 )
 
 // buildWho is who had an address at a time. Its keys are of nothing else: they are
 // destroyed with the sessions.
-func (d *Desk) buildWho(reg prometheus.Registerer) error {
-	keys, err := sessionKeys(d.cfg, d.env.Clock)
+func (d *Desk) buildWho(ctx context.Context, reg prometheus.Registerer) error {
+	keys, err := d.openKeys(ctx, "sessions")
 	if err != nil {
 		return err
 	}
@@ -45,22 +42,13 @@ func (d *Desk) buildWho(reg prometheus.Registerer) error {
 	}
 	d.sessions = keys
 	d.who = who.New(d.cfg.Abuse.Who, d.db, keys, d.env.Clock, d.env.Log, m)
-	chosen, err := viewKeys(d.cfg, d.env.Clock)
+	chosen, err := d.openKeys(ctx, "views") // kept as long as the choice
 	if err != nil {
 		return err
 	}
 	d.views = view.New(d.cfg.Abuse.Views, d.cfg.Abuse.Who.Interim.D(), d.db, d.who, d.publish, chosen, d.env.Clock, d.env.Log)
 	d.back = append(d.back, part{"sessions", d.who.Run}, part{"views", d.once("views", d.views.Run)})
 	return nil
-}
-
-// viewKeys are the keys of who chose a view: kept as long as the choice.
-func viewKeys(cfg Config, c clock.Clock) (*vault.Vault, error) {
-	return vault.Open(filepath.Join(cfg.Data, "desk", "keys", "views"), c)
-}
-
-func sessionKeys(cfg Config, c clock.Clock) (*vault.Vault, error) {
-	return vault.Open(filepath.Join(cfg.Data, "desk", "keys", "sessions"), c)
 }
 
 // WhoHad is a question at the admin socket: who had an address, and why it is asked.
@@ -108,8 +96,8 @@ func (a abuseReader) Look(ctx context.Context, task string, raw []byte, ask any)
 }
 
 // buildAbuse is the abuse desk: what came in is read, resolved and put into cases.
-func (d *Desk) buildAbuse(pool *reading.Pool, send inform.Sender, facts *factlog.Log, reg prometheus.Registerer) error {
-	keys, err := contactKeys(d.cfg, d.env.Clock)
+func (d *Desk) buildAbuse(ctx context.Context, pool *reading.Pool, send inform.Sender, facts *factlog.Log, reg prometheus.Registerer) error {
+	keys, err := d.openKeys(ctx, "contacts") // destroyed with the book's entries
 	if err != nil {
 		return err
 	}
@@ -143,11 +131,6 @@ func (d *Desk) buildAbuse(pool *reading.Pool, send inform.Sender, facts *factlog
 	tell.Handle(d.jobs)
 	d.back = append(d.back, part{"abuse", d.abuse.Run})
 	return nil
-}
-
-// contactKeys are the keys of the book of contacts: destroyed with its entries.
-func contactKeys(cfg Config, c clock.Clock) (*vault.Vault, error) {
-	return vault.Open(filepath.Join(cfg.Data, "desk", "keys", "contacts"), c)
 }
 
 // demoAbuse gives the abuse desk the invented network and reports, each under its

@@ -92,6 +92,7 @@ type Desk struct {
 	ledger    *ledger.Desk
 	hooks     *webhook.Hooks
 	vault     *vault.Vault
+	months    []*vault.Vault // all that the desk has
 	jobs      *job.Runner
 
 	back  []part // work: ends after the doors
@@ -117,23 +118,13 @@ func BuildDesk(ctx context.Context, cfg Config, env Env) (_ *Desk, err error) {
 	if err := d.db.Migrate(ctx, Schemas()...); err != nil {
 		return nil, err
 	}
-	if d.vault, err = vault.Open(filepath.Join(dir, "keys", "columns"), env.Clock); err != nil {
-		return nil, err
-	}
 	if d.db.Postgres() {
 		if err := agreeKeys(ctx, d.db, filepath.Join(dir, "keys")); err != nil {
 			return nil, err
 		}
-		d.vault.With(func(name, digest string) error {
-			ask, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
-			defer cancel()
-			return lease.Agree(ask, d.db, name, digest)
-		})
-		if err := d.vault.Ahead(0); err != nil {
-			return nil, err
-		}
-		d.makeAhead()
-		d.back = append(d.back, part{"keys ahead", d.keepAhead})
+	}
+	if d.vault, err = d.openKeys(ctx, "columns"); err != nil {
+		return nil, err
 	}
 	reg := env.registry("desk")
 	facts := factlog.New(d.db, env.Log)
@@ -165,21 +156,22 @@ func BuildDesk(ctx context.Context, cfg Config, env Env) (_ *Desk, err error) {
 	if err := d.buildFeed(reg); err != nil {
 		return nil, err
 	}
-	if err := d.buildWho(reg); err != nil {
+	if err := d.buildWho(ctx, reg); err != nil {
 		return nil, err
 	}
 	if err := d.buildAccess(ctx, reg); err != nil {
 		return nil, err
 	}
-	if err := d.buildHolds(); err != nil {
+	if err := d.buildHolds(ctx); err != nil {
 		return nil, err
 	}
-	if err := d.buildAbuse(pool, send, facts, reg); err != nil {
+	if err := d.buildAbuse(ctx, pool, send, facts, reg); err != nil {
 		return nil, err
 	}
 	if err := d.buildPrivacy(); err != nil {
 		return nil, err
 	}
+	d.makeAhead()
 	if err := d.buildHosts(reg); err != nil {
 		return nil, err
 	}
@@ -195,7 +187,7 @@ func BuildDesk(ctx context.Context, cfg Config, env Env) (_ *Desk, err error) {
 	if err != nil {
 		return nil, fmt.Errorf("audit.export: %w", err)
 	}
-	d.back = append(d.back, part{"lease", d.lease.Run}, part{"other desks", d.publish.Watch}, part{"audit export", d.once("audit export", export.Run)}, part{"readers", pool.Run}, part{"slow reader", slow.Run}, part{"jobs", jobs.Run}, part{"shield", d.shield.Run}, part{"restore", d.once("restore", d.restoring)}, part{"retention", d.once("retention", d.retain)},
+	d.back = append(d.back, part{"keys ahead", d.keepAhead}, part{"lease", d.lease.Run}, part{"other desks", d.publish.Watch}, part{"audit export", d.once("audit export", export.Run)}, part{"readers", pool.Run}, part{"slow reader", slow.Run}, part{"jobs", jobs.Run}, part{"shield", d.shield.Run}, part{"restore", d.once("restore", d.restoring)}, part{"retention", d.once("retention", d.retain)},
 		part{"ballast", func(ctx context.Context) error { return d.db.KeepBallast(ctx, env.Log) }})
 	return d, nil
 }

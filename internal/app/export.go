@@ -104,23 +104,35 @@ var sealedFor = map[string]string{
 	"privacy_hold.copy_sealed":          privacy.SealedCopy,
 }
 
-// boxOf has the keys of a sealed column.
-func (e *exporter) boxOf(c store.Column) *vault.Vault {
+// keyNames are the folders of months' keys.
+var keyNames = []string{"columns", "sessions", "views", "contacts", "privacy"}
+
+// keysFor says whose keys seal a column, and whether it is those that are kept.
+func keysFor(c store.Column) (name string, kept bool) {
 	switch {
 	case c.Table == "shield_page":
-		return e.vault.Kept()
+		return "columns", true
 	case strings.HasPrefix(c.Table, "abuse_") && c.Class == "pinned":
-		return e.sessions.Kept()
+		return "sessions", true
 	case c.Table == "abuse_view", c.Table == "abuse_view_hold":
-		return e.views
+		return "views", false
 	case c.Class == "privacy":
-		return e.privacy
+		return "privacy", false
 	case c.Table == "abuse_contact":
-		return e.contacts
+		return "contacts", false
 	case strings.HasPrefix(c.Table, "abuse_") && c.Class == "session":
-		return e.sessions
+		return "sessions", false
 	}
-	return e.vault
+	return "columns", false
+}
+
+// boxOf has the keys of a sealed column.
+func (e *exporter) boxOf(c store.Column) *vault.Vault {
+	name, kept := keysFor(c)
+	if kept {
+		return e.keys[name].Kept()
+	}
+	return e.keys[name]
 }
 
 // personal are the classes of what says who somebody is or what they sent.
@@ -142,25 +154,15 @@ func Export(ctx context.Context, cfg Config, o ExportOptions) (Manifest, error) 
 		return m, err
 	}
 	defer db.Close()
-	e := &exporter{ExportOptions: o, m: &m}
+	e := &exporter{ExportOptions: o, m: &m, keys: map[string]*vault.Vault{}}
 	// What strangers' pages said is sealed and says nothing of a person.
-	if e.vault, err = vault.Open(filepath.Join(cfg.Data, "desk", "keys", "columns"), c); err != nil {
-		return m, err
-	}
-	if e.sessions, err = sessionKeys(cfg, c); err != nil {
-		return m, err
-	}
-	if e.views, err = viewKeys(cfg, c); err != nil {
-		return m, err
-	}
-	if e.contacts, err = contactKeys(cfg, c); err != nil {
-		return m, err
-	}
-	if e.privacy, err = privacyKeys(cfg, c); err != nil {
-		return m, err
+	for _, name := range keyNames {
+		if e.keys[name], err = keysOf(cfg, name, c); err != nil {
+			return m, err
+		}
 	}
 	if o.Personal {
-		e.blobs = blob.New(e.vault)
+		e.blobs = blob.New(e.keys["columns"])
 	}
 	err = db.Read(ctx, func(tx *store.Tx) error {
 		columns := store.Columns(Schemas())
@@ -197,14 +199,8 @@ func Export(ctx context.Context, cfg Config, o ExportOptions) (Manifest, error) 
 type exporter struct {
 	ExportOptions
 	m     *Manifest
-	vault *vault.Vault
-	// sessions has the keys of who had an address.
-	sessions *vault.Vault
-	// views has the keys of who chose a view.
-	views    *vault.Vault
-	contacts *vault.Vault
-	privacy  *vault.Vault
-	blobs    *blob.Store
+	keys  map[string]*vault.Vault // by name
+	blobs *blob.Store
 }
 
 // table writes one table; bodies become files.

@@ -17,7 +17,6 @@ import (
 	"bolwerk/internal/blob"
 	"bolwerk/internal/clock"
 	"bolwerk/internal/store"
-	"bolwerk/internal/vault"
 )
 
 // exported makes a store with one row of each kind and exports it.
@@ -37,7 +36,7 @@ func exported(t *testing.T, personal bool) (Manifest, string) {
 	if err := db.Migrate(t.Context(), Schemas()...); err != nil {
 		t.Fatal(err)
 	}
-	v, err := vault.Open(filepath.Join(cfg.Data, "desk", "keys", "columns"), clock.New())
+	v, err := keysOf(cfg, "columns", clock.New())
 	if err != nil {
 		t.Fatal(err)
 	}

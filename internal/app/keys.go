@@ -10,16 +10,44 @@ import (
 	"path/filepath"
 	"time"
 
+	"bolwerk/internal/clock"
 	"bolwerk/internal/lease"
 	"bolwerk/internal/store"
+	"bolwerk/internal/vault"
 )
 
 // The keys that all desks at one store have in common, besides those of the months.
 var sharedKeys = []string{"ca.pem", "copies.pem", "seal.pem", "log.key"}
 
 // aheadMonths is how many months' keys are made before they are needed: there is
-// time to bring them to the other desk.
+// time to bring them to the other desk, and to a copy in another place.
 const aheadMonths = 2
+
+// keysOf are the keys of the months that a name has, such as "sessions": of each kind of
+// what is sealed its own, since each is destroyed at a time of its own. Whoever seals as a
+// desk asks openKeys for them.
+func keysOf(cfg Config, name string, c clock.Clock) (*vault.Vault, error) {
+	return vault.Open(filepath.Join(cfg.Data, "desk", "keys", name), c)
+}
+
+// openKeys gives the desk the keys of a name: the same at all desks of the store, and
+// made ahead. It refuses where this month's are others than those of the other desks.
+func (d *Desk) openKeys(ctx context.Context, name string) (*vault.Vault, error) {
+	v, err := keysOf(d.cfg, name, d.env.Clock)
+	if err != nil {
+		return nil, err
+	}
+	v.With(name, func(key, digest string) error {
+		ask, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
+		defer cancel()
+		return lease.Agree(ask, d.db, key, digest)
+	})
+	d.months = append(d.months, v)
+	if d.db.Postgres() {
+		err = v.Ahead(0)
+	}
+	return v, err
+}
 
 // agreeKeys refuses to start a desk whose keys are others than those of the desks
 // at the store, or are missing where there are some. It makes none.
@@ -39,11 +67,13 @@ func agreeKeys(ctx context.Context, db *store.DB, keys string) error {
 	return errors.Join(errs...)
 }
 
-// makeAhead makes the keys of the coming months, and alarms where another desk
-// has made one that is not here yet.
+// makeAhead makes the keys of the coming months: a copy of the folder that is made now
+// holds them. It alarms where another desk has made one that is not here yet.
 func (d *Desk) makeAhead() {
-	if err := d.vault.Ahead(aheadMonths); err != nil {
-		d.env.Log.Error("the keys of the coming months are not all here", "alarm", true, "err", err)
+	for _, v := range d.months {
+		if err := v.Ahead(aheadMonths); err != nil {
+			d.env.Log.Error("the keys of the coming months are not all here", "alarm", true, "err", err)
+		}
 	}
 }
 

@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"net/http"
-	"path/filepath"
 	"time"
 
 	"bolwerk"
@@ -12,15 +11,14 @@ import (
 	"bolwerk/abuse/session"
 	"bolwerk/abuse/who"
 	"bolwerk/desk"
-	"bolwerk/internal/clock"
-	"bolwerk/internal/vault"
 	"bolwerk/internal/web"
 	"bolwerk/privacy"
 )
 
 // buildHolds is what a law or an order keeps from being erased, which all who erase ask.
-func (d *Desk) buildHolds() error {
-	keys, err := privacyKeys(d.cfg, d.env.Clock)
+// Its keys are destroyed with the requests and holds.
+func (d *Desk) buildHolds(ctx context.Context) error {
+	keys, err := d.openKeys(ctx, "privacy")
 	d.holds = privacy.NewHolds(keys)
 	return err
 }
@@ -41,11 +39,6 @@ func (d *Desk) buildPrivacy() error {
 		Lookups: lookups{d.who}, Cases: d.abuse, Words: abuseWords(words), Operator: d.cfg.Operator, Zone: zone})
 	d.back = append(d.back, part{"privacy", d.once("privacy", d.privacy.Run)})
 	return err
-}
-
-// privacyKeys are the keys of whom requests and holds are about: destroyed with them.
-func privacyKeys(cfg Config, c clock.Clock) (*vault.Vault, error) {
-	return vault.Open(filepath.Join(cfg.Data, "desk", "keys", "privacy"), c)
 }
 
 type lookups struct{ who *who.Who }

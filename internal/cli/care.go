@@ -237,6 +237,16 @@ func (c *restoreCmd) Run(ctx context.Context, t *terminal.Terminal) error {
 	if err != nil {
 		return err
 	}
+	missing, err := app.MissingKeys(ctx, cfg)
+	if err != nil {
+		return err
+	}
+	for _, k := range missing {
+		fmt.Fprintf(t.Out, "no key %s in %s\n", k, terminal.Escape(filepath.Join(cfg.Data, "desk", "keys")))
+	}
+	if len(missing) > 0 {
+		fmt.Fprintln(t.Out, "what these keys sealed cannot be read: where a key's time is not over, bring it from the copy of the keys before you start the desk")
+	}
 	_, err = fmt.Fprintln(t.Out, "restored; start the desk, then look: bolwerk restore --show")
 	return err
 }

@@ -41,10 +41,11 @@ type Vault struct {
 // would make one.
 type Agree func(name, digest string) error
 
-// With asks agree before a key is first used to seal. Call it before the vault is used.
-func (v *Vault) With(agree Agree) {
+// With asks agree before a key is first used to seal; name is that of the vault, by
+// which the desks tell its keys from those of others. Call it before the vault is used.
+func (v *Vault) With(name string, agree Agree) {
 	v.agree, v.kept.agree = agree, agree
-	v.name, v.kept.name = "columns/", "columns/kept/"
+	v.name, v.kept.name = name+"/", name+"/kept/"
 }
 
 // Ahead makes the keys of this month and the next ones, so that there is time to
@@ -87,7 +88,7 @@ func (v *Vault) key(month string, make_ bool) ([]byte, error) {
 	if k := v.keys[month]; k != nil {
 		return k, nil
 	}
-	path := filepath.Join(v.dir, month+".key")
+	path, made := filepath.Join(v.dir, month+".key"), false
 	b, err := os.ReadFile(path)
 	if errors.Is(err, os.ErrNotExist) {
 		if !make_ {
@@ -98,11 +99,7 @@ func (v *Vault) key(month string, make_ bool) ([]byte, error) {
 				return nil, err
 			}
 		}
-		b = make([]byte, 32)
-		rand.Read(b)
-		if err = disk.MakeDir(v.dir); err == nil {
-			err = disk.Write(path, b, "vault.key")
-		}
+		b, made, err = create(path)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("key of %s: %w", month, err)
@@ -113,11 +110,36 @@ func (v *Vault) key(month string, make_ bool) ([]byte, error) {
 	if make_ && v.agree != nil {
 		sum := sha256.Sum256(append([]byte("bolwerk month key "), b...))
 		if err := v.agree(v.name+month, hex.EncodeToString(sum[:])); err != nil {
+			if made && errors.Is(err, bolwerk.ErrConflict) {
+				os.Remove(path) // another desk made one in the same moment: nothing is sealed with ours
+			}
 			return nil, err
 		}
 	}
 	v.keys[month] = b
 	return b, nil
+}
+
+// create makes a key, or reads the one that another desk has made in the same moment in
+// a folder of both.
+func create(path string) (key []byte, made bool, err error) {
+	key = make([]byte, 32)
+	rand.Read(key)
+	if err := disk.MakeDir(filepath.Dir(path)); err != nil {
+		return nil, false, err
+	}
+	fresh := disk.TempName(path)
+	if err := disk.Write(fresh, key, "vault.key"); err != nil {
+		return nil, false, err
+	}
+	defer os.Remove(fresh)
+	if err := os.Link(fresh, path); errors.Is(err, os.ErrExist) {
+		key, err = os.ReadFile(path)
+		return key, false, err
+	} else if err != nil {
+		return nil, false, err
+	}
+	return key, true, disk.SyncDir(filepath.Dir(path))
 }
 
 func (v *Vault) aead(month, purpose string, make_ bool) (cipher.AEAD, error) {

@@ -165,3 +165,128 @@ func TestMarksOfLately(t *testing.T) {
 		t.Errorf("two months later %q, %v", all, err)
 	}
 }
+
+// agreed is what the desks of a store agree on, as the store does.
+func agreed(t *testing.T) (of func(*vault.Vault, string), names map[string]string) {
+	names = map[string]string{}
+	return func(v *vault.Vault, name string) {
+		v.With(name, func(key, digest string) error {
+			if names[key] == "" && digest != "" {
+				names[key] = digest
+			}
+			if names[key] != digest {
+				return bolwerk.Conflict("key %s", key)
+			}
+			return nil
+		})
+	}, names
+}
+
+func copyKeys(t *testing.T, to, from string) {
+	t.Helper()
+	if err := os.CopyFS(to, os.DirFS(from)); err != nil && !errors.Is(err, os.ErrExist) {
+		t.Fatal(err)
+	}
+}
+
+func TestTwoDesksSealWithTheSameKeys(t *testing.T) {
+	with, names := agreed(t)
+	first, second := t.TempDir(), t.TempDir()
+	a, c := open(t, first, november)
+	with(a, "contacts")
+	if err := a.Ahead(2); err != nil {
+		t.Fatal(err)
+	}
+	for _, key := range []string{"contacts/2026-11", "contacts/kept/2026-11", "contacts/2027-01", "contacts/kept/2027-01"} {
+		if names[key] == "" {
+			t.Errorf("no key %s is made ahead", key)
+		}
+	}
+	other, _ := open(t, t.TempDir(), november)
+	with(other, "views")
+	seal(t, other, "x", "y") // another vault has a key of the same month
+
+	copyKeys(t, second, first)
+	for range 3 {
+		b, err := vault.Open(second, c)
+		if err != nil {
+			t.Fatal(err)
+		}
+		with(b, "contacts")
+		for i, from := range []*vault.Vault{a, a.Kept(), b, b.Kept()} {
+			to := []*vault.Vault{b, b.Kept(), a, a.Kept()}[i]
+			if got, err := to.Open("x", seal(t, from, "x", "y")); err != nil || string(got) != "y" {
+				t.Errorf("%s, %d: %q, %v", vault.Month(c.Now()), i, got, err)
+			}
+			one, err := from.Mark("x", "y")
+			if two, err2 := to.Mark("x", "y"); err != nil || err2 != nil || one != two {
+				t.Errorf("%s, %d: marks %s and %s, %v, %v", vault.Month(c.Now()), i, one, two, err, err2)
+			}
+		}
+		c.Add(31 * 24 * time.Hour)
+	}
+
+	// Nobody has brought the keys: the second seals nothing and makes none.
+	seal(t, a, "x", "y")
+	b, err := vault.Open(second, c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	with(b, "contacts")
+	if _, err := b.Seal("x", []byte("y")); !errors.Is(err, bolwerk.ErrConflict) || !strings.Contains(err.Error(), "contacts/2027-02") {
+		t.Errorf("got %v, want a refusal that names the key", err)
+	}
+	if _, err := os.Stat(filepath.Join(second, "2027-02.key")); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("a key of its own: %v", err)
+	}
+}
+
+// A key that two desks make in the same moment: that of the slower one is not left
+// behind, where a copy would bring it to the others.
+func TestAKeyThatWasNotAgreedOnIsNotLeftBehind(t *testing.T) {
+	dir := t.TempDir()
+	v, _ := open(t, dir, november)
+	v.With("views", func(_, digest string) error {
+		if digest == "" {
+			return nil
+		}
+		return bolwerk.Conflict("another was quicker")
+	})
+	if _, err := v.Seal("x", []byte("y")); !errors.Is(err, bolwerk.ErrConflict) {
+		t.Errorf("got %v, want a conflict", err)
+	}
+	if names, err := os.ReadDir(dir); err != nil || len(names) != 0 {
+		t.Errorf("left behind %v, %v", names, err)
+	}
+	if err := os.WriteFile(filepath.Join(dir, "2026-11.key"), make([]byte, 32), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := v.Ahead(0); err == nil {
+		t.Error("a key that was not agreed on is used")
+	}
+	if _, err := os.Stat(filepath.Join(dir, "2026-11.key")); err != nil {
+		t.Errorf("a key that was there is removed: %v", err)
+	}
+}
+
+func TestTwoDesksWithOneFolderMakeOneKey(t *testing.T) {
+	dir := t.TempDir()
+	a, _ := open(t, dir, november)
+	b, _ := open(t, dir, november)
+	var box []byte
+	a.With("views", func(_, digest string) error {
+		if digest == "" { // now it makes one
+			box = seal(t, b, "x", "y")
+		}
+		return nil
+	})
+	if got, err := b.Open("x", seal(t, a, "x", "z")); err != nil || string(got) != "z" {
+		t.Errorf("got %q, %v", got, err)
+	}
+	if got, err := a.Open("x", box); err != nil || string(got) != "y" {
+		t.Errorf("got %q, %v", got, err)
+	}
+	if names, _ := os.ReadDir(dir); len(names) != 1 {
+		t.Errorf("%v, want the key alone", names)
+	}
+}
