@@ -127,6 +127,7 @@ func open(t *testing.T, change ...func(*Config, *Parts)) *house {
 	for _, f := range change {
 		f(&cfg, &parts)
 	}
+	h.who = parts.Who
 	h.Desk = New(cfg, parts)
 	h.mails, h.letters = &outgoing{}, filepath.Join(t.TempDir(), "letters")
 	h.ways = func(set func(*inform.Config)) {
@@ -334,11 +335,16 @@ func TestTwoCandidatesWaitForAPerson(t *testing.T) {
 	}
 }
 
+// letterAbout is a mail in no format.
+func letterAbout(addr string) string {
+	return strings.ReplaceAll("From: joke@buren.example\nSubject: mijn NAS\nDate: Thu, 26 Nov 2026 11:00:00 +0000\nMessage-ID: <1@buren.example>\n\n2026-11-26T09:00:00Z sshd[1]: Failed password for admin from "+addr+" port 50112 ssh2\n", "\n", "\r\n")
+}
+
 func TestALetterWaitsForAPerson(t *testing.T) {
 	h := open(t)
 	h.session(session.Start, "anna", "s1", "192.0.2.17/32", noon.Add(-20*time.Hour))
 	h.session(session.Interim, "anna", "s1", "192.0.2.17/32", noon)
-	id := h.hand("joke@buren.example", "", strings.ReplaceAll("From: joke@buren.example\nSubject: mijn NAS\nDate: Thu, 26 Nov 2026 11:00:00 +0000\nMessage-ID: <1@buren.example>\n\n2026-11-26T09:00:00Z sshd[1]: Failed password for admin from 192.0.2.17 port 50112 ssh2\n", "\n", "\r\n"))
+	id := h.hand("joke@buren.example", "", letterAbout("192.0.2.17"))
 	s := h.report(id)
 	if s.person == 0 || s.joined != 0 || s.state != "person" {
 		t.Fatalf("the letter stands at %+v", s)

@@ -50,7 +50,8 @@ func (d *Desk) Forget(ctx context.Context) error {
 	month, year := bolwerk.IDsFrom(now.Add(-bodyTime)), store.Micros(now.AddDate(-1, 0, 0))
 	for _, step := range []func(*store.Tx) (int64, error){
 		func(tx *store.Tx) (int64, error) {
-			return tx.Exec(`update abuse_event set detail_sealed=null where id in (select id from abuse_event where detail_sealed is not null and id<$1 order by id limit $2)`, month, forgetSome)
+			// What still waits is looked at once more, and ends: nobody can be found for it any more.
+			return tx.Exec(`update abuse_event set detail_sealed=null, due_at=case when state in ('fresh','later','person') then $3 else due_at end where id in (select id from abuse_event where detail_sealed is not null and id<$1 order by id limit $2)`, month, forgetSome, tx.NowMicros())
 		},
 		func(tx *store.Tx) (int64, error) {
 			return tx.Exec(`update abuse_report set from_sealed=null where id in (select id from abuse_report where from_sealed is not null and id<$1 order by id limit $2)`, month, forgetSome)

@@ -120,7 +120,8 @@ func (d *Desk) resolveAll(ctx context.Context) error {
 	return nil
 }
 
-// resolveSome looks at the events that are due, at most writeSome.
+// resolveSome looks at the events that are due, at most writeSome. One that fails holds
+// up no other: it is looked at again later.
 func (d *Desk) resolveSome(ctx context.Context) (int, error) {
 	var due []pending
 	if err := d.db.Read(ctx, func(tx *store.Tx) (err error) {
@@ -129,13 +130,38 @@ func (d *Desk) resolveSome(ctx context.Context) (int, error) {
 	}); err != nil || len(due) == 0 {
 		return 0, err
 	}
+	err := d.resolve(ctx, due)
+	if err == nil || ctx.Err() != nil {
+		return len(due), err
+	}
+	for _, p := range due {
+		err := d.resolve(ctx, []pending{p})
+		if err == nil {
+			continue
+		}
+		if ctx.Err() != nil {
+			return 0, err
+		}
+		d.log.Error("an event of abuse not looked at; tried again later", "alarm", true, "event", p.id, "err", err)
+		if err := d.db.Write(ctx, store.Intake, func(tx *store.Tx) error {
+			_, err := tx.Exec(`update abuse_event set due_at=$1, asked=asked+1 where id=$2 and due_at>0`, store.Micros(d.again(p.asked)), p.id)
+			return err
+		}); err != nil {
+			return 0, err
+		}
+	}
+	return len(due), nil
+}
+
+// resolve looks at events, and writes what came of it: all of them or none.
+func (d *Desk) resolve(ctx context.Context, due []pending) error {
 	out := make([]outcome, len(due))
 	var asks []session.Question
 	var askers []*outcome
 	for i, p := range due {
 		ask, err := d.judge(p, &out[i])
 		if err != nil {
-			return 0, err
+			return err
 		}
 		if ask {
 			asks, askers = append(asks, asked(out[i].event)), append(askers, &out[i])
@@ -143,14 +169,13 @@ func (d *Desk) resolveSome(ctx context.Context) (int, error) {
 	}
 	answers, err := d.p.Who.FindMany(ctx, asks)
 	if err != nil {
-		return 0, err
+		return err
 	}
 	for i, o := range askers {
 		o.answer = answers[i]
 		d.place(o)
 	}
-	err = d.db.Write(ctx, store.Intake, func(tx *store.Tx) error { return d.write(tx, out) })
-	return len(due), err
+	return d.db.Write(ctx, store.Intake, func(tx *store.Tx) error { return d.write(tx, out) })
 }
 
 func (d *Desk) pendings(tx *store.Tx, where string, args ...any) ([]pending, error) {
@@ -159,8 +184,12 @@ func (d *Desk) pendings(tx *store.Tx, where string, args ...any) ([]pending, err
 	}, `select e.id,e.report,e.class,e.role,e.spoofable,e.plain,e.at,e.asked,e.state,e.detail_sealed,r.reporter,r.reporter_before,r.received_at from abuse_event e join abuse_report r on r.id=e.report where `+where, args...)
 }
 
-// open gives an event as it was read.
+// open gives an event as it was read. bolwerk.ErrNotFound says that its addresses are
+// deleted.
 func (d *Desk) open(p *pending) error {
+	if len(p.sealed) == 0 {
+		return bolwerk.NotFound("the addresses of the event are deleted")
+	}
 	plain, err := d.p.Vault.Open(SealedEvent, p.sealed)
 	if err != nil {
 		return err

@@ -261,7 +261,8 @@ func (r *reader) emit(e Event) {
 	r.res.Events = append(r.res.Events, e)
 }
 
-// when gives an event without a time that of its report.
+// when gives an event without a time that of its report. Of one that lies in the future,
+// or goes on into it, nobody can know yet whose line it was.
 func (r *reader) when(e *Event) {
 	if e.Time.IsZero() {
 		for _, t := range []time.Time{r.reported, r.opt.Received} {
@@ -275,7 +276,7 @@ func (r *reader) when(e *Event) {
 	case e.Time.IsZero():
 		e.warn("no-time")
 		e.Person = true
-	case !r.opt.Received.IsZero() && e.Time.After(r.opt.Received.Add(24*time.Hour)):
+	case !r.opt.Received.IsZero() && (e.Time.After(r.opt.Received.Add(24*time.Hour)) || e.To.After(r.opt.Received.Add(24*time.Hour))):
 		e.warn("time-in-the-future")
 		e.Person = true
 	}

@@ -239,6 +239,10 @@ func TestTimeOfTheReport(t *testing.T) {
 	if e = Read("", []byte(later), Option{Received: received}).Events[0]; !e.Person || !slices.Contains(e.Warnings, "time-in-the-future") {
 		t.Errorf("the future: for a person %v, warnings %v", e.Person, e.Warnings)
 	}
+	on := strings.Replace(x4(scan), "{", `{"last_seen":"2099-01-01T00:00:00Z",`, 1)
+	if e = Read("", []byte(on), Option{Received: received}).Events[0]; !e.Person || e.To.Year() != 2099 || !slices.Contains(e.Warnings, "time-in-the-future") {
+		t.Errorf("a span that goes on until 2099: person %v until %s, warnings %v", e.Person, e.To, e.Warnings)
+	}
 }
 
 func TestWhen(t *testing.T) {
