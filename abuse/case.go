@@ -105,6 +105,18 @@ func (d *Desk) join(tx *store.Tx, o outcome, by bolwerk.Actor) error {
 	return nil
 }
 
+var selectCase = `select c.` + strings.ReplaceAll(desk.CaseColumns, ",", ",c.") + ` from abuse_case a join desk_case c on c.id=a.id where `
+
+// openOf are the open cases of a subscriber and a class; of every class where it is empty.
+func (d *Desk) openOf(tx *store.Tx, who session.Identity, class reading.Class) ([]desk.Case, error) {
+	marks, err := d.marks(who)
+	if err != nil || len(marks) == 0 {
+		return nil, err
+	}
+	in, args := store.In(2, marks)
+	return store.List(tx, desk.ReadCase, selectCase+`c.state='waiting' and (a.class=$1 or $1='') and a.mark in (`+in+`) order by c.id`, append([]any{string(class)}, args...)...)
+}
+
 // caseFor is the case that an event belongs to.
 func (d *Desk) caseFor(tx *store.Tx, o outcome, by bolwerk.Actor) (desk.Case, error) {
 	marks, err := d.marks(o.who)
@@ -114,7 +126,7 @@ func (d *Desk) caseFor(tx *store.Tx, o outcome, by bolwerk.Actor) (desk.Case, er
 	var earlier []desk.Case // newest first
 	if len(marks) > 0 {
 		in, args := store.In(2, marks)
-		earlier, err = store.List(tx, desk.ReadCase, `select c.`+strings.ReplaceAll(desk.CaseColumns, ",", ",c.")+` from abuse_case a join desk_case c on c.id=a.id where a.class=$1 and a.mark in (`+in+`) order by c.opened_at desc, c.id desc limit 20`,
+		earlier, err = store.List(tx, desk.ReadCase, selectCase+`a.class=$1 and a.mark in (`+in+`) order by c.opened_at desc, c.id desc limit 20`,
 			append([]any{string(o.class)}, args...)...)
 		if err != nil {
 			return desk.Case{}, err
@@ -244,16 +256,17 @@ func (d *Desk) note(tx *store.Tx, caseID, kind string, by bolwerk.Actor, code, t
 	return err
 }
 
-// exempted says whether events of a class are left alone for a subscriber.
-func (d *Desk) exempted(tx *store.Tx, who session.Identity, class reading.Class) (bool, error) {
+// exempt is until when events of a class are left alone for a subscriber; zero where they
+// are not.
+func (d *Desk) exempt(tx *store.Tx, who session.Identity, class reading.Class) (time.Time, error) {
 	marks, err := d.marks(who)
 	if err != nil || len(marks) == 0 {
-		return false, err
+		return time.Time{}, err
 	}
 	in, args := store.In(3, marks)
-	var n int64
-	err = tx.Row(`select count(*) from abuse_exemption where until>$1 and (class='' or class=$2) and mark in (`+in+`)`, append([]any{tx.NowMicros(), string(class)}, args...)...).Scan(&n)
-	return n > 0, err
+	var until int64
+	err = tx.Row(`select coalesce(max(until),0) from abuse_exemption where until>$1 and (class='' or class=$2) and mark in (`+in+`)`, append([]any{tx.NowMicros(), string(class)}, args...)...).Scan(&until)
+	return store.Time(until), err
 }
 
 // Reason is why a case is closed.
@@ -293,23 +306,28 @@ func (d *Desk) Close(ctx context.Context, who account.Person, id string, reason 
 		if !c.State.Open() {
 			return bolwerk.Conflict("case %s is closed already", c.Ref)
 		}
-		if err := desk.SetCase(tx, c, c.State, desk.Closed, string(reason)); err != nil {
-			return err
-		}
-		var class string
-		if err := tx.Row(`select class from abuse_case where id=$1`, c.ID).Scan(&class); err != nil {
-			return err
-		}
-		tx.After(func() { d.count.cases.WithLabelValues(class, "closed").Inc() })
-		audit.Append(tx, who.Actor(), "abuse.case.close", c.Ref, string(reason), nil)
-		if err := d.caseChanged(tx, c.ID); err != nil {
-			return err
-		}
-		if err := d.caseEnded(tx, c.ID, quarantine.ByCase, who.Actor()); err != nil {
-			return err
-		}
-		return d.note(tx, c.ID, "closed", who.Actor(), string(reason), text)
+		return d.end(tx, c, reason, quarantine.ByCase, who.Actor(), text)
 	})
+}
+
+// end closes an open case: its rules and its quarantine end with it.
+func (d *Desk) end(tx *store.Tx, c desk.Case, reason Reason, how quarantine.Mechanism, by bolwerk.Actor, text string) error {
+	if err := desk.SetCase(tx, c, c.State, desk.Closed, string(reason)); err != nil {
+		return err
+	}
+	var class string
+	if err := tx.Row(`select class from abuse_case where id=$1`, c.ID).Scan(&class); err != nil {
+		return err
+	}
+	tx.After(func() { d.count.cases.WithLabelValues(class, "closed").Inc() })
+	audit.Append(tx, by, "abuse.case.close", c.Ref, string(reason), nil)
+	if err := d.caseChanged(tx, c.ID); err != nil {
+		return err
+	}
+	if err := d.caseEnded(tx, c.ID, how, by); err != nil {
+		return err
+	}
+	return d.note(tx, c.ID, "closed", by, string(reason), text)
 }
 
 // Reopen begins a closed case again.
@@ -322,17 +340,16 @@ func (d *Desk) Reopen(ctx context.Context, who account.Person, id, text string) 
 		if c.State.Open() {
 			return bolwerk.Conflict("case %s is open", c.Ref)
 		}
-		var mark, class string
-		if err := tx.Row(`select mark,class from abuse_case where id=$1`, c.ID).Scan(&mark, &class); err != nil {
+		subscriber, class, err := d.whoseCase(tx, c.ID)
+		if err != nil {
 			return err
 		}
-		var other string
-		err := tx.Row(`select c.ref from abuse_case a join desk_case c on c.id=a.id where a.mark=$1 and a.class=$2 and c.state='waiting' limit 1`, mark, class).Scan(&other)
-		if err == nil {
-			return bolwerk.WithHint(bolwerk.Conflict("case %s about the same line and class is open", other), "go on there")
-		}
-		if !store.None(err) {
+		others, err := d.openOf(tx, subscriber, class)
+		if err != nil {
 			return err
+		}
+		if len(others) > 0 {
+			return bolwerk.WithHint(bolwerk.Conflict("case %s about the same line and class is open", others[0].Ref), "go on there")
 		}
 		if err := desk.SetCase(tx, c, c.State, desk.Waiting, ""); err != nil {
 			return err
@@ -365,7 +382,7 @@ func (d *Desk) Note(ctx context.Context, who account.Person, id string, statemen
 }
 
 // Except leaves a subscriber alone for some days: for the class of the case, or for
-// every class. The case is closed with it.
+// every class. The open cases that it covers are closed, and their quarantines end.
 func (d *Desk) Except(ctx context.Context, who account.Person, id string, every bool, days int, text string) error {
 	text = strings.TrimSpace(text)
 	switch {
@@ -375,36 +392,36 @@ func (d *Desk) Except(ctx context.Context, who account.Person, id string, every 
 		return bolwerk.Invalid("a decision needs a reason in words, of at most 500 octets")
 	}
 	return d.decide(ctx, who, id, func(tx *store.Tx, c desk.Case) error {
-		var mark, class string
-		if err := tx.Row(`select mark,class from abuse_case where id=$1`, c.ID).Scan(&mark, &class); err != nil {
+		subscriber, scope, err := d.whoseCase(tx, c.ID)
+		if err != nil {
 			return err
 		}
-		scope := class
 		if every {
 			scope = ""
 		}
-		until := tx.Now().AddDate(0, 0, days)
-		if _, err := tx.Exec(`insert into abuse_exemption(id,case_id,mark,class,reason,actor,at,until) values($1,$2,$3,$4,$5,$6,$7,$8)`,
-			bolwerk.NewID(tx.Now()), c.ID, mark, scope, text, who.Actor().String(), tx.NowMicros(), store.Micros(until)); err != nil {
+		mark, err := d.markOf(subscriber)
+		if err != nil {
 			return err
 		}
-		audit.Append(tx, who.Actor(), "abuse.case.exempt", c.Ref, text, map[string]string{"class": scope, "until": until.UTC().Format(time.RFC3339)})
+		until := tx.Now().AddDate(0, 0, days)
+		if _, err := tx.Exec(`insert into abuse_exemption(id,case_id,mark,class,reason,actor,at,until) values($1,$2,$3,$4,$5,$6,$7,$8)`,
+			bolwerk.NewID(tx.Now()), c.ID, mark, string(scope), text, who.Actor().String(), tx.NowMicros(), store.Micros(until)); err != nil {
+			return err
+		}
+		audit.Append(tx, who.Actor(), "abuse.case.exempt", c.Ref, text, map[string]string{"class": string(scope), "until": until.UTC().Format(time.RFC3339)})
 		if err := d.note(tx, c.ID, "exempted", who.Actor(), until.UTC().Format(time.DateOnly), text); err != nil {
 			return err
 		}
-		if !c.State.Open() {
-			return nil
-		}
-		if err := desk.SetCase(tx, c, c.State, desk.Closed, string(NoActionTaken)); err != nil {
+		covered, err := d.openOf(tx, subscriber, scope)
+		if err != nil {
 			return err
 		}
-		if err := d.caseChanged(tx, c.ID); err != nil {
-			return err
+		for _, o := range covered {
+			if err := d.end(tx, o, NoActionTaken, quarantine.ByMistake, who.Actor(), text); err != nil {
+				return err
+			}
 		}
-		if err := d.caseEnded(tx, c.ID, quarantine.ByMistake, who.Actor()); err != nil {
-			return err
-		}
-		return d.note(tx, c.ID, "closed", who.Actor(), string(NoActionTaken), text)
+		return nil
 	})
 }
 

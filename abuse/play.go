@@ -168,6 +168,12 @@ func (d *Desk) playOne(tx *store.Tx, caseID string) error {
 		_, err := tx.Exec(`update abuse_play set state='ended', due_at=0 where case_id=$1`, caseID)
 		return err
 	}
+	if until, err := d.caseExempt(tx, caseID); err != nil || !until.IsZero() { // a person opened it all the same: rules wait
+		if err == nil {
+			_, err = tx.Exec(`update abuse_play set due_at=$1 where case_id=$2`, min(store.Micros(until), store.Micros(tx.Now().Add(exemptLook))), caseID)
+		}
+		return err
+	}
 	f, err := d.playFacts(tx, caseID)
 	if err != nil {
 		return err
@@ -180,6 +186,19 @@ func (d *Desk) playOne(tx *store.Tx, caseID string) error {
 		return d.note(tx, caseID, "step", bolwerk.Rule("abuse"), "left:"+string(a.Step.Do), "")
 	}
 	return d.act(tx, c, b, a)
+}
+
+// exemptLook is how often a playbook looks whether its line is exempted still: a person may
+// end an exemption before its time.
+const exemptLook = time.Hour
+
+// caseExempt is until when the line of a case is left alone; zero where it is not.
+func (d *Desk) caseExempt(tx *store.Tx, caseID string) (time.Time, error) {
+	who, class, err := d.whoseCase(tx, caseID)
+	if err != nil {
+		return time.Time{}, err
+	}
+	return d.exempt(tx, who, class)
 }
 
 func (d *Desk) proceed(tx *store.Tx, caseID string, p playbook.Place, end bool) error {

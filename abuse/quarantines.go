@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"regexp"
+	"time"
 
 	"bolwerk"
 	"bolwerk/abuse/fact"
@@ -148,6 +149,11 @@ func (d *Desk) AskQuarantine(ctx context.Context, who account.Person, caseID str
 		c, err := findCase(tx, caseID)
 		if err != nil {
 			return err
+		}
+		if until, err := d.caseExempt(tx, c.ID); err != nil {
+			return err
+		} else if !until.IsZero() {
+			return bolwerk.WithHint(bolwerk.Conflict("this line is left alone until %s", until.UTC().Format(time.DateOnly)), "end the exemption first")
 		}
 		a, err := d.about(tx, c.ID)
 		if err != nil {

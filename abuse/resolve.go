@@ -258,11 +258,11 @@ func (d *Desk) write(tx *store.Tx, all []outcome) error {
 	reports := map[string]bool{}
 	for _, o := range all {
 		if o.to == Joined {
-			exempt, err := d.exempted(tx, o.who, o.class)
+			until, err := d.exempt(tx, o.who, o.class)
 			if err != nil {
 				return err
 			}
-			if exempt {
+			if !until.IsZero() {
 				o.to, o.why = Exempt, ""
 			}
 		}
