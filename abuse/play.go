@@ -225,7 +225,7 @@ func (d *Desk) playFacts(tx *store.Tx, caseID string) (f playbook.Facts, err err
 	}
 	f.Held = slices.ContainsFunc(all, func(q quarantine.Row) bool { return !q.State.Over() })
 	gone, err := d.Absent(tx, caseID)
-	f.Clean = gone.Days
+	f.Clean = gone.Counted()
 	if err != nil {
 		return f, err
 	}

@@ -137,6 +137,25 @@ func TestACaseWhoseLineIsCleanIsClosed(t *testing.T) {
 	has(enforce.Leaky)
 }
 
+// Where no feed tells of a line nobody looked: twice as many days have to pass.
+func TestALineThatNobodyWatchesIsCleanLater(t *testing.T) {
+	h := open(t, func(c *Config, _ *Parts) {
+		c.Playbooks = []playbook.Book{{Name: "open", Classes: []string{"vulnerable/*"}, When: playbook.When{Events: 1}, Steps: []playbook.Step{{Do: playbook.CloseClean, CleanDays: 2}}}}
+	})
+	h.session(session.Start, "anna", "s1", "192.0.2.17/32", noon.Add(-20*time.Hour))
+	h.session(session.Interim, "anna", "s1", "192.0.2.17/32", noon.Add(-time.Minute))
+	h.hand("jan@net.example", table, head+resolver(noon.Add(-time.Hour), "192.0.2.17"))
+	for day, want := range []string{"waiting", "waiting", "waiting", "waiting", "waiting", "closed"} { // of the first, a part only
+		if _, err := h.playSome(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if got := h.text(`select state from desk_case where capability='abuse'`); got != want {
+			t.Errorf("after %d days the case is %s, want %s", day, got, want)
+		}
+		h.clock.Add(24 * time.Hour)
+	}
+}
+
 // What was seen before its customer was told is no reason for a reminder: the line is
 // reminded, and put into quarantine, only where it was seen again.
 func TestWhomNobodySeesAgainIsLeftAlone(t *testing.T) {

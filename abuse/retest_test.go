@@ -219,7 +219,7 @@ func TestRetest_before_a_case_is_closed(t *testing.T) {
 			}
 		}
 	}
-	for range 25 { // nothing is told of it any more: 14 full days, and some
+	for range 39 { // nothing is told of it any more, by a feed or not: 28 full days, and some
 		day()
 	}
 	if s := h.text(`select state from desk_case where ref=$1`, h.ref()); s != "waiting" || len(h.asked) == 0 || len(h.asked) > 11 {

@@ -35,11 +35,15 @@ func Absent(last, now time.Time, heard map[Day]bool) Absence {
 	return a
 }
 
+// Counted is for how many days the absence counts: of days on which nobody looked,
+// every second one.
+func (a Absence) Counted() int {
+	if !a.Watched {
+		return a.Days / 2
+	}
+	return a.Days
+}
+
 // Clean says whether a line that was not seen for so long is taken to be clean: after
 // days where a feed watches it, after twice as many where none does.
-func (a Absence) Clean(days int) bool {
-	if !a.Watched {
-		days *= 2
-	}
-	return a.Days >= days
-}
+func (a Absence) Clean(days int) bool { return a.Counted() >= days }

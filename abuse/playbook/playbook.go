@@ -61,7 +61,7 @@ type Step struct {
 	// Days is how long a quarantine lasts at most, 1 to 30.
 	Days int `toml:"days"`
 	// CleanDays is for how many days, on which the feeds were heard, the line is not
-	// to be seen before the case is closed.
+	// to be seen before the case is closed; twice as many where no feed tells of it.
 	CleanDays int `toml:"clean_days"`
 }
 
