@@ -17,6 +17,7 @@ import (
 	"bolwerk/abuse/door"
 	"bolwerk/abuse/inform"
 	"bolwerk/abuse/notice"
+	"bolwerk/abuse/session"
 	"bolwerk/internal/mail"
 	"bolwerk/internal/store"
 	"bolwerk/internal/terminal"
@@ -189,6 +190,24 @@ func TestAResellersMailComesBack(t *testing.T) {
 	}
 	if e, err := h.ContactOf(t.Context(), agent.Actor(), anna, "look", id); err != nil || e.MailBack != "5.1.10" {
 		t.Errorf("the book says %+v, %v", e, err)
+	}
+	// What comes meanwhile is not sent there, and that is said once.
+	for i := range 2 {
+		h.clock.Add(time.Minute)
+		h.hand("feed@example.net", table, head+resolver(noon.Add(-time.Duration(3+i)*time.Hour), "192.0.2.17"))
+	}
+	h.doJobs()
+	if got := h.tried(); got != string(notice.XARF)+" failed bounced, unreachable bounced" || len(h.mails.sent) != 1 {
+		t.Errorf("messages: %s; %d mails", got, len(h.mails.sent))
+	}
+	h.clock.Add(31 * 24 * time.Hour)
+	h.session(session.Interim, "anna", "s1", "192.0.2.17/32", h.clock.Now())
+	h.hand("feed@example.net", table, head+resolver(h.clock.Now().Add(-time.Minute), "192.0.2.17"))
+	h.clock.Add(2 * time.Minute)
+	h.settleAll()
+	h.doJobs()
+	if len(h.mails.sent) != 2 {
+		t.Errorf("%d mails after 31 days: %s", len(h.mails.sent), h.tried())
 	}
 }
 

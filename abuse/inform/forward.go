@@ -26,12 +26,19 @@ func (d *Desk) Forward(tx *store.Tx, caseID, event string, l Letter) error {
 		return err
 	}
 	entry, err := d.p.Book.Find(tx, l.Who)
-	if errors.Is(err, bolwerk.ErrNotFound) || err == nil && entry.AbuseMail == "" {
+	why := ""
+	switch {
+	case errors.Is(err, bolwerk.ErrNotFound), err == nil && entry.AbuseMail == "":
+		why = "no_contact"
+	case err == nil && entry.MailBack != "":
+		why = "bounced" // not used for a while; what comes meanwhile stays in the case
+	}
+	if why != "" {
 		var have int64 // it is said once that nobody can be told
 		if err := tx.Row(`select count(*) from abuse_message where case_id=$1 and state='unreachable' and made_at>$2`, caseID, store.Micros(tx.Now().Add(-oncePer))).Scan(&have); err != nil || have > 0 {
 			return err
 		}
-		_, err := d.unreachable(tx, l, "no_contact")
+		_, err := d.unreachable(tx, l, why)
 		return err
 	}
 	if err != nil {
