@@ -169,7 +169,7 @@ func (d *Desk) openCase(tx *store.Tx, o outcome, by bolwerk.Actor) (desk.Case, e
 	if err := desk.SetCase(tx, c, c.State, desk.Waiting, ""); err != nil {
 		return c, err
 	}
-	if _, err := tx.Exec(`insert into abuse_case(id,mark,class,who_sealed,severity,events,reporters,solid,first_seen,last_seen,returned,test,test_at) values($1,$2,$3,$4,$5,0,0,0,0,0,0,'',0)`,
+	if _, err := tx.Exec(`insert into abuse_case(id,mark,class,who_sealed,severity,events,reporters,solid,first_seen,last_seen,returned,test,test_at,changed_at) values($1,$2,$3,$4,$5,0,0,0,0,0,0,'',0,0)`,
 		c.ID, mark, string(o.class), sealed, int64(severityOf(o.class))); err != nil {
 		return c, err
 	}

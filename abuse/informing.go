@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strconv"
 	"strings"
 
 	"bolwerk"
@@ -13,7 +12,6 @@ import (
 	"bolwerk/abuse/inform"
 	"bolwerk/abuse/reading"
 	"bolwerk/desk"
-	"bolwerk/internal/job"
 	"bolwerk/internal/store"
 )
 
@@ -33,14 +31,14 @@ func (d *Desk) informed(tx *store.Tx, caseID string, o outcome) error {
 }
 
 // caseChanged tells whoever was told of a case that it was closed or began again: the
-// holders of its codes, and the reporters of its events.
+// holders of its codes at once, and the reporters of its events on the next day.
 func (d *Desk) caseChanged(tx *store.Tx, caseID string) error {
 	if d.inform != nil {
 		if err := d.inform.Changed(tx, caseID); err != nil {
 			return err
 		}
 	}
-	return job.Add(tx, outcomeJob, caseID+"/"+strconv.FormatInt(tx.NowMicros(), 10), caseID, tx.Now())
+	return outcomeTomorrow(tx, caseID)
 }
 
 const (

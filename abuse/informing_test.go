@@ -12,6 +12,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"reflect"
 	"regexp"
 	"slices"
 	"strings"
@@ -460,32 +461,117 @@ func TestAReporterLearnsTheEnd(t *testing.T) {
 		if err := h.Close(t.Context(), agent, ref, c.as, "seen"); err != nil {
 			t.Fatal(err)
 		}
-		h.doJobs()
+		day := h.clock.Now().UTC().Truncate(24 * time.Hour)
+		h.tomorrow()
 		if s := h.report(report); s.code != string(c.want) {
 			t.Errorf("closed as %s the reporter is told %s, want %s", c.as, s.code, c.want)
 		}
-		var st door.Status
-		var body []byte
-		if err := h.db.Read(t.Context(), func(tx *store.Tx) error {
-			return tx.Row(`select body from copy_entry where copy='public' and id like 'ar:%'`).Scan(&body)
-		}); err != nil {
-			t.Fatal(err)
-		}
-		if err := json.Unmarshal(body, &st); err != nil || !st.Over || st.Closed != 1 || st.Changed.Hour()+st.Changed.Minute()+st.Changed.Second() != 0 {
-			t.Errorf("status %+v, %v", st, err)
-		}
-		if strings.Contains(string(body), "anna") || strings.Contains(string(body), ref) {
-			t.Errorf("the status names the line or the case: %s", body)
+		for _, st := range h.statuses(ref) {
+			if !st.Over || st.Closed != 1 || !st.Changed.Equal(day) {
+				t.Errorf("status %+v", st)
+			}
 		}
 		h.clock.Add(time.Second)
 		if err := h.Reopen(t.Context(), agent, ref, "again"); err != nil {
 			t.Fatal(err)
 		}
-		h.doJobs()
+		h.tomorrow()
 		if s := h.report(report); s.code != string(Actioned) {
 			t.Errorf("open again, told %s", s.code)
 		}
 		h.clock.Add(time.Second)
+	}
+}
+
+// tomorrow has reporters see what became of cases on this day.
+func (h *house) tomorrow() {
+	h.t.Helper()
+	h.doJobs()
+	now := h.clock.Now()
+	h.clock.Add(now.UTC().Truncate(24 * time.Hour).Add(24*time.Hour + outcomeAt + time.Minute).Sub(now))
+	h.doJobs()
+}
+
+// statuses are what the reporters see, which names neither the line of anna nor a case.
+func (h *house) statuses(ref string) (all []door.Status) {
+	h.t.Helper()
+	if err := h.db.Read(h.t.Context(), func(tx *store.Tx) error {
+		return tx.Each(`select body from copy_entry where copy='public' and id like 'ar:%' order by id`, nil, func(scan func(...any) error) error {
+			var st door.Status
+			var body []byte
+			if err := scan(&body); err != nil {
+				return err
+			}
+			if strings.Contains(string(body), "anna") || strings.Contains(string(body), ref) {
+				h.t.Errorf("the status names the line or the case: %s", body)
+			}
+			all = append(all, st)
+			return json.Unmarshal(body, &all[len(all)-1])
+		})
+	}); err != nil {
+		h.t.Fatal(err)
+	}
+	return all
+}
+
+// Whoever asks about two codes again and again sees no moment at which both turn: what
+// becomes of a case is seen on the next day, and as a day.
+func TestNoMomentTellsWhichReportsAreAboutOneLine(t *testing.T) {
+	h := open(t)
+	_, ref, first := h.caseOfAnna()
+	same := func(when string, before []door.Status) {
+		t.Helper()
+		if got := h.statuses(ref); !reflect.DeepEqual(got, before) {
+			t.Errorf("%s reporters see %+v at once, before %+v", when, got, before)
+		}
+	}
+	h.hand("other@example.org", table, head+resolver(noon.Add(-4*time.Hour), "192.0.2.17"))
+	for _, st := range h.statuses(ref) {
+		if st.Actioned != 1 || !st.Changed.Equal(st.Changed.Truncate(24*time.Hour)) {
+			t.Errorf("a moment: %+v", st)
+		}
+	}
+	before := h.statuses(ref)
+	if len(before) != 2 {
+		t.Fatalf("statuses %+v", before)
+	}
+	h.closeCase(NoActionTaken)
+	h.doJobs()
+	same("closed,", before)
+	if err := h.db.Write(t.Context(), store.Intake, func(tx *store.Tx) error { return h.settle(tx, first) }); err != nil { // another event of it, say
+		t.Fatal(err)
+	}
+	same("closed and settled,", before)
+	h.tomorrow()
+	for _, st := range h.statuses(ref) {
+		if !st.Over || st.Code != string(NoAction) {
+			t.Errorf("on the next day: %+v", st)
+		}
+	}
+	before = h.statuses(ref)
+	// A third report has the case begin again.
+	h.session(session.Interim, "anna", "s1", "192.0.2.17/32", h.clock.Now())
+	h.hand("third@example.org", table, head+resolver(h.clock.Now().Add(-time.Minute), "192.0.2.17"))
+	h.clock.Add(2 * time.Minute)
+	h.settleAll()
+	h.doJobs()
+	if n := h.number(`select returned from abuse_case`); n != 1 {
+		t.Fatalf("the case returned %d times", n)
+	}
+	over := 0
+	for _, st := range h.statuses(ref) {
+		if st.Over {
+			over++
+		}
+	}
+	if over != len(before) {
+		t.Errorf("a third report turns those before it at once: %+v", h.statuses(ref))
+	}
+	h.tomorrow()
+	for _, st := range h.statuses(ref) {
+		if st.Over || !st.Changed.Equal(st.Changed.Truncate(24*time.Hour)) {
+			t.Errorf("a day after it began again: %+v", st)
+		}
 	}
 }
 

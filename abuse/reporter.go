@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"bolwerk"
+	"bolwerk/abuse/clean"
 	"bolwerk/abuse/door"
 	"bolwerk/abuse/notice"
 	"bolwerk/abuse/reading"
@@ -24,11 +25,12 @@ import (
 const answerJob = "abuse.answer"
 
 const (
-	// answerAt is when on the next day (UTC) a mail with outcomes is written. All that
-	// came to an end on a day is told at one time: the moment of a mail would say which
-	// reports are about one line.
+	// answerAt is when on a day (UTC) a mail with outcomes is written, once reporters see
+	// them (outcomeAt). All that came to an end on a day is told at one time: the moment
+	// of a mail would say which reports are about one line.
 	answerAt    = 6 * time.Hour
-	answerMost  = 100 // reports in one mail; the rest is told a day later
+	answerSoon  = 10 * time.Minute // what ends so short before it is told a day later: its job may run already
+	answerMost  = 100              // reports in one mail; the rest is told a day later
 	markAnswer  = "abuse.answer"
 	answerKind  = "abuse.outcome"
 	replyYes    = "yes"
@@ -117,12 +119,13 @@ func (d *Desk) answer(tx *store.Tx, id string, s standing, code Code, over bool)
 	if _, err := tx.Exec(`update abuse_report set answer=$1 where id=$2`, mark, id); err != nil {
 		return err
 	}
-	return d.answerNextDay(tx, mark)
+	return answerNext(tx, mark)
 }
 
-func (d *Desk) answerNextDay(tx *store.Tx, mark string) error {
-	day := tx.Now().UTC().Truncate(24 * time.Hour)
-	return job.Add(tx, answerJob, mark+"/"+strconv.FormatInt(day.Unix()/86400, 10), mark, day.Add(24*time.Hour+answerAt))
+// answerNext has the mail written at the next time for it.
+func answerNext(tx *store.Tx, mark string) error {
+	day := tx.Now().UTC().Add(answerSoon - answerAt).Truncate(24 * time.Hour).Add(24 * time.Hour)
+	return job.Add(tx, answerJob, mark+"/"+strconv.FormatInt(int64(clean.DayOf(day)), 10), mark, day.Add(answerAt))
 }
 
 func (d *Desk) openReply(sealed []byte) (r reply, err error) {
@@ -177,7 +180,7 @@ func (d *Desk) answerReporter(ctx context.Context, j job.Job) error {
 			}
 		}
 		if len(ids) == answerMost {
-			if err := d.answerNextDay(tx, j.Ref); err != nil {
+			if err := answerNext(tx, j.Ref); err != nil {
 				return err
 			}
 		}

@@ -64,9 +64,8 @@ func (h *house) closeCase(reason Reason) {
 // morning has the desk's own jobs done: those that settle, and those of the morning after.
 func (h *house) morning() {
 	h.t.Helper()
-	h.doJobs()
-	now := h.clock.Now()
-	h.clock.Add(now.Truncate(24 * time.Hour).Add(24*time.Hour + answerAt + time.Minute).Sub(now))
+	h.tomorrow()
+	h.clock.Add(answerAt - outcomeAt)
 	h.doJobs()
 }
 

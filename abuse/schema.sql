@@ -81,9 +81,11 @@ create table abuse_case (
   last_seen  bigint not null,  -- keep case: the last event
   returned   bigint not null,  -- keep case: how often it began again after it was closed
   test       text not null,    -- keep case: what the last test of the line found; empty is none
-  test_at    bigint not null   -- keep case: when it was asked for, or found; 0 is never
+  test_at    bigint not null,  -- keep case: when it was asked for, or found; 0 is never
+  changed_at bigint not null   -- keep case: when it was closed or began again last; 0 is never
 );
 create index abuse_case_mark on abuse_case(mark, class);
+create index abuse_case_changed on abuse_case(changed_at);
 create index abuse_case_test on abuse_case(test_at) where test='asked';
 create table abuse_case_reporter (
   case_id  text not null, -- keep case: which case

@@ -14,7 +14,8 @@ type Status struct {
 	// of the case.
 	Code string    `json:"code"`
 	At   time.Time `json:"received_at"`
-	// Changed is since when Code is so.
+	// Changed is since when Code is so; once an event led to a case, a day only: a
+	// moment would tell which reports are about one line.
 	Changed time.Time `json:"changed_at,omitzero"`
 	// Events are the events that were read, Refused what could not be, Repeated what
 	// the reporter had told before. They are the reporter's own.
@@ -27,8 +28,8 @@ type Status struct {
 	Actioned int64 `json:"actioned"`
 	NotOurs  int64 `json:"not_ours,omitempty"`
 	Waiting  int64 `json:"waiting,omitempty"`
-	// Closed are those of Actioned whose case is closed; Over says that all are, and
-	// Changed is then a day only: a moment would tell which reports are about one line.
+	// Closed are those of Actioned whose case was closed, on a day before; Over says that
+	// all were, the last on the day of Changed.
 	Closed int64 `json:"closed,omitempty"`
 	Over   bool  `json:"over,omitempty"`
 }
