@@ -98,8 +98,11 @@ func (r *reader) xarf02Event(f map[string]string) (e Event, ok bool) {
 	if e.Protocol == "" && e.Basis == Handshake {
 		e.Protocol = "tcp"
 	}
-	if e.Protocol == "udp" {
+	switch {
+	case e.Protocol == "udp":
 		e.Basis = UDP
+	case e.Protocol == "tcp" && e.Basis == UDP:
+		e.Basis = Handshake
 	}
 	return e, true
 }
@@ -137,10 +140,10 @@ func xarf02Class(category, kind, service string) (Class, Basis) {
 		return Exploiting, Handshake
 	case is("copyright"):
 		return Copyright, Claim
-	case is("login", "bruteforce", "brute-force", "ssh", "ftp", "imap", "pop3", "postfix", "sasl", "smtp", "telnet", "rdp", "mail", "apache", "asterisk"):
-		return BruteForce, Handshake
-	case is("sip", "voip"):
+	case is("sip", "voip", "asterisk"), service == "sip", service == "asterisk", service == "voip": // mostly UDP: a login without a connection
 		return BruteForce, UDP
+	case is("login", "bruteforce", "brute-force", "ssh", "ftp", "imap", "pop3", "postfix", "sasl", "smtp", "telnet", "rdp", "mail", "apache"):
+		return BruteForce, Handshake
 	case category == "fraud":
 		return Masquerade, Content
 	case service == "ssh" || service == "ftp":

@@ -26,7 +26,7 @@ type Config struct {
 	// as proved.
 	OwnNetworks []netip.Prefix `toml:"own_networks"`
 
-	MaxBytes      int64 `toml:"max_bytes"`      // a mail must be smaller; advertised (RFC 1870)
+	MaxBytes      int64 `toml:"max_bytes"`      // a mail must be smaller; advertised (RFC 1870); at most 25 MiB
 	MaxRecipients int   `toml:"max_recipients"` // of one mail; the next gets 452
 	// MaxConns bounds all connections. A quarter is kept for OwnNetworks.
 	MaxConns           int `toml:"max_connections"`
@@ -54,11 +54,15 @@ type Config struct {
 	KeyFile  string `toml:"key_file"`
 }
 
+// mostBytes is what Gmail and most operators' servers accept; a desk refuses what is larger,
+// and a mail that was answered with 250 would be lost to it.
+const mostBytes = 25 << 20
+
 // DefaultConfig has no addresses and no listener; the rest is good enough.
 func DefaultConfig() Config {
 	return Config{
 		Hostname:           "localhost",
-		MaxBytes:           25 << 20, // what large providers send at most
+		MaxBytes:           mostBytes,
 		MaxRecipients:      10,
 		MaxConns:           200,
 		MaxConnsPerNetwork: 20,
@@ -97,6 +101,9 @@ func (c Config) Validate() error {
 		if !p.IsValid() || p.Bits() == 0 {
 			bad("own_networks: %q would make everybody our own", p)
 		}
+	}
+	if c.MaxBytes > mostBytes {
+		bad("max_bytes = %d: at most %d, which is what desks read of one mail", c.MaxBytes, mostBytes)
 	}
 	if (c.CertFile == "") != (c.KeyFile == "") {
 		bad("cert_file and key_file: give both or none")

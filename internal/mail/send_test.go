@@ -415,6 +415,10 @@ func TestConfig_Validate(t *testing.T) {
 	if err == nil || !containsAll(err.Error(), "listen", "addresses", "key_file", "max_memory", "idle_timeout") || !errors.Is(err, bolwerk.ErrInvalid) {
 		t.Errorf("got %v", err)
 	}
+	c.MaxBytes = 25<<20 + 1
+	if err := c.Validate(); !strings.Contains(err.Error(), "max_bytes") {
+		t.Errorf("larger than a desk reads: %v", err)
+	}
 	r := RelayConfig{Addr: "relay.bolwerk.example:587", Name: "desk.bolwerk.example", TLS: TLSRequired, User: "desk", PasswordFile: "secret"}
 	if err := r.Validate(); err != nil {
 		t.Error(err)
