@@ -13,8 +13,8 @@ import (
 
 // informAPI adds the routes of informing.
 func (d *Desk) informAPI(x *api.Routes) {
-	api.Add(x, account.Look, "GET", "/abuse/cases/{id}/messages", "What the subscriber of a case was told, newest first. The look is noted.", func(ctx context.Context, in *CaseID) (*api.Answer[api.Page[inform.Message]], error) {
-		all, err := d.Messages(ctx, api.Who(ctx).Actor(), in.ID)
+	api.Add(x, account.Look, "GET", "/abuse/cases/{id}/messages", "What the subscriber of a case was told, newest first; what the messages say, for who may decide. The look is noted.", func(ctx context.Context, in *CaseID) (*api.Answer[api.Page[inform.Message]], error) {
+		all, err := d.Messages(ctx, api.Who(ctx), in.ID)
 		return whole(all), err
 	})
 	api.Add(x, account.Decide, "POST", "/abuse/cases/{id}/messages", "Tell the subscriber of a case something, by the ways that lead there.", func(ctx context.Context, in *decideIn[informBody]) (*api.Answer[api.Page[inform.Message]], error) {

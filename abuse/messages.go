@@ -8,6 +8,7 @@ import (
 	"bolwerk"
 	"bolwerk/abuse/contact"
 	"bolwerk/abuse/inform"
+	"bolwerk/abuse/notice"
 	"bolwerk/abuse/session"
 	"bolwerk/internal/account"
 	"bolwerk/internal/audit"
@@ -30,32 +31,28 @@ func (d *Desk) Inform(ctx context.Context, who account.Person, id string, kind i
 	if _, err := d.inform.Send(ctx, who.Actor(), id, kind, channels); err != nil {
 		return nil, err
 	}
-	return d.messages(ctx, id)
+	return d.Messages(ctx, who, id)
 }
 
-// Messages are what the subscriber of a case was told, newest first. The look is noted.
-func (d *Desk) Messages(ctx context.Context, by bolwerk.Actor, id string) ([]inform.Message, error) {
+// Messages are what the subscriber of a case was told, newest first. What they say, with
+// the address of a letter, is for who may decide. The look is noted.
+func (d *Desk) Messages(ctx context.Context, who account.Person, id string) (out []inform.Message, err error) {
+	var c inform.Case
 	if err := d.db.Write(ctx, store.Decision, func(tx *store.Tx) error {
-		c, err := d.About(tx, id)
-		if err != nil {
+		if c, err = d.About(tx, id); err != nil {
 			return err
 		}
-		return d.p.Who.Note(tx, by, "messages of case "+c.Ref, c.ID, c.Who)
-	}); err != nil {
+		return d.p.Who.Note(tx, who.Actor(), "messages of case "+c.Ref, c.ID, c.Who)
+	}); err != nil || d.inform == nil {
 		return nil, err
 	}
-	return d.messages(ctx, id)
-}
-
-func (d *Desk) messages(ctx context.Context, id string) ([]inform.Message, error) {
-	if d.inform == nil {
-		return nil, nil
+	if out, err = d.inform.Of(ctx, c.ID); err != nil || who.May(account.Decide) {
+		return out, err
 	}
-	c, err := d.Row(ctx, id)
-	if err != nil {
-		return nil, err
+	for i := range out {
+		out[i].Text = notice.Text{}
 	}
-	return d.inform.Of(ctx, c.ID)
+	return out, nil
 }
 
 // tookToTell is the time from the first report of a case to the first notice that left;

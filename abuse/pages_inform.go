@@ -17,7 +17,7 @@ import (
 func (p *Pages) informRoutes(add func(string, account.Right, func(http.ResponseWriter, *http.Request, account.Person) error)) {
 	add("GET /abuse/case/{id}/messages", account.Look, p.messages)
 	add("POST /abuse/case/{id}/messages", account.Decide, p.sendMessage)
-	add("GET /abuse/message/{id}/letter", account.Look, p.letter)
+	add("GET /abuse/message/{id}/letter", account.Decide, p.letter)
 	add("GET /abuse/notices", account.Look, p.notices)
 }
 
@@ -46,7 +46,7 @@ func (p *Pages) showMessages(w http.ResponseWriter, r *http.Request, status int,
 	if data.C, err = p.d.Row(r.Context(), id); err != nil {
 		return err
 	}
-	if data.All, err = p.d.Messages(r.Context(), data.Me.Actor(), id); err != nil {
+	if data.All, err = p.d.Messages(r.Context(), data.Me, id); err != nil {
 		return err
 	}
 	took, ok, err := p.d.tookToTell(r.Context(), id, data.All)
@@ -94,11 +94,8 @@ func (p *Pages) letter(w http.ResponseWriter, r *http.Request, who account.Perso
 	if p.d.inform == nil {
 		return errUninformed
 	}
-	pdf, ref, err := p.d.inform.Letter(r.Context(), r.PathValue("id"))
+	pdf, ref, err := p.d.inform.Letter(r.Context(), who.Actor(), r.PathValue("id"))
 	if err != nil {
-		return err
-	}
-	if _, err := p.d.Messages(r.Context(), who.Actor(), ref); err != nil { // the look is noted
 		return err
 	}
 	h := w.Header()

@@ -40,8 +40,14 @@ func TestPagesOfMessages(t *testing.T) {
 	}
 	pages := &Pages{d: h.Desk, frame: frame, pages: p}
 	mux := http.NewServeMux()
-	pages.informRoutes(func(pattern string, _ account.Right, fn func(http.ResponseWriter, *http.Request, account.Person) error) {
-		mux.Handle(pattern, frame.Do(func(w http.ResponseWriter, r *http.Request) error { return fn(w, r, agent) }))
+	me := agent
+	pages.informRoutes(func(pattern string, right account.Right, fn func(http.ResponseWriter, *http.Request, account.Person) error) {
+		mux.Handle(pattern, frame.Do(func(w http.ResponseWriter, r *http.Request) error {
+			if !me.May(right) {
+				return bolwerk.Forbidden("no")
+			}
+			return fn(w, r, me)
+		}))
 	})
 	do := func(method, path string, form url.Values) *httptest.ResponseRecorder {
 		r := httptest.NewRequest(method, "http://console.example"+path, strings.NewReader(form.Encode()))
@@ -67,6 +73,17 @@ func TestPagesOfMessages(t *testing.T) {
 	letter, _, _ := strings.Cut(rest, `"`)
 	if w := do("GET", "/abuse/message/"+letter, nil); w.Code != 200 || w.Header().Get("Content-Type") != "application/pdf" || !strings.HasPrefix(w.Body.String(), "%PDF-1.7") {
 		t.Errorf("the letter: %d %v", w.Code, w.Header())
+	}
+	me.Role = account.Viewer // who may not decide learns that somebody was told, and not what
+	if seen := get("/abuse/case/"+ref+"/messages", ref); strings.Contains(seen, "Un appareil sur votre ligne") || strings.Contains(seen, "/letter") {
+		t.Errorf("a viewer sees what a message says:\n%s", seen)
+	}
+	if w := do("GET", "/abuse/message/"+letter, nil); w.Code != http.StatusForbidden {
+		t.Errorf("a letter for a viewer: %d", w.Code)
+	}
+	me = agent
+	if code := codeIn.FindString(h.mails.sent[0].Body); code == "" || strings.Contains(body, code) {
+		t.Errorf("the page has the code %q", code)
 	}
 	for _, lang := range bolwerk.Langs() {
 		get("/abuse/notices?kind=reminded&group=spam&in="+string(lang), "XXXX-XXXX-XXXX", "/ 306")

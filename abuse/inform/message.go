@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"slices"
+	"strings"
 	"time"
 
 	"bolwerk"
@@ -30,7 +31,7 @@ type Message struct {
 	SentAt      time.Time      `json:"sent_at,omitzero"`
 	DeliveredAt time.Time      `json:"delivered_at,omitzero"`
 	SeenAt      time.Time      `json:"seen_at,omitzero" doc:"when its code was typed at the public site, or when your app or a person said that the customer saw it"`
-	Text        notice.Text    `json:"text" doc:"what it says"`
+	Text        notice.Text    `json:"text,omitzero" doc:"what it says, for who may decide. The code in it is masked"`
 }
 
 const messageColumns = `id,case_id,quarantine,kind,channel,lang,class,state,why,actor,made_at,sent_at,delivered_at,seen_at,text_sealed`
@@ -67,25 +68,44 @@ func (d *Desk) message(tx *store.Tx, id string) (Message, error) {
 // maxListed is how many messages of a case are shown.
 const maxListed = 100
 
-// Of are the messages of a case, newest first.
+// Of are the messages of a case, newest first, with their codes masked.
 func (d *Desk) Of(ctx context.Context, caseID string) (out []Message, err error) {
 	err = d.p.DB.Read(ctx, func(tx *store.Tx) error {
-		out, err = store.List(tx, d.readMessage, `select `+messageColumns+` from abuse_message where case_id=$1 order by id desc limit $2`, caseID, maxListed)
+		out, err = store.List(tx, d.masked, `select `+messageColumns+` from abuse_message where case_id=$1 order by id desc limit $2`, caseID, maxListed)
 		return err
 	})
 	return out, err
 }
 
-// Letter is a letter as PDF, with the number of its case.
-func (d *Desk) Letter(ctx context.Context, id string) (pdf []byte, ref string, err error) {
+// masked is a message as it is shown. Whoever knows its code answers for the customer and
+// ends the quarantine: nobody but the customer gets it.
+func (d *Desk) masked(scan func(...any) error) (Message, error) {
+	m, err := d.readMessage(scan)
+	if m.Text.Code != "" {
+		m.Text.Body = strings.ReplaceAll(m.Text.Body, m.Text.Code, exampleCode)
+		m.Text.Code = exampleCode
+	}
+	return m, err
+}
+
+// Letter is a letter as PDF with its code masked, and the number of its case. That by
+// looks is noted.
+func (d *Desk) Letter(ctx context.Context, by bolwerk.Actor, id string) (pdf []byte, ref string, err error) {
 	var m Message
-	err = d.p.DB.Read(ctx, func(tx *store.Tx) error {
-		if m, err = d.message(tx, id); err != nil {
+	err = d.p.DB.Write(ctx, store.Decision, func(tx *store.Tx) error {
+		m, err = d.masked(tx.Row(`select `+messageColumns+` from abuse_message where id=$1`, id).Scan)
+		if store.None(err) {
+			return bolwerk.NotFound("no message %.60q", id)
+		}
+		if err != nil {
 			return err
 		}
 		c, err := d.p.Cases.About(tx, m.Case)
+		if err != nil {
+			return err
+		}
 		ref = c.Ref
-		return err
+		return d.p.Who.Note(tx, by, "letter of case "+ref, c.ID, c.Who)
 	})
 	if err != nil {
 		return nil, "", err
@@ -106,7 +126,7 @@ type Draft struct {
 	Septets int `json:"septets,omitempty"`
 }
 
-// exampleCode stands where a notice that is only looked at has its code.
+// exampleCode stands for the code where a notice is looked at.
 const exampleCode = "XXXX-XXXX-XXXX"
 
 // Show writes a notice without sending it: for the ways that lead to the subscriber of
