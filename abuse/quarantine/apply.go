@@ -190,6 +190,9 @@ func (d *Desk) claim(ctx context.Context, nas string) (orders []order, passed in
 // claimOne takes on the order for one line, and has it wait where it is not sent now.
 func (d *Desk) claimOne(tx *store.Tx, id, key string) (o order, verdict string, err error) {
 	q, err := load(tx, id)
+	if err == nil {
+		err = d.spare(tx, &q)
+	}
 	if err != nil {
 		return o, "", err
 	}

@@ -1,7 +1,6 @@
 package quarantine
 
 import (
-	"net/netip"
 	"slices"
 	"strings"
 	"time"
@@ -175,9 +174,11 @@ func (d *Desk) facts(tx *store.Tx, f Facts, caseID, own string) (Facts, error) {
 	if err != nil {
 		return f, err
 	}
-	f.Listed, f.Proved = slices.ContainsFunc(d.cfg.Never, func(n string) bool { return strings.EqualFold(n, f.Who.Subscriber) }), true
+	if f.Listed, err = d.listed(tx, f.Who, caseID); err != nil {
+		return f, err
+	}
+	f.Proved = true
 	for _, h := range held {
-		f.Listed = f.Listed || slices.ContainsFunc(d.cfg.NeverNetworks, func(p netip.Prefix) bool { return p.Overlaps(h.Prefix) })
 		if h.Source != session.Radius && h.Source != session.Lease {
 			continue
 		}

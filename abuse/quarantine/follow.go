@@ -112,6 +112,9 @@ func (d *Desk) followOne(tx *store.Tx, id string, touched map[netip.Prefix]bool,
 		}
 	}
 	before := q.version
+	if err := d.spare(tx, &q); err != nil {
+		return err
+	}
 	if err := d.step(tx, &q, e, rules, held); err != nil {
 		return err
 	}

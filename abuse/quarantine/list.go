@@ -156,7 +156,7 @@ func (d *Desk) Show(ctx context.Context, id string) (v View, err error) {
 func (d *Desk) Wanted(ctx context.Context, subscriber string) (p enforce.Profile, until time.Time, err error) {
 	p = enforce.Normal
 	marks, err := d.p.Keys.Kept().Marks(markWho, session.Identity{Subscriber: subscriber}.Who())
-	if err != nil || len(marks) == 0 || subscriber == "" || d.p.Clock.Suspect() {
+	if err != nil || len(marks) == 0 || subscriber == "" || d.named(subscriber) || d.p.Clock.Suspect() {
 		return enforce.Normal, until, err
 	}
 	err = d.db.Read(ctx, func(tx *store.Tx) error {

@@ -167,6 +167,9 @@ func (d *Desk) hold(tx *store.Tx, q *Row) error {
 	if err := d.p.Cases.Shown(tx, q.CaseID); err != nil {
 		return err
 	}
+	if err := d.spare(tx, q); err != nil {
+		return err
+	}
 	if d.p.Gardens == nil || !q.State.Holds() || !q.Until.After(tx.Now()) {
 		return nil
 	}
@@ -294,6 +297,9 @@ func (d *Desk) heldOf(l line) (h session.Held, err error) {
 
 // meet brings the open sessions of its subscriber into a quarantine.
 func (d *Desk) meet(tx *store.Tx, q *Row, by bolwerk.Actor) error {
+	if err := d.spare(tx, q); err != nil {
+		return err
+	}
 	who, err := d.identity(*q)
 	if err != nil {
 		return err

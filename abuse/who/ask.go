@@ -84,6 +84,17 @@ func (w *Who) mark(who string) (string, error) {
 	return vault.Month(w.clock.Now()) + "." + m, err
 }
 
+// lately are the marks of a subscriber of this month and the one before.
+func (w *Who) lately(who string) ([]string, error) {
+	all, err := w.vault.Lately("abuse.asked", who, 1)
+	at := w.clock.Now().UTC()
+	for i := range all {
+		all[i] = vault.Month(at) + "." + all[i]
+		at = time.Date(at.Year(), at.Month()-1, 1, 0, 0, 0, 0, time.UTC)
+	}
+	return all, err
+}
+
 // Looks are the last looks, the newest first: all of them, or this month's that named
 // a subscriber. Whose month's key is destroyed has no address any more.
 func (w *Who) Looks(ctx context.Context, subscriber string, limit int) (out []Look, err error) {

@@ -2,6 +2,7 @@ package who
 
 import (
 	"net/netip"
+	"slices"
 	"time"
 
 	"bolwerk/abuse/session"
@@ -77,20 +78,34 @@ func scanSealed(scan func(...any) error) (row, error) {
 // maxOpen bounds the sessions that one subscriber has at once.
 const maxOpen = 100
 
-// Now are the open sessions of a subscriber. One that was last heard of in the month
-// before is not among them until it is heard again: marks are of a month.
-func (w *Who) Now(tx *store.Tx, subscriber string) (out []session.Held, err error) {
-	about, err := w.mark(session.Identity{Subscriber: subscriber}.Who())
+// Now are the open sessions of a subscriber. One that was heard of last before the month
+// before this one is not among them until it is heard again: marks are of a month.
+func (w *Who) Now(tx *store.Tx, subscriber string) ([]session.Held, error) {
+	return w.heldBy(tx, subscriber, `h.ended=''`)
+}
+
+// Lasting is what a subscriber has now beside open sessions: leases that are not over, and
+// fixed lines. Of months it is as Now.
+func (w *Who) Lasting(tx *store.Tx, subscriber string) ([]session.Held, error) {
+	held, err := w.heldBy(tx, subscriber, `h.ended in ('lease','fixed')`)
+	return slices.DeleteFunc(held, func(h session.Held) bool { return !h.Until.IsZero() && !h.Until.After(tx.Now()) }), err
+}
+
+// heldBy is what a subscriber holds of which where, a partial index of the table, is so,
+// the newest first.
+func (w *Who) heldBy(tx *store.Tx, subscriber, where string) (out []session.Held, err error) {
+	about, err := w.lately(session.Identity{Subscriber: subscriber}.Who())
 	if err != nil {
 		return nil, err
 	}
-	rows, err := store.List(tx, scanSealed, `select `+columns+`,i.identity_sealed from abuse_identity i join abuse_held h on h.who=i.id and h.ended='' where i.about=$1 order by h.start desc limit $2`, about, maxOpen)
+	in, args := store.In(2, about)
+	rows, err := store.List(tx, scanSealed, `select `+columns+`,i.identity_sealed from abuse_identity i join abuse_held h on h.who=i.id and `+where+` where i.about in (`+in+`) order by h.until desc, h.start desc limit $1`, append([]any{maxOpen}, args...)...)
 	if err != nil {
 		return nil, err
 	}
 	held, _, err := w.revealed(tx, rows, nil, false)
 	for _, h := range held {
-		if h.Subscriber == subscriber && h.Ended == session.Open {
+		if h.Subscriber == subscriber && (h.Ended == session.Open) == (where == `h.ended=''`) {
 			out = append(out, h)
 		}
 	}

@@ -19,6 +19,7 @@ create index abuse_held_net on abuse_held(net, port, start, last_port, until, en
 create index abuse_held_over on abuse_held(until) where ended<>'';
 create index abuse_held_open on abuse_held(nas, start) where ended='';
 create index abuse_held_who on abuse_held(who) where ended='';
+create index abuse_held_lasting on abuse_held(who) where ended in ('lease','fixed');
 create table abuse_identity (
   id     text primary key, -- keep session: keyed hash of what is sealed, of this month only
   month  text not null,    -- keep session: month of its key
