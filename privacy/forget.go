@@ -48,7 +48,6 @@ func (d *Desk) Forget(ctx context.Context) error {
 	}
 	now := d.clock.Now()
 	year, month := store.Micros(now.AddDate(-1, 0, 0)), store.Micros(now.Add(-waits))
-	first := now
 	err := d.db.Write(ctx, store.Intake, func(tx *store.Tx) error {
 		for _, step := range []struct {
 			q    string
@@ -64,6 +63,22 @@ func (d *Desk) Forget(ctx context.Context) error {
 				return err
 			}
 		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	return d.DestroyKeys(ctx)
+}
+
+// DestroyKeys destroys the keys here that nothing needs: each desk has its own files, and
+// one of them forgets.
+func (d *Desk) DestroyKeys(ctx context.Context) error {
+	if d.clock.Suspect() {
+		return nil // a key cannot be brought back
+	}
+	first := d.clock.Now()
+	err := d.db.Read(ctx, func(tx *store.Tx) error {
 		for _, q := range []string{`select coalesce(min(asked_at),0) from privacy_request where subscriber_sealed is not null`, `select coalesce(min(at),0) from privacy_hold where copy_sealed is not null`} {
 			var at int64
 			if err := tx.Row(q).Scan(&at); err != nil {

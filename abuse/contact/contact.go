@@ -360,7 +360,16 @@ func (b *Book) Forget(ctx context.Context) error {
 	}); err != nil {
 		return err
 	}
-	_, err := b.keys.Destroy(vault.Month(cut))
+	return b.DestroyKeys(ctx)
+}
+
+// DestroyKeys destroys the keys here that nothing needs: each desk has its own files, and
+// one of them forgets.
+func (b *Book) DestroyKeys(context.Context) error {
+	if b.clock.Suspect() {
+		return nil // a key cannot be brought back
+	}
+	_, err := b.keys.Destroy(vault.Month(b.clock.Now().AddDate(0, 0, -b.cfg.Days)))
 	return err
 }
 

@@ -64,15 +64,10 @@ func (s *Views) Sweep(ctx context.Context) error {
 func (s *Views) sealAnew(ctx context.Context) error {
 	month := vault.Month(s.clock.Now())
 	for {
-		var old int64
-		if err := s.db.Read(ctx, func(tx *store.Tx) error {
-			return tx.Row(`select (select count(*) from (select 1 from abuse_view where month<$1 limit 1) a)+(select count(*) from (select 1 from abuse_view_hold where month<$1 limit 1) b)`, month).Scan(&old)
-		}); err != nil || old == 0 {
-			if err != nil || s.clock.Suspect() {
-				return err
-			}
-			_, err = s.vault.Destroy(month)
+		if old, err := s.needed(ctx, month); err != nil {
 			return err
+		} else if !old {
+			return s.DestroyKeys(ctx)
 		}
 		if err := s.db.Write(ctx, store.Intake, func(tx *store.Tx) error {
 			if err := s.choicesAnew(tx, month); err != nil {
@@ -83,6 +78,26 @@ func (s *Views) sealAnew(ctx context.Context) error {
 			return err
 		}
 	}
+}
+
+// needed says whether something is sealed with the key of a month before one.
+func (s *Views) needed(ctx context.Context, month string) (bool, error) {
+	var old int64
+	err := s.db.Read(ctx, func(tx *store.Tx) error {
+		return tx.Row(`select (select count(*) from (select 1 from abuse_view where month<$1 limit 1) a)+(select count(*) from (select 1 from abuse_view_hold where month<$1 limit 1) b)`, month).Scan(&old)
+	})
+	return old > 0, err
+}
+
+// DestroyKeys destroys the keys here that nothing needs: each desk has its own files, and
+// one of them seals anew.
+func (s *Views) DestroyKeys(ctx context.Context) error {
+	month := vault.Month(s.clock.Now())
+	if needed, err := s.needed(ctx, month); err != nil || needed || s.clock.Suspect() {
+		return err
+	}
+	_, err := s.vault.Destroy(month)
+	return err
 }
 
 // sealed is a row with a sealed column.

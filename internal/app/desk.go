@@ -187,7 +187,7 @@ func BuildDesk(ctx context.Context, cfg Config, env Env) (_ *Desk, err error) {
 	if err != nil {
 		return nil, fmt.Errorf("audit.export: %w", err)
 	}
-	d.back = append(d.back, part{"keys ahead", d.keepAhead}, part{"lease", d.lease.Run}, part{"other desks", d.publish.Watch}, part{"audit export", d.once("audit export", export.Run)}, part{"readers", pool.Run}, part{"slow reader", slow.Run}, part{"jobs", jobs.Run}, part{"shield", d.shield.Run}, part{"restore", d.once("restore", d.restoring)}, part{"retention", d.once("retention", d.retain)},
+	d.back = append(d.back, part{"keys of months", d.keepKeys}, part{"lease", d.lease.Run}, part{"other desks", d.publish.Watch}, part{"audit export", d.once("audit export", export.Run)}, part{"readers", pool.Run}, part{"slow reader", slow.Run}, part{"jobs", jobs.Run}, part{"shield", d.shield.Run}, part{"restore", d.once("restore", d.restoring)}, part{"retention", d.once("retention", d.retain)},
 		part{"ballast", func(ctx context.Context) error { return d.db.KeepBallast(ctx, env.Log) }})
 	return d, nil
 }

@@ -77,8 +77,19 @@ func (d *Desk) makeAhead() {
 	}
 }
 
-// keepAhead does so four times a day, until ctx ends.
-func (d *Desk) keepAhead(ctx context.Context) error {
+// destroyOver destroys the keys of months that are over where one desk forgets the rows of
+// all. Keys of columns and of sessions are destroyed by each desk's own sweep.
+func (d *Desk) destroyOver(ctx context.Context) {
+	for _, destroy := range []func(context.Context) error{d.views.DestroyKeys, d.contacts.DestroyKeys, d.privacy.DestroyKeys} {
+		if err := destroy(ctx); err != nil && ctx.Err() == nil {
+			d.env.Log.Error("keys of months that are over are still here", "alarm", true, "err", err)
+		}
+	}
+}
+
+// keepKeys makes keys ahead four times a day, and destroys those that are over, until ctx
+// ends.
+func (d *Desk) keepKeys(ctx context.Context) error {
 	tick := time.NewTicker(6 * time.Hour)
 	defer tick.Stop()
 	for {
@@ -87,6 +98,7 @@ func (d *Desk) keepAhead(ctx context.Context) error {
 			return nil
 		case <-tick.C:
 			d.makeAhead()
+			d.destroyOver(ctx)
 		}
 	}
 }

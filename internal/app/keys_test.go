@@ -132,6 +132,47 @@ func TestTwoDesksReadWhatTheOtherSealed(t *testing.T) {
 	}
 }
 
+// One desk forgets the rows of all; the keys go at each.
+func TestADeskThatDoesNotForgetDestroysItsKeys(t *testing.T) {
+	c := clock.NewFake(time.Date(2026, 11, 27, 13, 0, 0, 0, time.UTC))
+	data := t.TempDir()
+	d, err := builtDesk(t, storetest.URL(t), data, c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	name := func(of, month string) string { return filepath.Join(data, "desk", "keys", of, month+".key") }
+	over := []string{"views", "contacts", "privacy"}
+	for _, of := range over {
+		if err := os.WriteFile(name(of, "2024-10"), make([]byte, 32), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	d.destroyOver(t.Context())
+	for _, of := range over {
+		if _, err := os.Stat(name(of, "2024-10")); !errors.Is(err, os.ErrNotExist) {
+			t.Errorf("the key of %s of 2024 is here: %v", of, err)
+		}
+		if _, err := os.Stat(name(of, "2026-11")); err != nil {
+			t.Error(err)
+		}
+	}
+
+	// What is still needed stays.
+	if err := plant(d.db, "abuse_view", map[string]any{"id": "v", "view": "opt_out", "month": "2026-11", "at": store.Micros(c.Now())}); err != nil {
+		t.Fatal(err)
+	}
+	if err := plant(d.db, "privacy_request", map[string]any{"id": "r", "kind": "export", "state": "waits", "asked_by": "socket:admin", "asked_at": store.Micros(c.Now())}); err != nil {
+		t.Fatal(err)
+	}
+	c.Add(31 * 24 * time.Hour)
+	d.destroyOver(t.Context())
+	for _, of := range over {
+		if _, err := os.Stat(name(of, "2026-11")); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
 func TestARestoreNamesTheKeysThatAreNotThere(t *testing.T) {
 	cfg := Default()
 	cfg.Data, cfg.Store.URL = t.TempDir(), storetest.URL(t)
