@@ -103,7 +103,7 @@ type exemptBody struct {
 type asideBody struct {
 	Event string `json:"event,omitempty" maxLength:"64" doc:"one event; all that wait where absent"`
 	Code  Code   `json:"code" enum:"REVIEWED_NO_ACTION,NEED_MORE_INFORMATION,NOT_RESOLVABLE"`
-	Text  string `json:"text" maxLength:"500" doc:"why, in words"`
+	Text  string `json:"text" maxLength:"500" doc:"why, in words; it stays in the audit trail: name nobody in it"`
 }
 
 type done struct {

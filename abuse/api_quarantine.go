@@ -32,7 +32,7 @@ type releaseBody struct {
 type releaseAllBody struct {
 	Feed  string `json:"feed,omitempty" maxLength:"100" doc:"those that rest on this feed; all where absent"`
 	Class string `json:"class,omitempty" maxLength:"100" doc:"those of this class; all where absent"`
-	Text  string `json:"text" maxLength:"500" doc:"why, in words"`
+	Text  string `json:"text" maxLength:"500" doc:"why, in words; it stays in the audit trail: name nobody in it"`
 }
 
 type steerBody struct {

@@ -408,7 +408,7 @@ func (d *Desk) Except(ctx context.Context, who account.Person, id string, every 
 			bolwerk.NewID(tx.Now()), c.ID, mark, string(scope), text, who.Actor().String(), tx.NowMicros(), store.Micros(until)); err != nil {
 			return err
 		}
-		audit.Append(tx, who.Actor(), "abuse.case.exempt", c.Ref, text, map[string]string{"class": string(scope), "until": until.UTC().Format(time.RFC3339)})
+		audit.Append(tx, who.Actor(), "abuse.case.exempt", c.Ref, "", map[string]string{"class": string(scope), "until": until.UTC().Format(time.RFC3339)})
 		if err := d.note(tx, c.ID, "exempted", who.Actor(), until.UTC().Format(time.DateOnly), text); err != nil {
 			return err
 		}

@@ -120,7 +120,7 @@ func (c *contactShow) Run(ctx context.Context, t *terminal.Terminal, way Way) er
 type contactRemove struct {
 	desktop
 	Subscriber string `arg:"" help:"As accounting names it."`
-	Reason     string `help:"Why, in a few words; kept in the audit trail." required:"" placeholder:"TEXT"`
+	Reason     string `help:"Why, in a few words. It stays in the audit trail: name nobody in it." required:"" placeholder:"TEXT"`
 }
 
 // Run does it.

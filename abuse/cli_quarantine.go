@@ -153,7 +153,7 @@ type quarantineReleaseAll struct {
 	Feed   string `help:"Those that rest on this feed." placeholder:"FEED"`
 	Class  string `help:"Those of this class." placeholder:"CLASS"`
 	Every  bool   `help:"Everybody, whatever feed and class."`
-	Reason string `help:"Why, in a few words." required:"" placeholder:"TEXT"`
+	Reason string `help:"Why, in a few words. It stays in the audit trail: name nobody in it." required:"" placeholder:"TEXT"`
 }
 
 // Run does it.

@@ -107,7 +107,7 @@ func (d *Desk) forgetCase(tx *store.Tx, id string) error {
 	if err := d.p.Who.Unpin(tx, id); err != nil {
 		return err
 	}
-	if err := inform.Forget(tx, id); err != nil {
+	if err := inform.Forget(tx, d.p.Publish, id); err != nil {
 		return err
 	}
 	if err := d.quarantines.Forget(tx, id); err != nil {

@@ -26,27 +26,48 @@ func Kinds() map[string]handin.Kind {
 	}
 }
 
-// TakeGuest takes what a guest of the safe environment did, as an edge hands it in.
-func (d *Desk) TakeGuest(ctx context.Context, body []byte) error {
+// takeGuest takes what a guest of the safe environment did, as an edge hands it in. What
+// was written in a quarantine that is erased meanwhile is given back as lost.
+func (d *Desk) takeGuest(ctx context.Context, body []byte) (lost *garden.Event, err error) {
 	var e garden.Event
 	if err := json.Unmarshal(body, &e); err != nil {
-		return bolwerk.Invalid("what a guest did: %v", err)
+		return nil, bolwerk.Invalid("what a guest did: %v", err)
 	}
-	return d.quarantines.Take(ctx, []garden.Event{e})
+	if e.Text != "" {
+		if _, err := d.quarantines.Row(ctx, e.Quarantine); errors.Is(err, bolwerk.ErrNotFound) {
+			return &e, nil
+		} else if err != nil {
+			return nil, err
+		}
+	}
+	return nil, d.quarantines.Take(ctx, []garden.Event{e})
 }
 
 // Receive takes what a host hands in. It returns nil once it is durable; the same id
 // again changes nothing.
 func (d *Desk) Receive(ctx context.Context, host, kind, id string, body []byte) error {
-	if kind == door.KindNotice && d.inform != nil {
-		return d.inform.Receive(ctx, body)
-	}
-	if kind == door.KindBounce && d.inform != nil {
+	var lost *garden.Event
+	var err error
+	switch {
+	case kind == garden.Kind:
+		lost, err = d.takeGuest(ctx, body)
+	case kind == door.KindNotice && d.inform != nil:
+		lost, err = d.inform.Receive(ctx, body)
+	case kind == door.KindBounce && d.inform != nil:
 		return d.takeBounce(ctx, body)
-	}
-	if kind != door.KindReport {
+	case kind == door.KindReport:
+		return d.receive(ctx, host, id, body)
+	default:
 		return bolwerk.Invalid("the abuse desk takes no %q", kind)
 	}
+	if err != nil || lost == nil {
+		return err
+	}
+	return d.receive(ctx, host, id, asReport(*lost).Encode())
+}
+
+// receive takes a report.
+func (d *Desk) receive(ctx context.Context, host, id string, body []byte) error {
 	r, err := door.DecodeReport(body)
 	if err != nil {
 		return err
@@ -84,6 +105,16 @@ func (d *Desk) Receive(ctx context.Context, host, kind, id string, body []byte) 
 		tx.After(func() { ring(d.wake) })
 		return nil
 	})
+}
+
+// asReport is what somebody wrote to a case that is not there any more: it waits for a
+// person, as a report without an address does.
+func asReport(e garden.Event) door.Report {
+	text := "Written to a case that is not there any more:\n\n" + e.Text
+	if e.Contact != "" {
+		text += "\n\n" + e.Contact
+	}
+	return door.Report{Channel: door.ByWeb, ReceivedAt: e.At, Token: bolwerk.NewToken().Reveal(), Form: door.Any, Body: []byte(text)}
 }
 
 const (

@@ -61,7 +61,14 @@ func (d *Desk) Take(ctx context.Context, who account.Person, event, candidate, w
 		if err := d.join(tx, o, who.Actor()); err != nil {
 			return err
 		}
-		audit.Append(tx, who.Actor(), "abuse.event.take", p.id, why, map[string]int{"candidates": len(a.Candidates)})
+		audit.Append(tx, who.Actor(), "abuse.event.take", p.id, "", map[string]int{"candidates": len(a.Candidates)})
+		var id string
+		if err := tx.Row(`select case_id from abuse_event where id=$1`, p.id).Scan(&id); err != nil {
+			return err
+		}
+		if err := d.note(tx, id, "note", who.Actor(), "", why); err != nil {
+			return err
+		}
 		return d.settle(tx, p.report)
 	})
 }

@@ -356,7 +356,7 @@ func (d *Desk) Steer(ctx context.Context, who account.Person, id, do, why string
 		if err != nil {
 			return err
 		}
-		audit.Append(tx, who.Actor(), "abuse.playbook."+do, c.Ref, why, map[string]any{"book": p.book, "step": p.step + 1})
+		audit.Append(tx, who.Actor(), "abuse.playbook."+do, c.Ref, "", map[string]any{"book": p.book, "step": p.step + 1})
 		return d.note(tx, c.ID, "step", who.Actor(), do, why)
 	})
 }

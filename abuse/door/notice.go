@@ -22,6 +22,7 @@ type Notice struct {
 	garden.Guest
 	Closed  time.Time `json:"closed_at,omitzero"`
 	Outcome string    `json:"outcome,omitempty"` // cleaned, mistaken, or empty
+	Full    bool      `json:"full,omitempty"`    // the case takes no more words of who holds its codes
 }
 
 // Said is what the holder of a code did.

@@ -150,8 +150,11 @@ func (s *Site) said(r *http.Request, p *noticePage, hash string) (status int, ke
 		e.What = "seen"
 	case "done", "undone":
 		e.What, e.Step = what, f["step"]
-		if !slices.Contains(p.N.Plan(f["device"]).Steps(), e.Step) {
+		switch {
+		case !slices.Contains(p.N.Plan(f["device"]).Steps(), e.Step):
 			return refuse(http.StatusUnprocessableEntity, "stale")
+		case p.N.Full && !p.N.Held():
+			return refuse(http.StatusTooManyRequests, "many")
 		}
 	case "release":
 		if e.What = what; !p.N.MayRelease() {
@@ -168,6 +171,8 @@ func (s *Site) said(r *http.Request, p *noticePage, hash string) (status int, ke
 			return refuse(http.StatusUnprocessableEntity, "empty")
 		case tooLong(e):
 			return refuse(http.StatusUnprocessableEntity, "long")
+		case p.N.Full && !p.N.Held():
+			return refuse(http.StatusTooManyRequests, "many")
 		}
 	case "statement":
 		e.What, e.Text = what, strings.TrimSpace(f["text"])
@@ -176,6 +181,8 @@ func (s *Site) said(r *http.Request, p *noticePage, hash string) (status int, ke
 			return http.StatusUnprocessableEntity, "notice.fault.text", nil
 		case tooLong(e):
 			return http.StatusUnprocessableEntity, "notice.fault.long", nil
+		case p.N.Full:
+			return http.StatusTooManyRequests, "notice.fault.full", nil
 		}
 	default:
 		return refuse(http.StatusUnprocessableEntity, "stale")

@@ -164,6 +164,35 @@ func TestNoticeOfAQuarantine(t *testing.T) {
 	}
 }
 
+// A case that takes no more is said before anything is acknowledged. The way out of a
+// quarantine stays open.
+func TestAFullNoticeIsRefused(t *testing.T) {
+	s := site(t)
+	n := resolver()
+	n.Full = true
+	code := s.published(t, n)
+	for what, v := range map[string]url.Values{"statement": {"text": {"hello"}}, "help": {"text": {"hello"}}, "done": {"step": {garden.Amplifier.Steps()[0]}}} {
+		v["code"], v["what"] = []string{code.Reveal()}, []string{what}
+		status, body := s.post("en", v)
+		if status != 429 || !strings.Contains(body, "all us") || what != "done" && !strings.Contains(body, "hello") {
+			t.Errorf("%s: %d; what was typed must stay\n%s", what, status, body)
+		}
+	}
+	if len(s.said) != 0 {
+		t.Errorf("handed in %+v", s.said)
+	}
+	n.Guest.Ref, n.Guest.State, n.Guest.SelfLeft, n.Guest.Done = "Q-2026-000001", "active", 1, garden.Amplifier.Steps()
+	code = s.published(t, n)
+	for _, what := range []string{"help", "release"} {
+		if status, body := s.post("en", url.Values{"code": {code.Reveal()}, "what": {what}, "text": {"hello"}}); status != 200 {
+			t.Errorf("%s out of a quarantine: %d\n%s", what, status, body)
+		}
+	}
+	if len(s.said) != 2 {
+		t.Errorf("handed in %+v", s.said)
+	}
+}
+
 func TestNoticeRefuses(t *testing.T) {
 	s := site(t)
 	code := s.published(t, resolver())

@@ -309,8 +309,12 @@ func (d *Desk) unreachable(tx *store.Tx, l Letter, why string) (id string, err e
 	return id, err
 }
 
-// Forget deletes what belongs to a case that is forgotten.
-func Forget(tx *store.Tx, caseID string) error {
+// Forget deletes what belongs to a case that is forgotten, and takes what the holders of
+// its codes see off the public site. site is who publishes; nil where nobody does.
+func Forget(tx *store.Tx, site *publish.Desk, caseID string) error {
+	if err := withdraw(tx, site, caseID); err != nil {
+		return err
+	}
 	for _, q := range []string{`delete from abuse_message where case_id=$1`, `delete from abuse_code where case_id=$1`, `delete from abuse_said where case_id=$1`} {
 		if _, err := tx.Exec(q, caseID); err != nil {
 			return err

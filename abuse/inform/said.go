@@ -13,6 +13,7 @@ import (
 	"bolwerk/abuse/notice"
 	"bolwerk/internal/audit"
 	"bolwerk/internal/copy"
+	"bolwerk/internal/publish"
 	"bolwerk/internal/store"
 )
 
@@ -44,6 +45,28 @@ func (d *Desk) publish(tx *store.Tx, c Case) error {
 	return nil
 }
 
+// withdraw takes what the holders of a case's codes see off the public site.
+func withdraw(tx *store.Tx, site *publish.Desk, caseID string) error {
+	if site == nil {
+		return nil
+	}
+	codes, err := store.List(tx, func(scan func(...any) error) (hash string, err error) { return hash, scan(&hash) }, `select hash from abuse_code where case_id=$1`, caseID)
+	if err != nil {
+		return err
+	}
+	for _, hash := range codes {
+		e, err := publish.Entry(tx, copyPublic, door.NoticeEntry+hash)
+		if errors.Is(err, bolwerk.ErrNotFound) {
+			continue // it was over
+		}
+		if err != nil {
+			return err
+		}
+		site.Append(tx, copyPublic, copy.Entry{ID: e.ID, Version: max(e.Version+1, tx.NowMicros()), Removed: true}, nil)
+	}
+	return nil
+}
+
 // shown is what the holders of a case's codes see: the page of its quarantine while the
 // line is in one.
 func (d *Desk) shown(tx *store.Tx, c Case) (n door.Notice, err error) {
@@ -64,6 +87,11 @@ func (d *Desk) shown(tx *store.Tx, c Case) (n door.Notice, err error) {
 		n.Guest = held
 		n.Quarantine = "" // the site need not know
 	}
+	have, err := saidOf(tx, c.ID, false)
+	if err != nil {
+		return n, err
+	}
+	n.Full = have >= maxSaidOf
 	n.Seen = nil
 	for _, s := range c.Seen {
 		n.Seen = append(n.Seen, garden.Seen{At: s.At, What: notice.Harmless(s.What), From: s.From})
@@ -99,22 +127,28 @@ func (d *Desk) Changed(tx *store.Tx, caseID string) error {
 	return d.publish(tx, c)
 }
 
-// maxSaidOf is how much one case takes from holders of its codes.
+// maxSaidOf is how much one case takes from holders of its codes, looks not counted: then
+// the site takes no more, and says so. What it took before it heard of that is kept.
 const maxSaidOf = 200
 
-// Receive takes what an intake hands in. The same id again changes nothing; a code that
-// is over, or was never given out, is no error: there is nobody to tell.
-func (d *Desk) Receive(ctx context.Context, body []byte) error {
+// Receive takes what an intake hands in. The same id again changes nothing. What was
+// written with a code that is not known here, such as one of a case that was erased
+// meanwhile, is given back as lost: somebody was told that we have it. What else was done
+// with such a code is no error: there is nobody to tell.
+func (d *Desk) Receive(ctx context.Context, body []byte) (lost *garden.Event, err error) {
 	s, err := door.DecodeSaid(body)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	var toGarden *garden.Event
 	err = d.p.DB.Write(ctx, store.Intake, func(tx *store.Tx) error {
-		toGarden = nil
+		toGarden, lost = nil, nil
 		var caseID string
 		err := tx.Row(`select case_id from abuse_code where hash=$1 and until>$2`, s.Code, store.Micros(s.At)).Scan(&caseID)
 		if store.None(err) {
+			if s.Text != "" {
+				lost = &s.Event
+			}
 			return nil
 		}
 		if err != nil {
@@ -131,21 +165,33 @@ func (d *Desk) Receive(ctx context.Context, body []byte) error {
 				toGarden = &e // again too: a kill may have come between
 			}
 		}
-		var have int64
-		if err := tx.Row(`select count(*) from abuse_said where case_id=$1`, caseID).Scan(&have); err != nil || have >= maxSaidOf {
-			return err // the quarantine still hears it: nobody is kept in by a full case
+		have, err := saidOf(tx, caseID, s.What == "seen")
+		if err != nil {
+			return err
+		}
+		if have >= maxSaidOf && (s.What == "seen" || toGarden != nil) {
+			return nil // the quarantine hears it: nobody is kept in by a full case
 		}
 		n, err := tx.Exec(`insert into abuse_said(id,case_id,what,step,at) values($1,$2,$3,$4,$5) on conflict(id) do nothing`, s.ID, caseID, s.What, s.Step, store.Micros(s.At))
 		if err != nil || n == 0 {
 			return err
 		}
 		tx.After(func() { d.count.said.WithLabelValues(s.What).Inc() })
-		return d.said(tx, caseID, s, toGarden != nil)
+		if err := d.said(tx, caseID, s, toGarden != nil); err != nil || s.What == "seen" || have+1 < maxSaidOf {
+			return err
+		}
+		return d.Changed(tx, caseID) // the site takes no more
 	})
 	if err != nil || toGarden == nil {
-		return err
+		return lost, err
 	}
-	return d.p.Gardens.Take(ctx, []garden.Event{*toGarden})
+	return nil, d.p.Gardens.Take(ctx, []garden.Event{*toGarden})
+}
+
+// saidOf is how much the holders of a case's codes did: how often they looked, or all else.
+func saidOf(tx *store.Tx, caseID string, looks bool) (n int64, err error) {
+	err = tx.Row(`select count(*) from abuse_said where case_id=$1 and (what='seen')=$2`, caseID, looks).Scan(&n)
+	return n, err
 }
 
 // Customer is who types a notice's code.

@@ -89,7 +89,7 @@ func (d *Desk) Ask(tx *store.Tx, who *account.Person, a About, w Wish) (q Row, o
 	if q, err = d.insert(tx, a, w, until, by, automatic, f, codes(said)); err != nil {
 		return q, false, err
 	}
-	audit.Append(tx, by, "abuse.quarantine.ask", q.Ref, w.Why.Threat, map[string]any{"profile": w.Profile, "until": until.UTC().Format(time.RFC3339), "legal": w.Why.Legal, "waits": q.Waits})
+	audit.Append(tx, by, "abuse.quarantine.ask", q.Ref, "", map[string]any{"profile": w.Profile, "until": until.UTC().Format(time.RFC3339), "legal": w.Why.Legal, "waits": q.Waits})
 	if len(said) > 0 {
 		return q, false, nil
 	}
@@ -236,6 +236,12 @@ func (d *Desk) Approve(ctx context.Context, who account.Person, id, digest strin
 	return q, err
 }
 
+// why writes a person's reason into the history of the case, where it is sealed and goes
+// with the case: the audit trail keeps no words about a subscriber.
+func (d *Desk) why(tx *store.Tx, q Row, by bolwerk.Actor, reason string) error {
+	return d.p.Cases.Happened(tx, q, "note", "", by, reason)
+}
+
 // Decline ends a wish that was not decided.
 func (d *Desk) Decline(ctx context.Context, who account.Person, id, reason string) (q Row, err error) {
 	reason = strings.TrimSpace(reason)
@@ -252,7 +258,10 @@ func (d *Desk) Decline(ctx context.Context, who account.Person, id, reason strin
 		if q.State != Requested {
 			return bolwerk.WithHint(bolwerk.Conflict("%s is %s", q.Ref, q.State), "release it instead")
 		}
-		audit.Append(tx, who.Actor(), "abuse.quarantine.decline", q.Ref, reason, nil)
+		audit.Append(tx, who.Actor(), "abuse.quarantine.decline", q.Ref, "", nil)
+		if err := d.why(tx, q, who.Actor(), reason); err != nil {
+			return err
+		}
 		return d.step(tx, &q, Drop{}, who.Actor(), nil)
 	})
 	return q, err

@@ -34,7 +34,10 @@ func (d *Desk) Release(ctx context.Context, who account.Person, id string, mista
 		if !q.State.Holds() && q.State != Requested {
 			return nil
 		}
-		audit.Append(tx, who.Actor(), "abuse.quarantine.release", q.Ref, reason, map[string]string{"how": string(by)})
+		audit.Append(tx, who.Actor(), "abuse.quarantine.release", q.Ref, "", map[string]string{"how": string(by)})
+		if _, err := d.try(tx, q.Ref, "a person lets a line out of quarantine, and its case does not say why", func(tx *store.Tx) error { return d.why(tx, q, who.Actor(), reason) }); err != nil {
+			return err
+		}
 		if err := d.step(tx, &q, Release{by}, who.Actor(), nil); err != nil {
 			return err
 		}

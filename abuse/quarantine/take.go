@@ -57,6 +57,9 @@ func (d *Desk) takeOne(tx *store.Tx, e garden.Event) error {
 		return err
 	}
 	tx.After(func() { d.count.said.WithLabelValues(known(e.What)).Inc() })
+	if e.What == "help" && !q.State.Holds() { // on its way out, or out: the words are for a person all the same
+		return d.p.Cases.Happened(tx, q, "help", "", guestActor, words(e))
+	}
 	if q.State == Released {
 		if e.What == "seen" && e.At.After(q.EndedAt.Add(onTheWay)) && !e.At.After(tx.Now().Add(time.Minute)) {
 			if err := d.step(tx, &q, Inside{}, guestActor, nil); err != nil {
@@ -84,7 +87,7 @@ func (d *Desk) takeOne(tx *store.Tx, e garden.Event) error {
 	case "done", "undone":
 		return d.tick(tx, &q, e)
 	case "help":
-		return d.help(tx, &q, strings.TrimSpace(e.Text+"\n"+e.Contact))
+		return d.help(tx, &q, words(e))
 	case "test":
 		if err := d.p.Cases.AskTest(tx, q.CaseID, guestActor); !errors.Is(err, bolwerk.ErrConflict) { // too soon: the page says when it was
 			return err
@@ -175,6 +178,9 @@ func (d *Desk) page(tx *store.Tx, q *Row) error {
 	_, err := d.try(tx, q.Ref, "the page of a guest does not show what the guest did", func(tx *store.Tx) error { return d.hold(tx, q) })
 	return err
 }
+
+// words are what a guest wrote.
+func words(e garden.Event) string { return strings.TrimSpace(e.Text + "\n" + e.Contact) }
 
 // help asks a person to look.
 func (d *Desk) help(tx *store.Tx, q *Row, text string) error {

@@ -314,9 +314,6 @@ func (d *Desk) buildHosts(reg prometheus.Registerer) error {
 		if _, ok := who.Kinds()[it.Kind]; ok {
 			return d.who.Receive(ctx, it.Kind, it.Body)
 		}
-		if it.Kind == garden.Kind {
-			return d.abuse.TakeGuest(ctx, it.Body)
-		}
 		if _, ok := abuse.Kinds()[it.Kind]; ok {
 			return d.abuse.Receive(ctx, it.Host, it.Kind, it.ID, it.Body)
 		}

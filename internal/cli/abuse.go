@@ -87,7 +87,7 @@ type viewSet struct {
 	Subscriber string `arg:"" help:"Name at the access server, as accounting has it."`
 	View       string `arg:"" enum:"opt_out,opt_in,default" help:"opt_out, opt_in or default."`
 	Until      string `help:"When it ends by itself, RFC 3339." placeholder:"TIME"`
-	Reason     string `help:"Why, for the audit trail." placeholder:"TEXT"`
+	Reason     string `help:"Why. It stays in the audit trail: name nobody in it." placeholder:"TEXT"`
 }
 
 // Run does it.
