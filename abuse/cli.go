@@ -48,7 +48,7 @@ type caseList struct {
 	State      string `help:"Only open or closed ones." enum:",open,closed" default:"" placeholder:"STATE"`
 	Class      string `help:"Only this class, or its first part, such as malicious-code." placeholder:"CLASS"`
 	Severity   string `help:"Only low, medium, high or critical ones." enum:",low,medium,high,critical" default:"" placeholder:"SEVERITY"`
-	Subscriber string `help:"Only those of a subscriber, exactly as accounting names it." placeholder:"NAME"`
+	Subscriber string `help:"Only those of a subscriber, exactly as accounting names it, or of a line or device of which none is known." placeholder:"NAME"`
 }
 
 // Run does it.

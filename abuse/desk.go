@@ -179,3 +179,15 @@ func (d *Desk) markOf(i session.Identity) (string, error) {
 func (d *Desk) marks(i session.Identity) ([]string, error) {
 	return d.p.Sessions.Kept().Marks(markWho, i.Who())
 }
+
+// marksNamed are the marks of all whom a name may mean; see session.Named.
+func (d *Desk) marksNamed(name string) (all []string, err error) {
+	for _, i := range session.Named(name) {
+		some, err := d.marks(i)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, some...)
+	}
+	return all, nil
+}

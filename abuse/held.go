@@ -3,7 +3,6 @@ package abuse
 import (
 	"slices"
 
-	"bolwerk/abuse/session"
 	"bolwerk/desk"
 	"bolwerk/internal/store"
 )
@@ -28,7 +27,7 @@ func (d *Desk) HeldCases(tx *store.Tx) (ids []string, err error) {
 			ids = append(ids, h.Case)
 			continue
 		}
-		marks, err := d.marks(session.Identity{Subscriber: h.Subscriber})
+		marks, err := d.marksNamed(h.Subscriber)
 		if err != nil {
 			return nil, err
 		}
@@ -58,7 +57,7 @@ func (d *Desk) holdOf(tx *store.Tx, id string) (last *desk.Hold, err error) {
 	for _, h := range all {
 		marks := []string{}
 		if h.Case == "" {
-			if marks, err = d.marks(session.Identity{Subscriber: h.Subscriber}); err != nil {
+			if marks, err = d.marksNamed(h.Subscriber); err != nil {
 				return nil, err
 			}
 		}

@@ -102,8 +102,8 @@ func (d subjects) About(ctx context.Context, subscriber string) (out []desk.Kept
 	return out, nil
 }
 
-// Kept is a case as its subscriber gets it, and who that is as accounting names them; a
-// line's where no subscriber is known.
+// Kept is a case as its subscriber gets it, and who that is as accounting names them; the
+// line where no subscriber is known, the device where no line is.
 func (d *Desk) Kept(ctx context.Context, ref string) (id, subscriber string, k desk.Kept, err error) {
 	if err = d.db.Read(ctx, func(tx *store.Tx) error {
 		c, err := findCase(tx, ref)
@@ -116,7 +116,7 @@ func (d *Desk) Kept(ctx context.Context, ref string) (id, subscriber string, k d
 		return "", "", k, err
 	}
 	who := k.Data.(caseAbout).Who
-	return id, cmp.Or(who.Subscriber, who.Line), k, nil
+	return id, cmp.Or(who.Subscriber, who.Line, who.Calling), k, nil
 }
 
 func (d subjects) kept(ctx context.Context, id string) (k desk.Kept, err error) {
@@ -153,7 +153,7 @@ func (d subjects) kept(ctx context.Context, id string) (k desk.Kept, err error) 
 
 // casesOf are the ids of the cases of a subscriber, the newest first.
 func (d *Desk) casesOf(ctx context.Context, subscriber string) (ids []string, err error) {
-	marks, err := d.marks(session.Identity{Subscriber: subscriber})
+	marks, err := d.marksNamed(subscriber)
 	if err != nil || len(marks) == 0 {
 		return nil, err
 	}

@@ -1,6 +1,7 @@
 package abuse
 
 import (
+	"context"
 	"encoding/json"
 	"net/netip"
 	"strings"
@@ -8,11 +9,13 @@ import (
 	"time"
 
 	"bolwerk"
+	"bolwerk/abuse/contact"
 	"bolwerk/abuse/enforce"
 	"bolwerk/abuse/garden"
 	"bolwerk/abuse/lines"
 	"bolwerk/abuse/quarantine"
 	"bolwerk/abuse/session"
+	"bolwerk/desk"
 	"bolwerk/internal/store"
 )
 
@@ -158,6 +161,60 @@ func TestWhatIsKeptOfAQuarantine(t *testing.T) {
 		default:
 			t.Errorf("%s still holds %d rows of the case", table, n)
 		}
+	}
+}
+
+// Somebody of whom a lease names the line or the device alone is a subject like others: the
+// name of the line, or of the device where no line is known, gives, erases and holds.
+func TestALineWithoutASubscriberIsASubject(t *testing.T) {
+	for name, who := range map[string]session.Identity{"olt1/3/17": {Line: "olt1/3/17", Calling: "02:00:5e:00:53:01"}, "02:00:5e:00:53:02": {Calling: "02:00:5e:00:53:02"}} {
+		t.Run(name, func(t *testing.T) {
+			held := &holds{}
+			h := open(t, func(_ *Config, p *Parts) { p.Holds = held })
+			r, err := lines.Lease("dhcp1", netip.MustParsePrefix("192.0.2.17/32"), who, noon.Add(-time.Hour), noon.Add(time.Hour))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := h.who.Take(t.Context(), []session.Record{r}); err != nil {
+				t.Fatal(err)
+			}
+			h.told(contact.Entry{Line: "olt1/3/17", Name: "Anna Voorbeeld", Mail: "anna@home.example"})
+			h.hand("", table, head+resolver(noon.Add(-time.Minute), "192.0.2.17"))
+			rows, err := h.Cases(t.Context(), CaseFilter{Subscriber: name})
+			if err != nil || len(rows) != 1 {
+				t.Fatalf("%d cases, %v", len(rows), err)
+			}
+			ref := rows[0].Ref
+			if _, err := h.Case(t.Context(), agent.Actor(), ref); err != nil {
+				t.Fatal(err)
+			}
+			if _, subject, _, err := h.Kept(t.Context(), ref); err != nil || subject != name {
+				t.Errorf("a hold on the case is about %q, %v", subject, err)
+			}
+			for what, k := range map[string]struct {
+				about func(context.Context, string) ([]desk.Kept, error)
+				want  int
+			}{"cases": {h.Subjects().About, 1}, "session and look": {h.who.About, 2}, "contact": {h.book.About, map[bool]int{true: 1}[who.Line != ""]}} {
+				if kept, err := k.about(t.Context(), name); err != nil || len(kept) != k.want {
+					t.Errorf("%s: %+v, %v", what, kept, err)
+				}
+				if kept, err := k.about(t.Context(), "another"); err != nil || len(kept) != 0 {
+					t.Errorf("%s of another: %+v, %v", what, kept, err)
+				}
+			}
+			if err := h.Close(t.Context(), agent, ref, Cleaned, "clean"); err != nil {
+				t.Fatal(err)
+			}
+			*held = holds{{ID: "1", Subscriber: name, Legal: "order 88", Until: noon.AddDate(1, 0, 0)}}
+			said, err := h.Subjects().Erase(t.Context(), bolwerk.Socket(), name)
+			if err != nil || said[0].Erased != 0 || said[len(said)-1].Kept != 1 {
+				t.Errorf("while it is held: %+v, %v", said, err)
+			}
+			*held = nil
+			if said, err = h.Subjects().Erase(t.Context(), bolwerk.Socket(), name); err != nil || said[0].Erased != 1 {
+				t.Errorf("%+v, %v", said, err)
+			}
+		})
 	}
 }
 

@@ -55,7 +55,7 @@ type CaseFilter struct {
 	State      string // open, person: those of them that no rules go on with, or closed; all where empty
 	Class      string // a class, or the first part of it
 	Severity   string
-	Subscriber string // exactly as accounting names it
+	Subscriber string // exactly as accounting names it; see session.Named
 	After      string // id of the last case of the page before
 	Limit      int    // 1 to 500; 50 where 0
 }
@@ -84,7 +84,7 @@ func (d *Desk) where(f CaseFilter) (w desk.Where, err error) {
 		w.And("a.severity=?", int64(n+1))
 	}
 	if f.Subscriber != "" {
-		marks, err := d.marks(session.Identity{Subscriber: f.Subscriber})
+		marks, err := d.marksNamed(f.Subscriber)
 		if err != nil {
 			return w, err
 		}

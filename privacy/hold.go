@@ -57,7 +57,7 @@ type Hold struct {
 // HoldWish is a hold that is to be placed: on a case, or on a subscriber.
 type HoldWish struct {
 	Case       string    `json:"case,omitempty" maxLength:"64" doc:"id or number of the case; absent: all of a subscriber"`
-	Subscriber string    `json:"subscriber,omitempty" maxLength:"253" doc:"exactly as accounting names it; absent: a case"`
+	Subscriber string    `json:"subscriber,omitempty" maxLength:"253" doc:"exactly as accounting names it, or the line or device where no subscriber is known; absent: a case"`
 	Reason     string    `json:"reason" maxLength:"500" doc:"why, in words; kept: name nobody in it"`
 	Legal      string    `json:"legal" maxLength:"200" doc:"the law or order that asks for it"`
 	Until      time.Time `json:"until" doc:"when it ends by itself; within five years"`

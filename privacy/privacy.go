@@ -85,7 +85,7 @@ const (
 
 // Wish is what somebody wants of a subscriber's data, and why.
 type Wish struct {
-	Subscriber string `json:"subscriber" maxLength:"253" doc:"exactly as accounting names it"`
+	Subscriber string `json:"subscriber" maxLength:"253" doc:"exactly as accounting names it; the line or device where no subscriber is known"`
 	Reason     string `json:"reason" maxLength:"500" doc:"why, such as the number of a letter; kept: name nobody in it"`
 }
 

@@ -11,17 +11,20 @@ import (
 	"bolwerk/internal/store"
 )
 
-// About gives how a subscriber is reached; see desk.Keeper.
+// About gives how a subscriber is reached, or whoever is on a line; see desk.Keeper.
 func (b *Book) About(ctx context.Context, subscriber string) (out []desk.Kept, err error) {
 	err = b.db.Read(ctx, func(tx *store.Tx) error {
-		e, err := b.Find(tx, session.Identity{Subscriber: subscriber})
-		if errors.Is(err, bolwerk.ErrNotFound) {
-			return nil
-		}
-		if err == nil {
+		for _, i := range session.Named(subscriber) {
+			e, err := b.Find(tx, i)
+			if errors.Is(err, bolwerk.ErrNotFound) {
+				continue
+			}
+			if err != nil {
+				return err
+			}
 			out = append(out, desk.Kept{What: "contact", ID: subscriber, Until: store.Keep["contact"], Data: e})
 		}
-		return err
+		return nil
 	})
 	return out, err
 }

@@ -68,6 +68,15 @@ func (i Identity) Who() string {
 	return ""
 }
 
+// Named are those whom a name may mean where nothing else is said: a subscriber, and the
+// line or the device of a customer of whom no more is known, as sources of leases tell.
+func Named(name string) []Identity {
+	if name == "" {
+		return nil
+	}
+	return []Identity{{Subscriber: name}, {Line: name}, {Calling: name}}
+}
+
 // Ports is a range of ports, both ends included. The zero value is all ports.
 type Ports struct {
 	First uint16 `json:"first"`

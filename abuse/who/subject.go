@@ -46,10 +46,17 @@ func (w *Who) About(ctx context.Context, subscriber string) (out []desk.Kept, er
 	return out, nil
 }
 
-// marksOf are the marks of a subscriber of every month that there are keys of, without
-// the month in front.
+// marksOf are the marks of all whom a name may mean, of every month that there are keys
+// of, without the month in front.
 func (w *Who) marksOf(subscriber string) (in func(first int) (string, []any), none bool, err error) {
-	marks, err := w.vault.Marks("abuse.asked", session.Identity{Subscriber: subscriber}.Who())
+	var marks []string
+	for _, i := range session.Named(subscriber) {
+		some, err := w.vault.Marks("abuse.asked", i.Who())
+		if err != nil {
+			return nil, true, err
+		}
+		marks = append(marks, some...)
+	}
 	return func(first int) (string, []any) { return store.In(first, marks) }, len(marks) == 0, err
 }
 

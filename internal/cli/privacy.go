@@ -62,7 +62,7 @@ func (c *privacyCheck) Run(ctx context.Context, t *terminal.Terminal) error {
 // about is a subscriber and why it is asked.
 type about struct {
 	socket
-	Subscriber string `arg:"" help:"The subscriber, exactly as accounting names it."`
+	Subscriber string `arg:"" help:"The subscriber, exactly as accounting names it; the line or device where no subscriber is known."`
 	Reason     string `help:"Why, such as the number of a letter. It is kept: name nobody in it." required:"" placeholder:"TEXT"`
 }
 

@@ -45,7 +45,7 @@ func printHold(w io.Writer, h privacy.Hold) {
 type holdPlace struct {
 	socket
 	Case       string `help:"Id, or number (AB-2026-000001), of the case. Either this or --subscriber." placeholder:"CASE"`
-	Subscriber string `help:"All of this subscriber, exactly as accounting names it." placeholder:"NAME"`
+	Subscriber string `help:"All of this subscriber, exactly as accounting names it, or of this line or device where none is known." placeholder:"NAME"`
 	Legal      string `help:"The law or order that asks for it." required:"" placeholder:"TEXT"`
 	Until      string `help:"Its last day (UTC), within five years." required:"" placeholder:"YYYY-MM-DD"`
 	Reason     string `help:"Why, in a few words. It is kept: name nobody in it." required:"" placeholder:"TEXT"`
