@@ -25,6 +25,7 @@ func TestARestorePutsNobodyBack(t *testing.T) {
 	strict := leaky
 	strict.Profile, strict.Why.Legal = enforce.Strict, "decision 2026/14"
 	h.session(session.Start, "carl", "s3", "192.0.2.19/32", noon.Add(-time.Hour))
+	h.clock.Add(time.Millisecond) // the newest
 	carl, _, err := h.ask(&agent, h.about("carl"), strict)
 	if err != nil {
 		t.Fatal(err)
