@@ -63,8 +63,9 @@ type Runner struct {
 	kinds map[string]Handler
 }
 
-// Handler does one job; those of different kinds and ways run at the same time. nil is done. An error is tried again later; one of kind
-// bolwerk.ErrInvalid or bolwerk.ErrForbidden is given up at once.
+// Handler does one job; those of different kinds and ways run at the same time. nil
+// is done. An error is tried again later; one of kind bolwerk.ErrInvalid or
+// bolwerk.ErrForbidden is given up at once.
 type Handler func(ctx context.Context, j Job) error
 
 // New makes a runner without kinds.

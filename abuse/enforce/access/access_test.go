@@ -325,3 +325,34 @@ func TestConfig(t *testing.T) {
 		}
 	}
 }
+
+func TestADeadServerHoldsUpNoOthersProof(t *testing.T) {
+	h := build(t)
+	conn, err := net.ListenPacket("udp", "127.0.0.1:0") // takes packets and never answers
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	dead := h.cfg.NAS[0]
+	dead.Name, dead.Address, dead.Timeout, dead.Tries = "bng0", conn.LocalAddr().String(), bolwerk.Duration(5*time.Second), 1
+	h.cfg.NAS = append([]coa.Config{dead}, h.cfg.NAS...)
+	r := start("canary", "d1", h.clock.Now())
+	r.NAS = "bng0"
+	if err := h.who.Take(t.Context(), []session.Record{r}); err != nil {
+		t.Fatal(err)
+	}
+	a := h.open(t)
+	ctx, stop := context.WithCancel(t.Context())
+	ended := make(chan error)
+	go func() { ended <- a.Run(ctx) }()
+	for !a.Proved("bng1") {
+		time.Sleep(5 * time.Millisecond)
+	}
+	if p := a.Proofs()[0]; p.Step != "never tried" {
+		t.Errorf("a server waits for its proof until one that is dead has none: %+v", p)
+	}
+	stop()
+	if err := <-ended; err != nil {
+		t.Error(err)
+	}
+}

@@ -10,5 +10,7 @@ const FirstHeard = firstHeard
 
 // ProveDue proves what is due at a desk that began then.
 func (a *Access) ProveDue(ctx context.Context, began time.Time) {
-	a.proveDue(ctx, began, map[string]time.Time{})
+	for _, w := range a.all {
+		a.proveDue(ctx, w, began, time.Time{})
+	}
 }

@@ -7,6 +7,7 @@ import (
 	"io"
 	"net/http"
 	"strings"
+	"sync"
 	"time"
 
 	"bolwerk"
@@ -120,49 +121,57 @@ func (a *Access) Follow(ctx context.Context) error {
 	}
 }
 
-// Run proves each way daily, and sooner what is not proved, until ctx ends. One desk
-// at a time does it.
+// Run proves each way daily, and sooner what is not proved, until ctx ends: each on its
+// own, so that a server that is dead holds up no other. One desk at a time does it.
 func (a *Access) Run(ctx context.Context) error {
-	tried, began := map[string]time.Time{}, a.p.Clock.Now()
-	for tick := time.NewTicker(refresh); ; {
-		a.proveDue(ctx, began, tried)
-		select {
-		case <-ctx.Done():
-			tick.Stop()
-			return nil
-		case <-tick.C:
-		}
+	var wg sync.WaitGroup
+	defer wg.Wait()
+	began := a.p.Clock.Now()
+	for _, w := range a.all {
+		wg.Go(func() {
+			var tried time.Time
+			for tick := time.NewTicker(refresh); ; {
+				tried = a.proveDue(ctx, w, began, tried)
+				select {
+				case <-ctx.Done():
+					tick.Stop()
+					return
+				case <-tick.C:
+				}
+			}
+		})
 	}
+	<-ctx.Done()
+	return nil
 }
 
-// proveDue proves what is due. began is when the desk did, tried when each was tried.
-func (a *Access) proveDue(ctx context.Context, began time.Time, tried map[string]time.Time) {
-	for _, w := range a.all {
-		a.mu.Lock()
-		p, known := a.proofs[w.name]
-		a.mu.Unlock()
-		now := a.p.Clock.Now()
-		if known && a.good(w, p) && now.Sub(p.At) < proveEvery || now.Sub(tried[w.name]) < againAfter {
-			continue
-		}
-		if known && p.Step == stepLied && p.settings == w.settings {
-			continue // its word is none
-		}
-		// That there is no session is told once, and not before accounting can have come;
-		// as soon as there is one, the server is used.
-		held, err := a.sessions(ctx, w)
-		told := known && p.Code == noSession
-		if err == nil && len(held) == 0 && (told || !known && now.Sub(began) < firstHeard) {
-			continue
-		}
-		tried[w.name] = now
-		switch p, err := a.Prove(ctx, bolwerk.Rule("abuse"), w.name); {
-		case err != nil && ctx.Err() == nil:
-			a.p.Log.Error("an access server could not be proved", "name", w.name, "err", err)
-		case p.Code == noSession:
-			delete(tried, w.name)
-		}
+// proveDue proves a way if that is due. began is when the desk did, tried when the way was
+// tried last; it returns when it was by now.
+func (a *Access) proveDue(ctx context.Context, w *way, began, tried time.Time) time.Time {
+	a.mu.Lock()
+	p, known := a.proofs[w.name]
+	a.mu.Unlock()
+	now := a.p.Clock.Now()
+	if known && a.good(w, p) && now.Sub(p.At) < proveEvery || now.Sub(tried) < againAfter {
+		return tried
 	}
+	if known && p.Step == stepLied && p.settings == w.settings {
+		return tried // its word is none
+	}
+	// That there is no session is told once, and not before accounting can have come;
+	// as soon as there is one, the server is used.
+	held, err := a.sessions(ctx, w)
+	told := known && p.Code == noSession
+	if err == nil && len(held) == 0 && (told || !known && now.Sub(began) < firstHeard) {
+		return tried
+	}
+	switch p, err := a.Prove(ctx, bolwerk.Rule("abuse"), w.name); {
+	case err != nil && ctx.Err() == nil:
+		a.p.Log.Error("an access server could not be proved", "name", w.name, "err", err)
+	case p.Code == noSession:
+		return time.Time{}
+	}
+	return now
 }
 
 // Prove puts the canary session of a way into each of its profiles and takes it out
