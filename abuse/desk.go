@@ -82,10 +82,11 @@ type Parts struct {
 	Gardens quarantine.Gardens
 	Port    enforce.Port
 	Proved  func(nas string) bool
-	// Told and Lied, which may be nil, are as in quarantine.Parts.
-	Told func(nas string, filters []string) (enforce.Profile, bool)
-	Lied func(tx *store.Tx, nas, code string) error
-	Zone *time.Location
+	// Stays, Told and Lied, which may be nil, are as in quarantine.Parts.
+	Stays func(nas string) bool
+	Told  func(nas string, filters []string) (enforce.Profile, bool)
+	Lied  func(tx *store.Tx, nas, code string) error
+	Zone  *time.Location
 	// Holds are what a law or an order keeps from being erased and forgotten; nil for
 	// nothing.
 	Holds Holds
@@ -124,7 +125,7 @@ func New(cfg Config, p Parts) *Desk {
 	d := &Desk{cfg: cfg, p: p, db: p.DB, clock: p.Clock, log: p.Log, wake: make(chan struct{}, 1), found: make(chan struct{}, 1), plays: make(chan struct{}, 1), answers: retest.Answers}
 	d.count = newMetrics(p.Metrics, p.DB)
 	d.quarantines = quarantine.New(cfg.Quarantine, quarantine.Parts{DB: p.DB, Clock: p.Clock, Log: p.Log, Keys: p.Sessions, Who: p.Who, Cases: cases{d}, Gardens: p.Gardens, Flags: d.flags,
-		Port: p.Port, Proved: p.Proved, Told: p.Told, Restoring: publish.RestoreOpen, Lied: p.Lied, Zone: p.Zone, Metrics: p.Metrics})
+		Port: p.Port, Proved: p.Proved, Stays: p.Stays, Told: p.Told, Restoring: publish.RestoreOpen, Lied: p.Lied, Zone: p.Zone, Metrics: p.Metrics})
 	if p.Metrics != nil {
 		p.Metrics.MustRegister(feedGauges{d})
 	}

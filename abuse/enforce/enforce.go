@@ -44,7 +44,7 @@ type State string
 
 // The states.
 const (
-	Applied State = "applied" // the network says that it is done
+	Applied State = "applied" // the network says that it is done, or will be at the next renewal
 	Offline State = "offline" // the session is over: the profile is taken at the next login
 	Refused State = "refused" // it never will, as it is asked: a person has to look
 	Busy    State = "busy"    // not now: try again

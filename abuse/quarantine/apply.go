@@ -245,7 +245,7 @@ func (d *Desk) orderOf(tx *store.Tx, q *Row, l line) (o order, verdict string, e
 		return o, "over", nil
 	case !q.Until.After(tx.Now()):
 		return o, "ended", nil // it may have the profile: the line is kept, and turned back by the sweep
-	case !on && l.Tries == 0:
+	case !on && l.Tries == 0 && !d.stays(l.NAS):
 		return o, "over", nil // a new sign of life brings it back
 	case !on:
 		return o, doubt, nil // it may have the profile: the line is kept, to be turned back
@@ -271,6 +271,8 @@ func (d *Desk) now(tx *store.Tx, q *Row, l line) (h session.Held, on bool, err e
 	h, on = held[l.Key]
 	return h, on, err
 }
+
+func (d *Desk) stays(nas string) bool { return d.p.Stays != nil && d.p.Stays(nas) }
 
 // sure says that nobody else may have the prefix of a session by now.
 func (d *Desk) sure(tx *store.Tx, h session.Held) (bool, error) {

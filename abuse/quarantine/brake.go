@@ -26,6 +26,7 @@ type Facts struct {
 	Already   bool // the case has one that is not over
 	Other     bool // the subscriber is in one of another case, or on the way out of it
 	Who       session.Identity
+	Leased    bool // leases alone say where the line is: accounting knows no session of it
 	One       bool // every answer that the case rests on has exactly one candidate, who is certain
 	Solid     int64
 	Flags     Flags
@@ -66,6 +67,9 @@ func Guards() []Guard {
 		{"already", false, func(f Facts) string { return when(f.Already, "the line is in quarantine for this case already") }},
 		{"named", false, func(f Facts) string {
 			return when(f.Who.Subscriber == "", "accounting names no subscriber of this line: its sessions cannot be found")
+		}},
+		{"lease", false, func(f Facts) string {
+			return when(f.Leased, "only leases say where this line is, and accounting nothing: it cannot be put into quarantine")
 		}},
 		{"never", false, func(f Facts) string {
 			return when(f.Listed || f.Flags.Never, "this subscriber is on the list of those who are never put into quarantine")
@@ -179,13 +183,20 @@ func (d *Desk) facts(tx *store.Tx, f Facts, caseID, own string) (Facts, error) {
 	}
 	f.Proved = true
 	for _, h := range held {
-		if h.Source != session.Radius && h.Source != session.Lease {
+		if h.Source != session.Radius {
 			continue
 		}
 		if !slices.Contains(f.NAS, h.NAS) {
 			f.NAS = append(f.NAS, h.NAS)
 			f.Proved = f.Proved && d.p.Proved != nil && d.p.Proved(h.NAS)
 		}
+	}
+	if len(f.NAS) == 0 {
+		more, err := d.p.Who.Lasting(tx, f.Who.Subscriber)
+		if err != nil {
+			return f, err
+		}
+		f.Leased = slices.ContainsFunc(more, func(h session.Held) bool { return h.Source == session.Lease })
 	}
 	if !f.Automatic {
 		return f, nil

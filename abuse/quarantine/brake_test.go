@@ -27,6 +27,7 @@ func TestEachGuard(t *testing.T) {
 		"already":    {func(f *Facts) { f.Already = true }},
 		"other":      {func(f *Facts) { f.Other = true }, func(f *Facts) { f.Automatic, f.Other = false, true }},
 		"named":      {func(f *Facts) { f.Who.Subscriber = "" }},
+		"lease":      {func(f *Facts) { f.Leased = true }, func(f *Facts) { f.Automatic, f.Leased = false, true }},
 		"never":      {func(f *Facts) { f.Listed = true }, func(f *Facts) { f.Flags.Never = true }, func(f *Facts) { f.Automatic, f.Listed = false, true }},
 		"reseller":   {func(f *Facts) { f.Who.Reseller = true }, func(f *Facts) { f.Flags.Reseller = true }},
 		"vulnerable": {func(f *Facts) { f.Flags.Vulnerable = true }, func(f *Facts) { strict(f); f.Flags.Vulnerable = true }},

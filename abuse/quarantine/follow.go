@@ -100,8 +100,8 @@ func (d *Desk) followOne(tx *store.Tx, id string, touched map[netip.Prefix]bool,
 		return err
 	}
 	for _, l := range q.lines {
-		if _, on := e.Open[l.Key]; on {
-			continue
+		if _, on := e.Open[l.Key]; on || d.stays(l.NAS) {
+			continue // what outlives its session is turned back at the end
 		}
 		h, err := d.heldOf(l)
 		if err != nil {

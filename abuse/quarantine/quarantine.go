@@ -87,6 +87,9 @@ type Parts struct {
 	// Proved says that a session of ours was put into quarantine and released at an
 	// access server, so that its settings are known to work. nil: none was.
 	Proved func(nas string) bool
+	// Stays says that a profile outlives the session at an access server, as a reservation
+	// of a device does: it is taken away at the end, whoever is on line. nil: it never does.
+	Stays func(nas string) bool
 	// Told is the profile that filters of an access server's accounting tell of; false
 	// where they tell of none. nil: accounting tells of none.
 	Told func(nas string, filters []string) (enforce.Profile, bool)

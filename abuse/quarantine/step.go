@@ -247,8 +247,8 @@ func (d *Desk) open(tx *store.Tx, subscriber string) (Sessions, map[string]sessi
 		return out, held, err
 	}
 	for _, h := range all {
-		if h.Source != session.Radius && h.Source != session.Lease {
-			continue // a table knows no session
+		if h.Source != session.Radius {
+			continue // of a table or a lease nobody tells the end of a session
 		}
 		key, err := d.keyOf(tx, h)
 		if err != nil {

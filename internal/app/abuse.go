@@ -111,7 +111,7 @@ func (d *Desk) buildAbuse(ctx context.Context, pool *reading.Pool, send inform.S
 	}
 	parts.Zone = zone
 	if e := d.cfg.Abuse.Enforce; len(e.NAS)+len(e.HTTP)+len(e.Kea) > 0 {
-		parts.Port, parts.Proved, parts.Told, parts.Lied = d.access, d.access.Proved, d.access.Told, d.access.Withdraw
+		parts.Port, parts.Proved, parts.Stays, parts.Told, parts.Lied = d.access, d.access.Proved, d.access.Stays, d.access.Told, d.access.Withdraw
 	}
 	if c := d.cfg.Abuse.Clearing; c.On() {
 		house, err := clearing.Open(c, accounting.MaxReport)

@@ -106,7 +106,7 @@ func TestKeaGivesTheGardenAtTheNextRenewal(t *testing.T) {
 		}
 	}
 	// Tables of a version that is not known are not written; the way back is open.
-	for version, want := range map[int]enforce.State{14: enforce.Refused, 13: enforce.Offline} {
+	for version, want := range map[int]enforce.State{14: enforce.Refused, 13: enforce.Applied} {
 		if _, err := db.Exec(`update schema_version set version=$1`, version); err != nil {
 			t.Fatal(err)
 		}
@@ -119,7 +119,7 @@ func TestKeaGivesTheGardenAtTheNextRenewal(t *testing.T) {
 			t.Errorf("tables of version %d: %+v %v, want %s", version, r, err, want)
 		}
 		o.Profile = enforce.Normal
-		if r, err := other.Put(t.Context(), o); err != nil || r.State != enforce.Offline {
+		if r, err := other.Put(t.Context(), o); err != nil || r.State != enforce.Applied {
 			t.Errorf("the way back with tables of version %d: %+v %v", version, r, err)
 		}
 	}
@@ -129,15 +129,16 @@ func TestKeaGivesTheGardenAtTheNextRenewal(t *testing.T) {
 	const normal, garden, portal = "192.0.2.53", "192.0.2.9", "https://safe.isp.example/captive"
 	has(normal, "")
 	for range 2 { // an order may be sent twice
-		put(enforce.Leaky, enforce.Offline)
+		put(enforce.Leaky, enforce.Applied)
 		has(garden, portal)
 	}
 	for range 2 {
-		put(enforce.Normal, enforce.Offline)
+		put(enforce.Normal, enforce.Applied)
 		has(normal, "")
 	}
+	keaQuarantine(t, p, mac, func() { t.Helper(); has(normal, "") }, func() { t.Helper(); has(garden, portal) })
 	// When no desk is there any more, the database ends what is over.
-	put(enforce.Leaky, enforce.Offline)
+	put(enforce.Leaky, enforce.Applied)
 	const sweep = `delete from hosts where user_context like '{"bolwerk":%' and (user_context::json->'bolwerk'->>'until')::bigint < extract(epoch from now())`
 	for _, s := range []string{sweep, `update hosts set user_context='{"bolwerk":{"until":1}}'`, sweep} {
 		if s != sweep {
@@ -153,7 +154,7 @@ func TestKeaGivesTheGardenAtTheNextRenewal(t *testing.T) {
 		t.Fatal(err)
 	}
 	put(enforce.Leaky, enforce.Refused)
-	put(enforce.Normal, enforce.Offline)
+	put(enforce.Normal, enforce.Applied)
 	var n int
 	if err := db.QueryRow(`select count(*) from hosts where hostname='own'`).Scan(&n); err != nil || n != 1 {
 		t.Errorf("%d reservations of the operator's, %v", n, err)

@@ -70,6 +70,7 @@ type way struct {
 	login    func(p enforce.Profile, until, now time.Time) []coa.Reply
 	told     func(filters []string) (enforce.Profile, bool)
 	timer    bool // it ends a profile by itself when its time is over
+	stays    bool // a profile outlives the session: it is there until it is taken away
 }
 
 // New reads the secrets of all ways.
@@ -103,7 +104,7 @@ func New(cfg Config, p Parts) (*Access, error) {
 		if err != nil {
 			return nil, named("kea", c.Name, err)
 		}
-		a.add(&way{name: c.Name, kind: "kea", port: port, settings: digest(c), canary: c.Canary, device: true, look: c.CanaryLook, profiles: having(c.Leaky, c.Strict)}, c.Name)
+		a.add(&way{name: c.Name, kind: "kea", port: port, settings: digest(c), canary: c.Canary, device: true, stays: true, look: c.CanaryLook, profiles: having(c.Leaky, c.Strict)}, c.Name)
 	}
 	return a, a.m.register(p.Metrics, a)
 }
@@ -176,6 +177,10 @@ func (a *Access) Told(nas string, filters []string) (enforce.Profile, bool) {
 	}
 	return "", false
 }
+
+// Stays says that a profile outlives the session at an access server: it is there until it
+// is taken away.
+func (a *Access) Stays(nas string) bool { return a.ways[nas] != nil && a.ways[nas].stays }
 
 // Has says whether there is a way to an access server.
 func (a *Access) Has(nas string) bool { return a.ways[nas] != nil }

@@ -281,11 +281,10 @@ func (a *Access) step(ctx context.Context, w *way, h session.Held, profile, was 
 		return false
 	}
 	r, err := a.put(ctx, w, o)
-	done := r.State == enforce.Applied || w.kind == "kea" && r.State == enforce.Offline // at the next renewal
 	switch {
 	case err != nil:
 		return fail("put the canary into "+string(profile), "error of our own")
-	case !done:
+	case r.State != enforce.Applied:
 		return fail("put the canary into "+string(profile), strings.TrimSpace(string(r.State)+" "+r.Code))
 	case w.look == "":
 		p.Seen = p.Seen && r.Seen

@@ -80,5 +80,5 @@ func reserved(ctx context.Context, err error) (enforce.Result, error) {
 	case err != nil: // it names the database, which is no word for a page
 		return enforce.Result{State: enforce.Silent, Code: "the database of hosts does not answer", Again: later}, nil
 	}
-	return enforce.Result{State: enforce.Offline, Code: "taken at the next renewal"}, nil
+	return enforce.Result{State: enforce.Applied, Code: "taken at the next renewal"}, nil
 }

@@ -25,7 +25,8 @@ import (
 
 // Config is a DHCP server.
 type Config struct {
-	// Name is the server's in the leases that are imported.
+	// Name is the access server's whose sessions have their addresses from it, as
+	// accounting calls it. Accounting names the device (Calling-Station-Id).
 	Name string `toml:"name"`
 	// Control is its control socket, a path, or the address of its control agent, such
 	// as http://127.0.0.1:8000. The server needs the hook libdhcp_host_cmds and a
@@ -142,8 +143,9 @@ func (p *Port) ours(a answer) bool {
 	return len(r.Classes) == 1 && (r.Classes[0] == p.cfg.Leaky || r.Classes[0] == p.cfg.Strict) && (r.Address == "" || r.Address == "0.0.0.0") && r.Host == ""
 }
 
-// Put makes, replaces or takes away the reservation of a device. What is done is
-// Offline: it is taken at the next renewal.
+// Put makes, replaces or takes away the reservation of a device. The reservation outlives
+// the session: it is there until it is taken away, and the device takes it at its next
+// request.
 func (p *Port) Put(ctx context.Context, o enforce.Order) (enforce.Result, error) {
 	mac, err := net.ParseMAC(o.Session.Calling)
 	if err != nil || len(mac) != 6 {
@@ -174,13 +176,13 @@ func (p *Port) Put(ctx context.Context, o enforce.Order) (enforce.Result, error)
 		}
 	}
 	if o.Profile == enforce.Normal {
-		return enforce.Result{State: enforce.Offline, Code: "taken at the next renewal"}, nil
+		return enforce.Result{State: enforce.Applied, Code: "taken at the next renewal"}, nil
 	}
 	a, err = p.command(ctx, "reservation-add", map[string]any{"reservation": map[string]any{"subnet-id": p.cfg.Subnet, "hw-address": mac.String(), "client-classes": []string{class}}})
 	if r, bad := said(a, err, done); bad || ctx.Err() != nil {
 		return r, ctx.Err()
 	}
-	return enforce.Result{State: enforce.Offline, Code: "taken at the next renewal"}, nil
+	return enforce.Result{State: enforce.Applied, Code: "taken at the next renewal"}, nil
 }
 
 // said is an answer that is none of the good ones.

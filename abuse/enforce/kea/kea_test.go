@@ -109,7 +109,7 @@ func TestADeviceGetsItsClassAndLosesIt(t *testing.T) {
 			h.mu.Lock()
 			got := h.classes["02:00:00:00:00:07"]
 			h.mu.Unlock()
-			if err != nil || r.State != enforce.Offline || got != step.want {
+			if err != nil || r.State != enforce.Applied || got != step.want {
 				t.Errorf("%s: %+v %v: class %q want %q", step.profile, r, err, got, step.want)
 			}
 		}
