@@ -75,12 +75,15 @@ func (d *Desk) join(tx *store.Tx, o outcome, by bolwerk.Actor) error {
 	if at == 0 {
 		at = o.received
 	}
-	solid := 0
+	solid, named := 0, 0
 	if !o.spoofable {
 		solid = 1
+		if o.named {
+			named = 1
+		}
 	}
-	if _, err := tx.Exec(`update abuse_case set events=events+1, reporters=reporters+$1, solid=solid+$2, first_seen=case when first_seen=0 or first_seen>$3 then $3 else first_seen end, last_seen=case when last_seen<$3 then $3 else last_seen end where id=$4`,
-		fresh, solid, at, c.ID); err != nil {
+	if _, err := tx.Exec(`update abuse_case set events=events+1, reporters=reporters+$1, solid=solid+$2, first_seen=case when first_seen=0 or first_seen>$3 then $3 else first_seen end, last_seen=case when last_seen<$3 then $3 else last_seen end, named=named+$5 where id=$4`,
+		fresh, solid, at, c.ID, named); err != nil {
 		return err
 	}
 	if err := d.prioritise(tx, c.ID); err != nil {
@@ -169,7 +172,7 @@ func (d *Desk) openCase(tx *store.Tx, o outcome, by bolwerk.Actor) (desk.Case, e
 	if err := desk.SetCase(tx, c, c.State, desk.Waiting, ""); err != nil {
 		return c, err
 	}
-	if _, err := tx.Exec(`insert into abuse_case(id,mark,class,who_sealed,severity,events,reporters,solid,first_seen,last_seen,returned,test,test_at,changed_at) values($1,$2,$3,$4,$5,0,0,0,0,0,0,'',0,0)`,
+	if _, err := tx.Exec(`insert into abuse_case(id,mark,class,who_sealed,severity,events,reporters,solid,named,first_seen,last_seen,returned,test,test_at,changed_at) values($1,$2,$3,$4,$5,0,0,0,0,0,0,0,'',0,0)`,
 		c.ID, mark, string(o.class), sealed, int64(severityOf(o.class))); err != nil {
 		return c, err
 	}
@@ -178,13 +181,14 @@ func (d *Desk) openCase(tx *store.Tx, o outcome, by bolwerk.Actor) (desk.Case, e
 	return c, d.note(tx, c.ID, "opened", by, "", "")
 }
 
-// returns opens a case again that was closed: the same line does the same again.
+// returns opens a case again that was closed: the same line does the same again. What
+// a named source told before it was closed says nothing of now.
 func (d *Desk) returns(tx *store.Tx, c desk.Case, by bolwerk.Actor) error {
 	if err := desk.SetCase(tx, c, c.State, desk.Waiting, ""); err != nil {
 		return err
 	}
 	var class string
-	if err := tx.Row(`update abuse_case set returned=returned+1 where id=$1 returning class`, c.ID).Scan(&class); err != nil {
+	if err := tx.Row(`update abuse_case set returned=returned+1, named=0 where id=$1 returning class`, c.ID).Scan(&class); err != nil {
 		return err
 	}
 	tx.After(func() { d.count.cases.WithLabelValues(class, "returned").Inc() })

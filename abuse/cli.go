@@ -95,7 +95,7 @@ func (c *caseShow) Run(ctx context.Context, t *terminal.Terminal, way Way) error
 	}
 	return t.Table(func(w io.Writer) {
 		fmt.Fprintf(w, "%s\t%s\nid\t%s\nstate\t%s\nseverity\t%s\nsubscriber\t%s\nline\t%s\n", v.Ref, v.Class, v.ID, stateOf(v.CaseRow), v.Severity, terminal.Escape(v.Who.Subscriber), terminal.Escape(v.Who.Line))
-		fmt.Fprintf(w, "how sure\t%s; %d of %d events cannot be forged\n", v.Sure(), v.Solid, v.Events)
+		fmt.Fprintf(w, "how sure\t%s; %d of %d events cannot be forged, %d by a named source\n", v.Sure(), v.Solid, v.Events, v.Named)
 		if v.Test.Test != "" {
 			fmt.Fprintf(w, "test\t%s, %s\n", v.Test.Test, at(v.Test.TestAt))
 		} else if len(v.Test.Tests) > 0 {

@@ -162,9 +162,19 @@ func (h *house) session(kind session.Kind, who, id, net string, at time.Time) {
 // hand gives the desk a report and has it read and looked at.
 func (h *house) hand(from, name, body string) string {
 	h.t.Helper()
+	r := door.Report{Channel: door.ByMail, From: from, Name: name}
+	if name != "" { // only a file has one
+		r.Feed, r.Channel = h.cfg.feedOf(r), door.ByFile
+	}
+	return h.take(r, body)
+}
+
+// take gives the desk a report that came by some way, and has it read and looked at.
+func (h *house) take(r door.Report, body string) string {
+	h.t.Helper()
 	h.n++
 	id := fmt.Sprintf("01900000-0000-7000-8000-%012d", h.n)
-	r := door.Report{Channel: door.ByMail, ReceivedAt: h.clock.Now(), Token: bolwerk.NewToken().Reveal(), From: from, Name: name, Form: door.Any, Body: []byte(body)}
+	r.ReceivedAt, r.Token, r.Form, r.Body = h.clock.Now(), bolwerk.NewToken().Reveal(), door.Any, []byte(body)
 	if err := h.Receive(h.t.Context(), "intake-1", door.KindReport, id, r.Encode()); err != nil {
 		h.t.Fatal(err)
 	}

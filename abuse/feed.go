@@ -68,6 +68,11 @@ func (c Config) feedOf(in door.Report) string {
 	if err != nil || in.Channel != door.ByMail {
 		return ""
 	}
+	return c.feedFrom(a)
+}
+
+// feedFrom is the feed whose mails come from an address; "" for none.
+func (c Config) feedFrom(a mail.Address) string {
 	domain := a.Domain().String()
 	for _, f := range c.Feeds {
 		if slices.ContainsFunc(f.From, func(from string) bool {

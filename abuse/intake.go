@@ -89,8 +89,8 @@ func (d *Desk) receive(ctx context.Context, host, id string, body []byte) error 
 		if err != nil {
 			return err
 		}
-		if _, err := tx.Exec(`insert into abuse_report(id,ref,channel,host,received_at,read_at,state,tries,claimed_until,receipt,reporter,body_ref,format,feed,plain,total,read_to,refused,why,fresh,joined,later,person,not_ours,no_line,unknown,portless,exempt,aside,repeated,code,reply,answer,answered_at,reporter_before)
-			values($1,$2,$3,$4,$5,0,'received',0,0,$6,'',$7,'','',$8,-1,0,0,'',0,0,0,0,0,0,0,0,0,0,0,$9,'','',0,'')`,
+		if _, err := tx.Exec(`insert into abuse_report(id,ref,channel,host,received_at,read_at,state,tries,claimed_until,receipt,reporter,body_ref,format,feed,plain,total,read_to,refused,why,fresh,joined,later,person,not_ours,no_line,unknown,portless,exempt,aside,repeated,code,reply,answer,answered_at,reporter_before,named)
+			values($1,$2,$3,$4,$5,0,'received',0,0,$6,'',$7,'','',$8,-1,0,0,'',0,0,0,0,0,0,0,0,0,0,0,$9,'','',0,'',$8)`,
 			id, ref, string(r.Channel), host, store.Micros(r.ReceivedAt), token.Hash(), sealed.Ref, false, string(Queued)); err != nil {
 			return err
 		}

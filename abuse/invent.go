@@ -67,8 +67,8 @@ func inventDay(tx *store.Tx, feed, id string, day time.Time, events int64) (fres
 		return false, err
 	}
 	at := store.Micros(day)
-	if _, err := tx.Exec(`insert into abuse_report(id,ref,channel,host,received_at,read_at,state,tries,claimed_until,receipt,reporter,body_ref,format,feed,plain,total,read_to,refused,why,fresh,joined,later,person,not_ours,no_line,unknown,portless,exempt,aside,repeated,code,reply,answer,answered_at,reporter_before)
-		values($1,$2,'file','',$3,$3,'done',1,0,$1,'','','shadowserver',$4,$5,$6,$6,0,'',0,$6,0,0,0,0,0,0,0,0,0,$7,'not_mail','',0,'')`, id, ref, at, feed, false, events, string(Actioned)); err != nil {
+	if _, err := tx.Exec(`insert into abuse_report(id,ref,channel,host,received_at,read_at,state,tries,claimed_until,receipt,reporter,body_ref,format,feed,plain,total,read_to,refused,why,fresh,joined,later,person,not_ours,no_line,unknown,portless,exempt,aside,repeated,code,reply,answer,answered_at,reporter_before,named)
+		values($1,$2,'file','',$3,$3,'done',1,0,$1,'','','shadowserver',$4,$5,$6,$6,0,'',0,$6,0,0,0,0,0,0,0,0,0,$7,'not_mail','',0,'',$8)`, id, ref, at, feed, false, events, string(Actioned), true); err != nil {
 		return false, err
 	}
 	if _, err := tx.Exec(`insert into abuse_feed(name,heard_at) values($1,$2) on conflict(name) do update set heard_at=excluded.heard_at where abuse_feed.heard_at<excluded.heard_at`, feed, at); err != nil {
@@ -95,7 +95,7 @@ func (d *Desk) inventCase(tx *store.Tx, in InventedCase, nth int, reports map[cl
 			return err
 		}
 	}
-	if _, err := tx.Exec(`update abuse_case set events=$1, reporters=1, solid=$1, first_seen=$2, last_seen=$3 where id=$4`,
+	if _, err := tx.Exec(`update abuse_case set events=$1, reporters=1, solid=$1, named=$1, first_seen=$2, last_seen=$3 where id=$4`,
 		len(in.Seen), store.Micros(in.Seen[0]), store.Micros(in.Seen[len(in.Seen)-1]), c.ID); err != nil {
 		return err
 	}

@@ -18,7 +18,7 @@ func TestPagesOfAQuarantine(t *testing.T) {
 	h := open(t)
 	h.session(session.Start, "anna", "s1", "192.0.2.17/32", noon.Add(-20*time.Hour))
 	h.session(session.Interim, "anna", "s1", "192.0.2.17/32", noon)
-	h.hand("", "", xarf(noon.Add(-time.Hour), "192.0.2.17", 50000, 1))
+	h.hand("", "honeypot.json", xarf(noon.Add(-time.Hour), "192.0.2.17", 50000, 1))
 	ref := h.text(`select ref from desk_case where capability='abuse'`)
 	words, err := Texts()
 	if err != nil {

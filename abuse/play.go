@@ -81,7 +81,7 @@ func (d *Desk) begin(tx *store.Tx, caseID string, class reading.Class) error {
 		return nil
 	}
 	var f playbook.Facts
-	if err := tx.Row(`select events,solid,reporters,returned from abuse_case where id=$1`, caseID).Scan(&f.Events, &f.Solid, &f.Reporters, &f.Returned); err != nil {
+	if err := tx.Row(`select events,named,reporters,returned from abuse_case where id=$1`, caseID).Scan(&f.Events, &f.Solid, &f.Reporters, &f.Returned); err != nil {
 		return err
 	}
 	if !b.When.Met(f) {
@@ -212,7 +212,7 @@ func (d *Desk) proceed(tx *store.Tx, caseID string, p playbook.Place, end bool) 
 
 func (d *Desk) playFacts(tx *store.Tx, caseID string) (f playbook.Facts, err error) {
 	var last, told int64
-	if err := tx.Row(`select events,solid,reporters,returned,last_seen from abuse_case where id=$1`, caseID).Scan(&f.Events, &f.Solid, &f.Reporters, &f.Returned, &last); err != nil {
+	if err := tx.Row(`select events,named,reporters,returned,(select coalesce(max(e.at),0) from abuse_event e join abuse_report r on r.id=e.report where e.case_id=c.id and r.named) from abuse_case c where id=$1`, caseID).Scan(&f.Events, &f.Solid, &f.Reporters, &f.Returned, &last); err != nil {
 		return f, err
 	}
 	if err := tx.Row(`select coalesce((select max(at) from abuse_note where case_id=$1 and kind='informed'),(select max(at) from abuse_note where case_id=$1 and kind in ('opened','returned','reopened')),0)`, caseID).Scan(&told); err != nil {

@@ -110,7 +110,7 @@ func (d *Desk) about(tx *store.Tx, caseID string) (a quarantine.About, err error
 	if a.Who, a.Class, err = d.whoseCase(tx, caseID); err != nil {
 		return a, err
 	}
-	if err := tx.Row(`select solid from abuse_case where id=$1`, caseID).Scan(&a.Solid); err != nil {
+	if err := tx.Row(`select named from abuse_case where id=$1`, caseID).Scan(&a.Solid); err != nil {
 		return a, err
 	}
 	answers, err := d.p.Who.PinnedOf(tx, caseID)
@@ -122,7 +122,7 @@ func (d *Desk) about(tx *store.Tx, caseID string) (a quarantine.About, err error
 		c, ok := x.Act()
 		a.One = a.One && ok && c.Who() == a.Who.Who()
 	}
-	err = tx.Row(`select case when r.feed<>'' then r.feed else r.format end from abuse_event e join abuse_report r on r.id=e.report where e.case_id=$1 order by e.spoofable, e.at limit 1`, caseID).Scan(&a.Feed)
+	err = tx.Row(`select case when r.feed<>'' then r.feed else r.format end from abuse_event e join abuse_report r on r.id=e.report where e.case_id=$1 order by case when r.named then 0 else 1 end, e.spoofable, e.at limit 1`, caseID).Scan(&a.Feed)
 	if store.None(err) {
 		err = nil
 	}

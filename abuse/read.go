@@ -139,7 +139,7 @@ func (d *Desk) keep(ctx context.Context, id string, in door.Report, from int, p 
 			}
 			rows = append(rows, r)
 		}
-		if err := d.db.Write(ctx, store.Intake, func(tx *store.Tx) error { return d.insert(tx, id, p.Total, rows) }); err != nil {
+		if err := d.db.Write(ctx, store.Intake, func(tx *store.Tx) error { return d.insert(tx, id, p.Total, d.named(in, p.Outer), rows) }); err != nil {
 			return err
 		}
 		ring(d.found)
@@ -164,7 +164,7 @@ func cmpOr(a, b string) string {
 	return b
 }
 
-func (d *Desk) insert(tx *store.Tx, report string, total int, rows []row) error {
+func (d *Desk) insert(tx *store.Tx, report string, total int, named bool, rows []row) error {
 	// Another desk may have taken the report over: its place is asked again here.
 	var at int
 	if err := tx.Row(`select read_to from abuse_report where id=$1 and state='received'`, report).Scan(&at); err != nil {
@@ -208,8 +208,8 @@ func (d *Desk) insert(tx *store.Tx, report string, total int, rows []row) error 
 		}
 	}
 	tx.After(func() { d.count.events.WithLabelValues("repeated").Add(float64(again)) })
-	_, err := tx.Exec(`update abuse_report set total=$1, read_to=read_to+$2, fresh=fresh+$3, repeated=repeated+$4, tries=1, claimed_until=$5, reporter=$6, reporter_before=$7, from_sealed=$8 where id=$9`,
-		total, len(rows), fresh, again, store.Micros(tx.Now().Add(claimTime)), rows[0].reporter, rows[0].before, rows[0].from, report)
+	_, err := tx.Exec(`update abuse_report set total=$1, read_to=read_to+$2, fresh=fresh+$3, repeated=repeated+$4, tries=1, claimed_until=$5, reporter=$6, reporter_before=$7, from_sealed=$8, named=$10 where id=$9`,
+		total, len(rows), fresh, again, store.Micros(tx.Now().Add(claimTime)), rows[0].reporter, rows[0].before, rows[0].from, report, named)
 	return err
 }
 

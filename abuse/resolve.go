@@ -76,6 +76,7 @@ type pending struct {
 	class      reading.Class
 	role       reading.Role
 	spoofable  bool
+	named      bool // a named source tells of it
 	plain      bool
 	at         int64
 	asked      int64
@@ -180,8 +181,8 @@ func (d *Desk) resolve(ctx context.Context, due []pending) error {
 
 func (d *Desk) pendings(tx *store.Tx, where string, args ...any) ([]pending, error) {
 	return store.List(tx, func(scan func(...any) error) (p pending, err error) {
-		return p, scan(&p.id, &p.report, (*string)(&p.class), (*string)(&p.role), &p.spoofable, &p.plain, &p.at, &p.asked, (*string)(&p.state), &p.sealed, &p.reporter, &p.before, &p.received)
-	}, `select e.id,e.report,e.class,e.role,e.spoofable,e.plain,e.at,e.asked,e.state,e.detail_sealed,r.reporter,r.reporter_before,r.received_at from abuse_event e join abuse_report r on r.id=e.report where `+where, args...)
+		return p, scan(&p.id, &p.report, (*string)(&p.class), (*string)(&p.role), &p.spoofable, &p.named, &p.plain, &p.at, &p.asked, (*string)(&p.state), &p.sealed, &p.reporter, &p.before, &p.received)
+	}, `select e.id,e.report,e.class,e.role,e.spoofable,r.named,e.plain,e.at,e.asked,e.state,e.detail_sealed,r.reporter,r.reporter_before,r.received_at from abuse_event e join abuse_report r on r.id=e.report where `+where, args...)
 }
 
 // open gives an event as it was read. bolwerk.ErrNotFound says that its addresses are

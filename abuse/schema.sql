@@ -15,6 +15,7 @@ create table abuse_report (
   body_ref    text not null,    -- keep body: digest of the report as it came
   format      text not null,    -- keep case: in which format
   feed        text not null,    -- keep case: from which feed; empty from none
+  named       boolean not null, -- keep case: it came from a named source
   plain       boolean not null, -- keep case: it is in no format, or a form: for a person
   total       bigint not null,  -- keep case: events in it; -1 before it is read
   read_to     bigint not null,  -- keep tech: how many of them are in the store
@@ -77,6 +78,7 @@ create table abuse_case (
   events     bigint not null,  -- keep case: how many
   reporters  bigint not null,  -- keep case: how many different ones
   solid      bigint not null,  -- keep case: events that no forged address explains
+  named      bigint not null,  -- keep case: those of them that a named source told since it last began
   first_seen bigint not null,  -- keep case: the first event
   last_seen  bigint not null,  -- keep case: the last event
   returned   bigint not null,  -- keep case: how often it began again after it was closed

@@ -30,6 +30,7 @@ type CaseRow struct {
 	Events    int64          `json:"events"`
 	Reporters int64          `json:"reporters" doc:"different ones; who was silent for a month counts anew"`
 	Solid     int64          `json:"solid" doc:"events that no forged sender's address explains"`
+	Named     int64          `json:"named" doc:"those of them that a named source told since the case last began: what rules count"`
 	FirstSeen time.Time      `json:"first_seen"`
 	LastSeen  time.Time      `json:"last_seen"`
 	Returned  int64          `json:"returned" doc:"how often it began again after it was closed"`
@@ -38,13 +39,13 @@ type CaseRow struct {
 	Priority  int64          `json:"-"`
 }
 
-const caseColumns = `c.id,c.ref,c.state,c.outcome,a.class,a.severity,a.events,a.reporters,a.solid,a.first_seen,a.last_seen,a.returned,c.opened_at,c.closed_at,c.priority`
+const caseColumns = `c.id,c.ref,c.state,c.outcome,a.class,a.severity,a.events,a.reporters,a.solid,a.named,a.first_seen,a.last_seen,a.returned,c.opened_at,c.closed_at,c.priority`
 
 const caseTables = ` from desk_case c join abuse_case a on a.id=c.id`
 
 func readCaseRow(scan func(...any) error) (c CaseRow, err error) {
 	var severity, first, last, opened, closed int64
-	err = scan(&c.ID, &c.Ref, (*string)(&c.State), &c.Outcome, (*string)(&c.Class), &severity, &c.Events, &c.Reporters, &c.Solid, &first, &last, &c.Returned, &opened, &closed, &c.Priority)
+	err = scan(&c.ID, &c.Ref, (*string)(&c.State), &c.Outcome, (*string)(&c.Class), &severity, &c.Events, &c.Reporters, &c.Solid, &c.Named, &first, &last, &c.Returned, &opened, &closed, &c.Priority)
 	c.Severity = Severity(severity).String()
 	c.FirstSeen, c.LastSeen, c.OpenedAt, c.ClosedAt = store.Time(first), store.Time(last), store.Time(opened), store.Time(closed)
 	return c, err

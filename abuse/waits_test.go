@@ -45,7 +45,7 @@ func TestWhatWaitsForAPerson(t *testing.T) {
 	h := open(t, func(c *Config, _ *Parts) { c.Quarantine.Mode = "on" })
 	h.session(session.Start, "anna", "s1", "192.0.2.17/32", noon.Add(-20*time.Hour))
 	h.session(session.Interim, "anna", "s1", "192.0.2.17/32", noon)
-	h.hand("", "", xarf(noon.Add(-time.Hour), "192.0.2.17", 50000, 1))
+	h.hand("", "honeypot.json", xarf(noon.Add(-time.Hour), "192.0.2.17", 50000, 1))
 	ref := h.text(`select ref from desk_case where capability='abuse'`)
 	is := func(when, turn, want string) {
 		t.Helper()

@@ -33,14 +33,15 @@ const (
 type When struct {
 	// Events is how many events at least.
 	Events int64 `toml:"events"`
-	// Solid is how many of them at least that no forged address explains.
+	// Solid is how many of them at least that a named source told and that no forged
+	// address explains.
 	Solid int64 `toml:"solid"`
 	// Reporters is how many different ones at least.
 	Reporters int64 `toml:"reporters"`
 	// Returned is how often at least it began again after it was closed.
 	Returned int64 `toml:"returned"`
-	// Again asks that the line was seen after the subscriber was told last, or after the
-	// case began where nobody could be told; or that it is in quarantine.
+	// Again asks that a named source saw the line after the subscriber was told last, or
+	// after the case began where nobody could be told; or that it is in quarantine.
 	Again bool `toml:"again"`
 }
 
@@ -176,7 +177,7 @@ func Named(books []Book, name string) (Book, bool) {
 type Facts struct {
 	Events, Solid, Reporters, Returned int64
 	Held                               bool // its line is in quarantine, or on its way there
-	Again                              bool // it was seen after the subscriber was told last
+	Again                              bool // a named source saw it after the subscriber was told last
 	Clean                              int  // full days on which it was not seen, and would have been
 	Test                               Test // of the line
 }

@@ -26,7 +26,7 @@ type About struct {
 	Class  reading.Class
 	Who    session.Identity
 	One    bool  // every answer that it rests on has exactly one candidate, who is certain
-	Solid  int64 // events that no forged address explains
+	Solid  int64 // events that a named source told and no forged address explains
 	Feed   string
 }
 

@@ -99,7 +99,7 @@ func Guards() []Guard {
 			return when(f.Automatic && !f.One, "not certain whose line it is: a person has to look")
 		}},
 		{"solid", false, func(f Facts) string {
-			return when(f.Automatic && f.Solid < 1, "a forged address may be behind all of it: a person has to look")
+			return when(f.Automatic && f.Solid < 1, "no named source tells of it, or a forged address may be behind all of it: a person has to look")
 		}},
 		{"other", true, func(f Facts) string {
 			return when(f.Other, "the line is in quarantine for another case: it waits until that one is over")

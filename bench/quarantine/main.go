@@ -2,7 +2,8 @@
 // notices: until the access server has acknowledged the quarantine that the playbook
 // asks for at once, and until the operator's app has the notice. The real program runs
 // on loopback; the access server is a stand-in in this process. Sessions come by RADIUS
-// accounting, reports in XARF 4 by the public API, one for each line.
+// accounting, reports in XARF 4 by the desk's API for files, one for each line: rules take the
+// word of named sources only.
 package main
 
 import (
@@ -35,7 +36,7 @@ import (
 )
 
 func main() {
-	reports := flag.Int("reports", 500, "reports, each about a line of its own; the public API takes 600 an hour from one network")
+	reports := flag.Int("reports", 500, "reports, 1 to 600, each about a line of its own")
 	pause := flag.Duration("every", 100*time.Millisecond, "how long after one report the next one comes")
 	flag.Parse()
 	if *reports < 1 || *reports > 600 {
@@ -301,7 +302,7 @@ func begin(ctx context.Context, p *product.Product, server *standin.Server, acco
 	return nil
 }
 
-// report hands one in by the public API, as another operator's desk does.
+// report gives the desk one, as somebody of the desk does.
 func report(ctx context.Context, p *product.Product, n int) error {
 	id, at := bolwerk.NewID(time.Now()), time.Now().UTC().Add(-time.Second).Format(time.RFC3339)
 	who := map[string]string{"org": "Hosting Example", "contact": "abuse@hosting.example", "domain": "hosting.example"}
@@ -310,11 +311,12 @@ func report(ctx context.Context, p *product.Product, n int) error {
 	if err != nil {
 		return err
 	}
-	r, err := http.NewRequestWithContext(ctx, "POST", p.Public+"/api/v1/abuse/reports", bytes.NewReader(body))
+	r, err := http.NewRequestWithContext(ctx, "POST", p.Console+"/api/v1/abuse/import?name=event.json", bytes.NewReader(body))
 	if err != nil {
 		return err
 	}
-	r.Header.Set("Content-Type", "application/json")
+	r.Header.Set("Authorization", "Bearer "+p.Token)
+	r.Header.Set("Content-Type", "application/octet-stream")
 	resp, err := http.DefaultClient.Do(r)
 	if err != nil {
 		return err
