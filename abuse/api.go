@@ -15,13 +15,14 @@ import (
 // API adds the abuse desk's routes to the desk's API.
 func (d *Desk) API(x *api.Routes) {
 	d.figuresAPI(x)
+	d.findAPI(x)
 	d.whoAPI(x)
 	d.looksAPI(x)
 	d.exemptionAPI(x)
 	d.informAPI(x)
 	d.quarantineAPI(x)
 	api.Add(x, account.Look, "GET", "/abuse/cases", "Cases of abuse, newest first. They name nobody.", func(ctx context.Context, in *casesIn) (*api.Answer[api.Page[CaseRow]], error) {
-		rows, err := d.CasesByAge(ctx, CaseFilter{State: in.State, Class: in.Class, Severity: in.Severity, Subscriber: in.Subscriber, After: in.Cursor, Limit: in.Limit})
+		rows, err := d.CasesByAge(ctx, CaseFilter{State: in.State, Class: in.Class, Severity: in.Severity, After: in.Cursor, Limit: in.Limit})
 		return api.Paged(in.Window, rows, func(c CaseRow) string { return c.ID }), err
 	})
 	api.Add(x, account.Look, "GET", "/abuse/cases/{id}", "A case with who it is about. That somebody looked is noted.", func(ctx context.Context, in *CaseID) (*api.Answer[CaseView], error) {
@@ -59,10 +60,9 @@ func (d *Desk) API(x *api.Routes) {
 
 type casesIn struct {
 	api.Window
-	State      string `query:"state" enum:"open,person,closed" doc:"person: open, and no rules go on with it; all where absent"`
-	Class      string `query:"class" maxLength:"100" doc:"a class, or its first part"`
-	Severity   string `query:"severity" enum:"low,medium,high,critical"`
-	Subscriber string `query:"subscriber" maxLength:"253" doc:"exactly as accounting names it"`
+	State    string `query:"state" enum:"open,person,closed" doc:"person: open, and no rules go on with it; all where absent"`
+	Class    string `query:"class" maxLength:"100" doc:"a class, or its first part"`
+	Severity string `query:"severity" enum:"low,medium,high,critical"`
 }
 
 type reportsIn struct {

@@ -48,20 +48,27 @@ type caseList struct {
 	State      string `help:"Only open or closed ones." enum:",open,closed" default:"" placeholder:"STATE"`
 	Class      string `help:"Only this class, or its first part, such as malicious-code." placeholder:"CLASS"`
 	Severity   string `help:"Only low, medium, high or critical ones." enum:",low,medium,high,critical" default:"" placeholder:"SEVERITY"`
-	Subscriber string `help:"Only those of a subscriber, exactly as accounting names it, or of a line or device of which none is known." placeholder:"NAME"`
+	Subscriber string `help:"Only those of a subscriber, exactly as accounting names it, or of a line or device of which none is known. The look is noted." placeholder:"NAME" and:"look"`
+	Reason     string `help:"With --subscriber: why you look, in a few words; the privacy officer sees it." placeholder:"TEXT" and:"look"`
+	Case       string `help:"With --subscriber: case that you look for." placeholder:"ID"`
 }
 
 // Run does it.
 func (c *caseList) Run(ctx context.Context, t *terminal.Terminal, way Way) error {
+	rows := list[CaseRow]{"CASE\tSTATE\tSEVERITY\tCLASS\tEVENTS\tREPORTERS\tSOLID\tLAST", "case", "cases", func(w io.Writer, c CaseRow) {
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%d\t%d\t%d\t%s\n", c.Ref, stateOf(c), c.Severity, c.Class, c.Events, c.Reporters, c.Solid, at(c.LastSeen))
+	}}
+	if c.Subscriber != "" {
+		ask := casesOfBody{Subscriber: c.Subscriber, Reason: c.Reason, Case: c.Case, State: c.State, Class: c.Class, Severity: c.Severity}
+		return rows.found(ctx, t, way, c.desktop, "/abuse/cases/find", ask)
+	}
 	q := url.Values{}
-	for k, v := range map[string]string{"state": c.State, "class": c.Class, "severity": c.Severity, "subscriber": c.Subscriber} {
+	for k, v := range map[string]string{"state": c.State, "class": c.Class, "severity": c.Severity} {
 		if v != "" {
 			q.Set(k, v)
 		}
 	}
-	return list[CaseRow]{"CASE\tSTATE\tSEVERITY\tCLASS\tEVENTS\tREPORTERS\tSOLID\tLAST", "case", "cases", func(w io.Writer, c CaseRow) {
-		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%d\t%d\t%d\t%s\n", c.Ref, stateOf(c), c.Severity, c.Class, c.Events, c.Reporters, c.Solid, at(c.LastSeen))
-	}}.print(ctx, t, way, c.desktop, "/abuse/cases", q)
+	return rows.print(ctx, t, way, c.desktop, "/abuse/cases", q)
 }
 
 func stateOf(c CaseRow) string {

@@ -5,8 +5,10 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"net/http"
 	"net/url"
 
+	"bolwerk/internal/api"
 	"bolwerk/internal/terminal"
 )
 
@@ -19,15 +21,42 @@ type list[T any] struct {
 
 // print gets all of a path, and prints it.
 func (l list[T]) print(ctx context.Context, t *terminal.Terminal, way Way, d desktop, path string, q url.Values) error {
-	if d.JSON {
+	return l.each(t, d.JSON, func(fn func(json.RawMessage) error) error {
+		return way.Pages(ctx, t, d.Server, d.TokenFile, path, q, fn)
+	})
+}
+
+// found prints what a search that is posted finds; it has one page.
+func (l list[T]) found(ctx context.Context, t *terminal.Terminal, way Way, d desktop, path string, ask any) error {
+	return l.each(t, d.JSON, func(fn func(json.RawMessage) error) error {
+		raw, err := way.Call(ctx, t, d.Server, d.TokenFile, http.MethodPost, path, ask)
+		if err != nil {
+			return err
+		}
+		var page api.Page[json.RawMessage]
+		if err := json.Unmarshal(raw, &page); err != nil {
+			return fmt.Errorf("answer of the desk: %w", err)
+		}
+		for _, item := range page.Items {
+			if err := fn(item); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// each prints the items that get gives one by one.
+func (l list[T]) each(t *terminal.Terminal, asJSON bool, get func(func(json.RawMessage) error) error) error {
+	if asJSON {
 		out := t.List()
-		if err := way.Pages(ctx, t, d.Server, d.TokenFile, path, q, func(item json.RawMessage) error { return out.Add(item) }); err != nil {
+		if err := get(func(item json.RawMessage) error { return out.Add(item) }); err != nil {
 			return err
 		}
 		return out.Close()
 	}
 	var all []T
-	if err := way.Pages(ctx, t, d.Server, d.TokenFile, path, q, func(item json.RawMessage) error {
+	if err := get(func(item json.RawMessage) error {
 		var v T
 		err := json.Unmarshal(item, &v)
 		all = append(all, v)

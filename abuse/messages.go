@@ -74,14 +74,8 @@ func (d *Desk) tookToTell(ctx context.Context, id string, all []inform.Message) 
 
 // ContactOf says how a subscriber is reached. Who asks, and why, is noted before.
 func (d *Desk) ContactOf(ctx context.Context, by bolwerk.Actor, who session.Identity, reason, caseID string) (e contact.Entry, err error) {
-	reason = strings.TrimSpace(reason)
-	switch {
-	case who.Who() == "":
-		return e, bolwerk.Invalid("name the subscriber, as accounting does, or the line")
-	case len(reason) < 3 || len(reason) > 500:
-		return e, bolwerk.WithHint(bolwerk.Invalid("a look at a subscriber needs a reason of 3 to 500 octets"), "say in a few words why")
-	case len(caseID) > 64:
-		return e, bolwerk.Invalid("case %.70q: want an id", caseID)
+	if err := checkLook(who, reason, caseID); err != nil {
+		return e, err
 	}
 	err = d.db.Write(ctx, store.Decision, func(tx *store.Tx) error {
 		if err := d.p.Who.Note(tx, by, reason, caseID, who); err != nil {

@@ -84,6 +84,7 @@ func (p *Pages) Routes(mux *http.ServeMux, door *account.Door) {
 		})))
 	}
 	add("GET /abuse", account.Look, p.cases)
+	add("POST /abuse", account.Decide, p.casesOf)
 	add("GET /abuse/case/{id}", account.Look, p.casePage)
 	add("GET /abuse/reports", account.Look, p.reports)
 	add("GET /abuse/report/{id}", account.Look, p.report)
@@ -167,7 +168,7 @@ type casesData struct {
 func (p *Pages) cases(w http.ResponseWriter, r *http.Request, who account.Person) (err error) {
 	q := r.URL.Query()
 	data := casesData{common: commonOf(r, who), Groups: classGroups}
-	data.F = CaseFilter{State: clip(q.Get("state")), Class: clip(q.Get("class")), Severity: clip(q.Get("severity")), Subscriber: clip(q.Get("subscriber")), After: clip(q.Get("after")), Limit: 50}
+	data.F = CaseFilter{State: clip(q.Get("state")), Class: clip(q.Get("class")), Severity: clip(q.Get("severity")), After: clip(q.Get("after")), Limit: 50}
 	if !q.Has("state") {
 		data.F.State = "open"
 	}

@@ -56,7 +56,7 @@ type CaseFilter struct {
 	State      string // open, person: those of them that no rules go on with, or closed; all where empty
 	Class      string // a class, or the first part of it
 	Severity   string
-	Subscriber string // exactly as accounting names it; see session.Named
+	Subscriber string // exactly as accounting names it; see session.Named. Give it only where the look is noted
 	After      string // id of the last case of the page before
 	Limit      int    // 1 to 500; 50 where 0
 }

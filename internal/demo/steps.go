@@ -96,7 +96,7 @@ func Steps(a Addresses) []Step {
 		{Title: "See the safe environment", See: "A camera of " + guest + " is infected, and her line is this machine's too: once she is in quarantine this page says what to do, and lets her out when every step is ticked.", Links: seen(a.Garden),
 			Commands: []string{"curl -s " + a.Garden + "/.well-known/bolwerk/captive"}},
 		{Title: "See a line become clean", See: "Sixteen days ago the feed told of a line, and not since. Its case takes the steps of two weeks when you say so, and closes as clean. The figures show three invented months.", Links: []string{a.Console + "/abuse/figures"},
-			Commands: []string{client("abuse import --feed " + quoted(FeedName) + " " + quoted(filepath.Join(a.Dir, FeedFile))), client("abuse case list --subscriber gust@bolwerk.example"), client("abuse case play CASE now --reason 'its next step'") + "   # three times", client("abuse case show CASE")}},
+			Commands: []string{client("abuse import --feed " + quoted(FeedName) + " " + quoted(filepath.Join(a.Dir, FeedFile))), client("abuse case list --subscriber gust@bolwerk.example --reason 'to try it'"), client("abuse case play CASE now --reason 'its next step'") + "   # three times", client("abuse case show CASE")}},
 	}
 }
 

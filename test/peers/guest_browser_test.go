@@ -283,7 +283,7 @@ func TestASubscribersWholeWay(t *testing.T) {
 		t.Errorf("mail from a line in quarantine: %q", got)
 	}
 	account("anna", "198.51.100.7", `, Filter-Id = "bolwerk-leaky"`)
-	ref := regexp.MustCompile(`AB-[0-9]{4}-[0-9]{6}`).FindString(isp.desk("case", "list", "--subscriber", "anna"))
+	ref := regexp.MustCompile(`AB-[0-9]{4}-[0-9]{6}`).FindString(isp.desk("case", "list", "--subscriber", "anna", "--reason", "the story"))
 	show := func() string { return strings.Join(strings.Fields(isp.desk("case", "show", ref)), " ") }
 
 	// In the guest's browser, which runs in the line's namespace and is driven by a pipe.
