@@ -11,7 +11,7 @@ import (
 
 // figuresIn is which days are told.
 type figuresIn struct {
-	From string `query:"from" format:"date" doc:"first day of UTC; absent: 89 days before the last"`
+	From string `query:"from" format:"date" doc:"first day of UTC; absent: 89 days before the last; less than a year ago, as long as cases are kept"`
 	To   string `query:"to" format:"date" doc:"last day; absent: today"`
 }
 

@@ -62,7 +62,7 @@ type FigureCurve struct {
 	Done   Done          `json:"done" enum:"quarantined,informed,nothing"`
 	Cases  int           `json:"cases"`
 	Median float64       `json:"median_days" doc:"-1 where fewer than half are clean"`
-	Points []FigurePoint `json:"points"`
+	Points []FigurePoint `json:"points" doc:"steps; the last is the end of what was observed"`
 }
 
 // FigurePoint is a step of a curve.
@@ -81,7 +81,6 @@ type FigureTime struct {
 }
 
 const (
-	maxFigureDays  = 731     // of a time that figures tell
 	maxFigureCases = 200_000 // opened in it; the newest
 	fewest         = 10      // lines of which a median is told
 	// actedWithin is how soon after its opening something must be done about a case to
@@ -98,12 +97,22 @@ type lived struct {
 	returned             int64
 }
 
-// Figures tells what the desk did from the day of from to the day of to, both in it.
+// Figures tells what the desk did from the day of from to the day of to, both in it; from
+// lies less than a year back, for a case is kept a year after it was closed: of an
+// earlier day only those would be told that did not become clean.
 func (d *Desk) Figures(ctx context.Context, from, to time.Time) (f Figures, err error) {
 	const day = 24 * time.Hour
 	from, to = from.UTC().Truncate(day), to.UTC().Truncate(day)
-	if to.Before(from) || to.Sub(from) > maxFigureDays*day {
-		return f, bolwerk.Invalid("figures from %s to %s: want at most %d days, the first before the last", from.Format(time.DateOnly), to.Format(time.DateOnly), maxFigureDays)
+	now := d.clock.Now().UTC()
+	if today := now.Truncate(day); to.After(today) {
+		to = today
+	}
+	first := now.AddDate(-1, 0, 1).Truncate(day)
+	switch {
+	case to.Before(from):
+		return f, bolwerk.Invalid("figures from %s to %s: want the first day before the last", from.Format(time.DateOnly), to.Format(time.DateOnly))
+	case from.Before(first):
+		return f, bolwerk.WithHint(bolwerk.Invalid("figures from %s: a case is kept a year after it was closed, so earlier ones would be missing", from.Format(time.DateOnly)), "begin on "+first.Format(time.DateOnly)+" or later")
 	}
 	f = Figures{From: from, To: to}
 	begin, end := store.Micros(from), store.Micros(to.Add(day))

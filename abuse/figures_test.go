@@ -1,7 +1,9 @@
 package abuse
 
 import (
+	"errors"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -95,6 +97,49 @@ func TestFiguresOfWhatAFeedTells(t *testing.T) {
 	h.clock.Add(49 * time.Hour)
 	if feeds, _ = h.Desk.Feeds(t.Context()); !feeds[0].Late {
 		t.Error("a feed that is silent for two days is not late")
+	}
+}
+
+// Figures begin within the year for which cases are kept: of an earlier day only the lines
+// that did not become clean are known.
+func TestFiguresOfWhatIsKept(t *testing.T) {
+	h := open(t)
+	now := h.clock.Now()
+	for from, ok := range map[time.Time]bool{now: true, now.AddDate(-1, 0, 1): true, now.AddDate(-1, 0, 0): false, now.AddDate(-2, 0, 0): false, now.AddDate(0, 0, 1): false} {
+		f, err := h.Figures(t.Context(), from, now)
+		if (err == nil) != ok || err != nil && !errors.Is(err, bolwerk.ErrInvalid) {
+			t.Errorf("from %s: %v", from, err)
+		}
+		if ok && !f.To.Equal(now.UTC().Truncate(24*time.Hour)) {
+			t.Errorf("to %s", f.To)
+		}
+	}
+	if f, err := h.Figures(t.Context(), now, now.AddDate(100, 0, 0)); err != nil || len(f.Weeks) != 1 {
+		t.Errorf("to a day that has not come: %d weeks, %v", len(f.Weeks), err)
+	}
+}
+
+// A desk in use for two weeks says nothing of sixty days, and one line is no curve.
+func TestCurvesEndWhereNobodyWasObserved(t *testing.T) {
+	point := func(day, left float64) FigurePoint { return FigurePoint{Day: day, Left: left} }
+	lines, rows := curves([]FigureCurve{
+		{Done: Informed, Cases: 12, Points: []FigurePoint{point(0, 1), point(5, 0.45), point(14, 0.45)}},
+		{Done: Quarantined, Cases: 10, Points: []FigurePoint{point(0, 1), point(3, 0)}},
+		{Done: Nothing, Cases: fewest - 1, Points: []FigurePoint{point(0, 1), point(60, 0.5)}},
+	}, func(d Done) string { return string(d) })
+	if len(rows) != 3 || len(lines) != 2 {
+		t.Fatalf("%d rows, %d lines", len(rows), len(lines))
+	}
+	for i, want := range []string{"100 %,45 %,45 %,–,–", "100 %,0 %,0 %,0 %,0 %", "–,–,–,–,–"} {
+		if got := strings.Join(rows[i].Left, ","); got != want {
+			t.Errorf("%s: %s, want %s", rows[i].Done, got, want)
+		}
+	}
+	if p := lines[0].Points; p[14].None || !p[15].None || !p[curveDays].None {
+		t.Errorf("drawn to the end: %+v", p)
+	}
+	if p := lines[1].Points; p[curveDays].None {
+		t.Error("a line of which all are clean ends")
 	}
 }
 

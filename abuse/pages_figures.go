@@ -40,7 +40,7 @@ type feedData struct {
 // curveRow is a curve as a table tells it.
 type curveRow struct {
 	FigureCurve
-	Left []string // after 1, 7, 14, 30 and 60 days
+	Left []string // after 1, 7, 14, 30 and 60 days; a dash where too few were observed so long
 }
 
 var curveSteps = []float64{1, 7, 14, 30, 60}
@@ -92,28 +92,45 @@ func (p *Pages) figures(w http.ResponseWriter, r *http.Request, who account.Pers
 		}
 		lines.Steps = append(lines.Steps, label)
 	}
-	for _, c := range data.F.Curves {
-		var points []clean.Point
-		for _, x := range c.Points {
-			points = append(points, clean.Point{Day: x.Day, Left: x.Left})
-		}
-		l := chart.Line{Name: texts.T(lang, "abuse.figures.done."+string(c.Done))}
-		for day := range curveDays + 1 {
-			l.Points = append(l.Points, chart.Value{N: 100 * clean.At(points, float64(day))})
-		}
-		lines.Series = append(lines.Series, l)
-		row := curveRow{FigureCurve: c}
-		for _, day := range curveSteps {
-			row.Left = append(row.Left, fmt.Sprintf("%.0f %%", 100*clean.At(points, day)))
-		}
-		data.At = append(data.At, row)
-	}
+	lines.Series, data.At = curves(data.F.Curves, func(done Done) string { return texts.T(lang, "abuse.figures.done."+string(done)) })
 	if len(lines.Series) > 0 {
 		data.Curves = lines.SVG()
 	}
 	say := func(key string) string { return texts.T(lang, key) }
 	data.Why, data.Held, data.Ways = closedBars(data.F.Closed, say), heldBars(data.F.Quarantines, say), ways(data.F.Notices)
 	return p.pages.Render(w, r, http.StatusOK, "figures", data)
+}
+
+// curves are the lines and the rows of curves. A curve goes as far as somebody was observed,
+// and is told of fewest lines or more.
+func curves(all []FigureCurve, name func(Done) string) (lines []chart.Line, rows []curveRow) {
+	for _, c := range all {
+		var points []clean.Point
+		for _, x := range c.Points {
+			points = append(points, clean.Point{Day: x.Day, Left: x.Left})
+		}
+		at := func(day float64) (percent float64, known bool) {
+			left, known := clean.At(points, day)
+			return 100 * left, known && c.Cases >= fewest
+		}
+		line, row := chart.Line{Name: name(c.Done)}, curveRow{FigureCurve: c}
+		for day := range curveDays + 1 {
+			percent, known := at(float64(day))
+			line.Points = append(line.Points, chart.Value{N: percent, None: !known})
+		}
+		for _, day := range curveSteps {
+			text := "–"
+			if percent, known := at(day); known {
+				text = fmt.Sprintf("%.0f %%", percent)
+			}
+			row.Left = append(row.Left, text)
+		}
+		if c.Cases >= fewest {
+			lines = append(lines, line)
+		}
+		rows = append(rows, row)
+	}
+	return lines, rows
 }
 
 // figuresCSV writes what is told by week and by class, a row for each number that

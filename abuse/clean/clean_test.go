@@ -29,8 +29,8 @@ func TestCurve(t *testing.T) {
 	if m, ok := Median(Curve([]Life{{2, false}, {9, false}})); ok {
 		t.Errorf("median %v of lines of which none is clean", m)
 	}
-	if got := At(c, 4.9); math.Abs(got-5./12) > 1e-12 {
-		t.Errorf("at 4.9 days %v", got)
+	if got, ok := At(c, 4.9); !ok || math.Abs(got-5./12) > 1e-12 {
+		t.Errorf("at 4.9 days %v, %v", got, ok)
 	}
 	if c := Curve(nil); len(c) != 1 || c[0].Known != 0 {
 		t.Errorf("of none: %+v", c)
@@ -43,8 +43,30 @@ func TestCurve_goes_on(t *testing.T) {
 	for range 10 {
 		lives = append(lives, Life{1, true}, Life{30, false})
 	}
-	if got := At(Curve(lives), 29); got != 0.5 {
-		t.Errorf("half went on, the curve says %v", got)
+	if got, ok := At(Curve(lives), 29); !ok || got != 0.5 {
+		t.Errorf("half went on, the curve says %v, %v", got, ok)
+	}
+}
+
+// Where nobody was observed any more a curve ends: two weeks say nothing of sixty days.
+// Where all were clean it stays at none.
+func TestCurve_ends(t *testing.T) {
+	two := Curve([]Life{{2, true}, {9, false}, {14, false}, {14, false}})
+	if end := two[len(two)-1]; len(two) != 3 || end.Day != 14 || end.Left != 0.75 || end.Known != 2 || end.Low != two[1].Low {
+		t.Errorf("curve %+v", two)
+	}
+	all := Curve([]Life{{1, true}, {14, true}})
+	for _, c := range []struct {
+		name  string
+		curve []Point
+		day   float64
+		left  float64
+		known bool
+	}{{"at its beginning", two, 0, 1, true}, {"within", two, 13, 0.75, true}, {"at its end", two, 14, 0.75, true}, {"behind", two, 15, 0.75, false}, {"long behind", two, 60, 0.75, false},
+		{"all are clean", all, 60, 0, true}, {"of none", Curve(nil), 1, 1, false}, {"nobody became clean", Curve([]Life{{3, false}}), 3, 1, true}, {"nobody was seen longer", Curve([]Life{{3, false}}), 4, 1, false}} {
+		if left, known := At(c.curve, c.day); left != c.left || known != c.known {
+			t.Errorf("%s: %v, %v, want %v, %v", c.name, left, known, c.left, c.known)
+		}
 	}
 }
 

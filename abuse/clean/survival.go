@@ -29,7 +29,8 @@ type Point struct {
 // Curve is how many of the lines are not clean yet as time goes on (E. L. Kaplan,
 // P. Meier, "Nonparametric estimation from incomplete observations", 1958), with bounds
 // by Greenwood's variance on the scale log(-log), which stay within 0 and 1. It begins
-// at day 0 with all of them.
+// at day 0 with all of them, and ends with the longest life: of later days nothing is
+// known, unless all were clean by then.
 func Curve(lives []Life) []Point {
 	all := slices.Clone(lives)
 	slices.SortFunc(all, func(a, b Life) int {
@@ -62,6 +63,15 @@ func Curve(lives []Life) []Point {
 		p.Low, p.High = bounds(left, sum)
 		out = append(out, p)
 	}
+	if end := out[len(out)-1]; len(all) > 0 && all[len(all)-1].Days > end.Day {
+		end.Day, end.Known = all[len(all)-1].Days, 0
+		for _, l := range all {
+			if l.Days == end.Day {
+				end.Known++
+			}
+		}
+		out = append(out, end)
+	}
 	return out
 }
 
@@ -89,15 +99,14 @@ func Median(curve []Point) (float64, bool) {
 	return 0, false
 }
 
-// At is the share of lines that are not clean after so many days, as far as the curve
-// goes.
-func At(curve []Point, day float64) float64 {
-	left := 1.0
+// At is the share of lines that are not clean after so many days; false where nobody was
+// observed for so long.
+func At(curve []Point, day float64) (left float64, known bool) {
 	for _, p := range curve {
 		if p.Day > day {
-			break
+			return left, true
 		}
-		left = p.Left
+		left, known = p.Left, p.Day == day || p.Left == 0
 	}
-	return left
+	return left, known
 }
