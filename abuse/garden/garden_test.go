@@ -150,8 +150,12 @@ func TestRender(t *testing.T) {
 	if page := render(t, bolwerk.NL, g, form); !strings.Contains(page, `value="release"`) || !strings.Contains(page, "5 van 5 klaar") {
 		t.Error("all is done, and release is not offered")
 	}
+	g.SelfLeft = 1
+	if page := render(t, bolwerk.EN, g, form); strings.Contains(page, "1 more times") || !strings.Contains(page, "still do this yourself: 1.") {
+		t.Error("once more is not said well")
+	}
 	g.SelfLeft = 0
-	if page := render(t, bolwerk.NL, g, form); strings.Contains(page, `value="release"`) || !strings.Contains(page, "<details open>") {
+	if page := render(t, bolwerk.NL, g, form); strings.Contains(page, `value="release"`) || !strings.Contains(page, "<details open>") || !strings.Contains(page, "Deze keer openen we uw internet samen") {
 		t.Error("a guest who may not open the line alone is not led to help")
 	}
 	g.State = "releasing"

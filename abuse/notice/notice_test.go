@@ -45,6 +45,23 @@ func all(t *testing.T, w *Writer, fn func(name string, m Matter, lang bolwerk.La
 	}
 }
 
+// Who is let out may have steps left: staff did it, or the time was over. Nobody of them is
+// told that nothing is to be done any more, as who is clean is.
+func TestWhoIsLetOutMayHaveStepsLeft(t *testing.T) {
+	w := writerOf(t, "Example Telecom")
+	for lang, over := range map[bolwerk.Lang]string{bolwerk.EN: "nothing more", bolwerk.NL: "niets meer te doen", bolwerk.FR: "plus rien à faire", bolwerk.DE: "nichts mehr tun"} {
+		for _, ch := range Channels() {
+			m := Matter{Kind: Released, Ref: "AB-2026-000001", Class: reading.Infected}
+			if text := w.Write(m, lang, ch).Body; strings.Contains(text, over) {
+				t.Errorf("%s by %s: %s", lang, ch, text)
+			}
+			if m.Kind = Cleaned; !strings.Contains(w.Write(m, lang, ch).Body, over) {
+				t.Errorf("%s by %s: who is clean is not told %q", lang, ch, over)
+			}
+		}
+	}
+}
+
 // No program finds something to click in a notice, whatever the operator is called.
 func TestNothingInANoticeCanBeClicked(t *testing.T) {
 	w := writerOf(t, "Telecom.example B.V.")
