@@ -137,7 +137,7 @@ func TestReasonsGoWithTheCase(t *testing.T) {
 	h.session(session.Stop, "dora", "s4", "192.0.2.40/32", change)
 	h.session(session.Start, "emil", "s5", "192.0.2.40/32", change.Add(5*time.Second))
 	h.session(session.Interim, "emil", "s5", "192.0.2.40/32", noon)
-	h.hand("", "", xarf(change, "192.0.2.40", 50000, 1))
+	h.hand("", "report.json", xarf(change, "192.0.2.40", 50000, 1))
 	if err := h.Take(t.Context(), agent, h.text(`select id from abuse_event`), keyOf(session.Identity{Subscriber: "emil"}), "planted-take"); err != nil {
 		t.Fatal(err)
 	}
