@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -818,6 +819,38 @@ func TestARefusedMailGoesAnotherWay(t *testing.T) {
 	}
 	if n := h.number(`select count(*) from abuse_note where code='nobody_told:warned'`); n != 1 {
 		t.Errorf("%d notes that nobody could tell, want 1", n)
+	}
+}
+
+// A way that was down does not tell of a quarantine after another told of its end.
+func TestAMessageThatIsOvertakenIsNotSent(t *testing.T) {
+	h := open(t)
+	h.told(annas)
+	id, ref, _ := h.caseOfAnna()
+	tell := func(k inform.Kind, quarantine string) {
+		h.tell(inform.Letter{Case: id, Quarantine: quarantine, Kind: k, Who: anna, Channels: []string{"mail"}})
+		h.clock.Add(time.Second)
+	}
+	h.mails.err = &mail.Refused{Step: "RCPT", Code: 451, Text: "later"}
+	tell(inform.Quarantined, "q1")
+	tell(inform.Quarantined, "q2")
+	h.doJobs()
+	h.mails.err = nil
+	tell(inform.Released, "q1")
+	h.doJobs() // what was refused is not due yet
+	h.clock.Add(time.Hour)
+	h.doJobs()
+	all, err := h.Messages(t.Context(), agent, ref)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := map[string]string{}
+	for _, m := range all {
+		got[string(m.Kind)+" "+m.Quarantine] = m.State + " " + m.Why
+	}
+	want := map[string]string{"quarantined q1": "failed overtaken", "quarantined q2": "sent ", "released q1": "sent "}
+	if !maps.Equal(got, want) {
+		t.Errorf("got %v, want %v", got, want)
 	}
 }
 

@@ -25,7 +25,7 @@ type Message struct {
 	Lang        bolwerk.Lang   `json:"lang,omitempty"`
 	Class       reading.Class  `json:"class"`
 	State       string         `json:"state" enum:"waiting,sent,delivered,failed,unreachable"`
-	Why         string         `json:"why,omitempty" enum:"no_contact,no_way,refused,told,given_up,bounced"`
+	Why         string         `json:"why,omitempty" enum:"no_contact,no_way,refused,told,given_up,bounced,overtaken"`
 	Actor       bolwerk.Actor  `json:"actor"`
 	At          time.Time      `json:"made_at"`
 	SentAt      time.Time      `json:"sent_at,omitzero"`

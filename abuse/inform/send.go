@@ -37,6 +37,9 @@ var rules = bolwerk.Rule("abuse")
 // errLeft says that a message is no more to be sent.
 var errLeft = errors.New("nothing to send")
 
+// errOver says that the subscriber was told meanwhile that it is over.
+var errOver = errors.New("it is over, and was said to be")
+
 // outgoing is a message on its way.
 type outgoing struct {
 	Message
@@ -56,6 +59,9 @@ func (d *Desk) send(ctx context.Context, j job.Job) error {
 	})
 	if errors.Is(err, errLeft) {
 		return nil
+	}
+	if errors.Is(err, errOver) {
+		return d.became(ctx, j.Ref, "failed", "overtaken")
 	}
 	if errors.Is(err, bolwerk.ErrNotFound) {
 		return errors.Join(bolwerk.Invalid("message %s: %v", j.Ref, err), d.became(ctx, j.Ref, "failed", "no_way"))
@@ -94,6 +100,11 @@ func (d *Desk) outgoing(tx *store.Tx, id string) (o outgoing, err error) {
 	if o.State != "waiting" {
 		return o, errLeft
 	}
+	if over, err := overtaken(tx, o.Message); err != nil {
+		return o, err
+	} else if over {
+		return o, errOver
+	}
 	c, err := d.p.Cases.About(tx, o.Case)
 	if err != nil {
 		return o, err
@@ -104,6 +115,19 @@ func (d *Desk) outgoing(tx *store.Tx, id string) (o outgoing, err error) {
 		err = nil // its address is in it
 	}
 	return o, err
+}
+
+// overtaken says that what a message tells, or asks for, is over, and that the subscriber
+// was told so by now: a way that was down for hours must not tell of a quarantine after
+// another one told of its end.
+func overtaken(tx *store.Tx, m Message) (bool, error) {
+	if !m.Kind.Asks() {
+		return false, nil
+	}
+	var n int64
+	err := tx.Row(`select count(*) from abuse_message where case_id=$1 and made_at>$2 and sent_at>0 and (kind in ('cleaned','mistaken') or kind='released' and $3='quarantined' and quarantine=$4)`,
+		m.Case, store.Micros(m.At), string(m.Kind), m.Quarantine).Scan(&n)
+	return n > 0, err
 }
 
 func isNotFound(err error) bool { return errors.Is(err, bolwerk.ErrNotFound) }
@@ -148,7 +172,7 @@ func (d *Desk) set(tx *store.Tx, id, state, why string) error {
 	}
 	d.p.Facts.Append(tx, rules, fact.NoticeSettled, id, fact.Notice{Case: caseID, Kind: kind, Channel: channel, Result: state})
 	tx.After(func() { d.count.messages.WithLabelValues(kind, channel, state).Inc() })
-	if state == "failed" {
+	if state == "failed" && why != "overtaken" {
 		return d.otherWay(tx, id)
 	}
 	return nil
