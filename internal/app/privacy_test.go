@@ -33,7 +33,7 @@ var keeperOf = map[string]string{
 	"abuse_quarantine_many": "- a decision of staff about a feed or a class; it names no line",
 	"abuse_feed":            "- of feeds", "abuse_feed_day": "- of feeds", "abuse_fetched": "- of feeds",
 	"abuse_nas": "- of access servers", "abuse_gap": "- of access servers", "abuse_restart": "- of access servers", "abuse_nas_proof": "- of access servers", "abuse_shape": "- of the network",
-	"abuse_view_turn": "- a counter",
+	"abuse_view_turn": "- a counter", "abuse_quarantine_turn": "- one row that is locked",
 
 	"desk_case":     byCases,
 	"desk_proposal": "- of decisions; those of the abuse desk stand in its own tables, by reference",
