@@ -113,7 +113,7 @@ type row struct {
 
 // keep writes a page of events, some at a time, each with how far it is.
 func (d *Desk) keep(ctx context.Context, id string, in door.Report, from int, p readPage) error {
-	nth := from
+	nth, named := from, d.named(in, p.Outer)
 	for part := range slices.Chunk(p.Events, writeSome) {
 		rows := make([]row, 0, len(part))
 		for _, e := range part {
@@ -124,7 +124,11 @@ func (d *Desk) keep(ctx context.Context, id string, in door.Report, from int, p 
 			if r.reporter, r.before, err = d.lately(markReporter, who); err != nil {
 				return err
 			}
-			if r.once, r.onceBefore, err = d.lately(markEvent, who+"\n"+onceOf(e)); err != nil {
+			once := who + "\n" + onceOf(e)
+			if named { // what a stranger told before does not silence it
+				once = "named\n" + once
+			}
+			if r.once, r.onceBefore, err = d.lately(markEvent, once); err != nil {
 				return err
 			}
 			plain, err := json.Marshal(e)
@@ -139,7 +143,7 @@ func (d *Desk) keep(ctx context.Context, id string, in door.Report, from int, p 
 			}
 			rows = append(rows, r)
 		}
-		if err := d.db.Write(ctx, store.Intake, func(tx *store.Tx) error { return d.insert(tx, id, p.Total, d.named(in, p.Outer), rows) }); err != nil {
+		if err := d.db.Write(ctx, store.Intake, func(tx *store.Tx) error { return d.insert(tx, id, p.Total, named, rows) }); err != nil {
 			return err
 		}
 		ring(d.found)

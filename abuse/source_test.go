@@ -75,6 +75,28 @@ func TestAStrangersReportPutsNoLineIntoQuarantine(t *testing.T) {
 	}
 }
 
+// What a stranger told first does not silence the source whose word counts; what that
+// source tells again is the same event.
+func TestAStrangerDoesNotSilenceANamedSource(t *testing.T) {
+	h := open(t, func(cfg *Config, p *Parts) {
+		cfg.Quarantine.Mode = "on"
+		p.Port, p.Proved = &network{has: map[string]enforce.Profile{}}, func(string) bool { return true }
+	})
+	h.session(session.Start, "anna", "s1", "192.0.2.17/32", noon.Add(-20*time.Hour))
+	h.session(session.Interim, "anna", "s1", "192.0.2.17/32", noon)
+	body := sinkhole(noon.Add(-time.Hour), 48101)
+	for i, in := range []door.Report{{Channel: door.ByAPI, Name: sinkholes}, {Channel: door.ByFile, Name: sinkholes}, {Channel: door.ByFile, Name: sinkholes}} {
+		h.take(in, body)
+		if _, err := h.playSome(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		want := [][2]int64{{1, 0}, {2, 1}, {2, 1}}[i]
+		if got := [2]int64{h.number(`select events from abuse_case`), h.number(`select count(*) from abuse_quarantine`)}; got != want {
+			t.Errorf("report %d: %d events and quarantines, want %d", i+1, got, want)
+		}
+	}
+}
+
 // A line that a named source told of once is not put in again by a stranger's word.
 func TestAStrangersReportPutsNoLineIntoQuarantineAgain(t *testing.T) {
 	h := open(t, func(cfg *Config, p *Parts) {
