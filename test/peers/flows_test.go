@@ -151,6 +151,11 @@ func TestALineInQuarantineDoesNotAmplify(t *testing.T) {
 		if world.asks(victim+":5000", at+":40000") != 100 {
 			t.Errorf("%s: who calls is not answered", p)
 		}
+		bng.run("nft", "add", "element", "inet", "bolwerk", "tests4", "{ 203.0.113.2 }")
+		if world.asks("203.0.113.2:4004", at+":11211") != 5000 {
+			t.Errorf("%s: who tests the line does not find what is open", p)
+		}
+		bng.run("nft", "delete", "element", "inet", "bolwerk", "tests4", "{ 203.0.113.2 }")
 	}
 	put(enforce.Normal)
 	if world.asks(victim+":4003", at+":11211") != 5000 {

@@ -216,6 +216,7 @@ func TestASubscribersWholeWay(t *testing.T) {
 		t.Fatal(err)
 	}
 	bng.run("nft", "-f", rules.Name())
+	bng.run("nft", "add", "element", "inet", "bolwerk", "tests4", "{ 203.0.113.2 }") // from where the desk tests lines
 	bng.serve("dnsmasq", "--keep-in-foreground", "--conf-file=/dev/null", "--port=0", "--user=root", "--pid-file=", "--log-facility=-", "--interface=acc1", "--bind-interfaces",
 		"--dhcp-range=198.51.100.100,198.51.100.150,5m", "--dhcp-option=114,http://192.0.2.10/.well-known/bolwerk/captive", "--dhcp-leasefile="+filepath.Join(isp.dir, "leases"))
 	server := standin.New(isp.secret, bng.filters())
