@@ -15,7 +15,7 @@ import (
 // A decision beside a batch of accounting: on PostgreSQL both run at once.
 func TestADecisionBesideABatchMissesNothing(t *testing.T) {
 	if !storetest.Postgres() {
-		t.Skip("PostgreSQL has many writers")
+		t.Skip("an embedded store has one writer: make pg runs this")
 	}
 	const a, b = "198.51.100.7/32", "198.51.100.9/32"
 	until := noon.Add(24 * time.Hour)
